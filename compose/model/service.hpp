@@ -1,0 +1,155 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace compose {
+
+/// x-* keys, value as JSON text: carried and printed, never acted on.
+using extensions = std::map<std::string, std::string>;
+
+/// A published or host-side port: one entry of the long syntax.
+struct port {
+    std::string host_ip;       // empty: all addresses
+    std::string published;     // "8080", "8000-8010" (any free one of these), or empty: chosen by the engine
+    std::uint16_t target = 0;  // inside the container
+    std::string protocol = "tcp";
+    std::string mode = "ingress";
+    std::string name;
+    std::string app_protocol;
+
+    bool operator==(const port&) const = default;
+};
+
+enum class mount_type { bind, volume, tmpfs, image };
+
+/// One entry of `volumes:` in the long syntax; `tmpfs:` entries stay in service::tmpfs.
+struct mount {
+    mount_type type = mount_type::volume;
+    std::string source; // absolute path, key in project::volumes, or empty for an anonymous volume
+    std::string target; // absolute
+    bool read_only = false;
+    std::string consistency;
+
+    bool create_host_path = true; // bind
+    std::string propagation;      // bind: rprivate, rshared …; empty: rprivate
+    std::string recursive;        // bind: enabled, disabled, writable, readonly; empty: enabled
+    std::string selinux;          // bind: z or Z
+    bool nocopy = false;          // volume
+    std::string subpath;          // volume, image
+    std::optional<std::int64_t> tmpfs_size; // bytes
+    std::optional<std::uint32_t> tmpfs_mode;
+
+    bool operator==(const mount&) const = default;
+};
+
+/// How a service is on one of its networks.
+struct service_network {
+    std::vector<std::string> aliases;
+    std::string ipv4_address;
+    std::string ipv6_address;
+    std::vector<std::string> link_local_ips;
+    std::string mac_address;
+    std::string interface_name;
+    std::map<std::string, std::string> driver_opts;
+    int priority = 0;
+    int gw_priority = 0;
+
+    bool operator==(const service_network&) const = default;
+};
+
+enum class dependency_condition { started, healthy, completed_successfully };
+
+struct dependency {
+    dependency_condition condition = dependency_condition::started;
+    bool restart = false;
+    bool required = true;
+
+    bool operator==(const dependency&) const = default;
+};
+
+enum class restart_mode { no, always, on_failure, unless_stopped };
+
+struct restart_policy {
+    restart_mode mode = restart_mode::no;
+    unsigned max_attempts = 0; // on_failure only; 0: without end
+
+    bool operator==(const restart_policy&) const = default;
+};
+
+/// Unset members mean the image's value, then the default in notes: 30 s, 30 s, 3, 0 s, 5 s.
+struct healthcheck {
+    std::vector<std::string> test; // {"CMD", …}, {"CMD-SHELL", line} or {"NONE"}; empty: the image's
+    std::optional<std::chrono::nanoseconds> interval;
+    std::optional<std::chrono::nanoseconds> timeout;
+    std::optional<std::chrono::nanoseconds> start_period;
+    std::optional<std::chrono::nanoseconds> start_interval;
+    std::optional<unsigned> retries;
+    bool disable = false;
+
+    bool operator==(const healthcheck&) const = default;
+};
+
+struct logging {
+    std::string driver; // empty: json-file
+    std::map<std::string, std::string> options;
+
+    bool operator==(const logging&) const = default;
+};
+
+/// A service (`services.KEY`) with all its short forms written out.
+struct service {
+    std::string name;
+    std::string image;
+    std::optional<std::vector<std::string>> command;    // unset: the image's; empty: none
+    std::optional<std::vector<std::string>> entrypoint; // unset: the image's; set: drops the image's command too
+    std::map<std::string, std::optional<std::string>> environment; // env_file folded in; null: not set at all
+    std::map<std::string, std::string> labels;
+    std::map<std::string, std::string> annotations;
+
+    std::string container_name; // empty: PROJECT-SERVICE-N
+    std::string hostname;
+    std::string domainname;
+    std::string user;
+    std::string working_dir;
+    std::string stop_signal;
+    std::optional<std::chrono::nanoseconds> stop_grace_period;
+    std::string platform;
+    std::string pull_policy; // empty: missing
+    std::optional<bool> init;
+    bool tty = false;
+    bool stdin_open = false;
+    bool read_only = false;
+    bool privileged = false;
+
+    std::vector<port> ports;
+    std::vector<std::string> expose;
+    std::vector<mount> mounts;
+    std::vector<std::string> tmpfs; // PATH[:OPTIONS]
+    std::map<std::string, service_network> networks;
+    std::string network_mode; // empty: networks
+    std::vector<std::string> extra_hosts; // NAME=ADDRESS; the address may be host-gateway
+    std::vector<std::string> dns;
+    std::vector<std::string> dns_search;
+    std::vector<std::string> dns_opt;
+
+    std::map<std::string, dependency> depends_on;
+    restart_policy restart;
+    std::optional<healthcheck> health;
+    std::optional<logging> log;
+    std::vector<std::string> profiles;
+    unsigned scale = 1;
+
+    std::vector<std::string> cap_add;
+    std::vector<std::string> cap_drop;
+    std::vector<std::string> security_opt;
+    extensions extra;
+
+    bool operator==(const service&) const = default;
+};
+
+} // namespace compose

@@ -1,0 +1,3 @@
+#include "engine/store/store.hpp"
+
+namespace engine {}

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "engine/system/blocking.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace engine {
+
+/// The kinds of records, each a table of state.db. The names are part of the format: never change one.
+enum class table { project, revision, container, network, lease, volume, image };
+
+/// One record: its key within the table and its value, JSON text in the writer's own versioned form.
+struct record {
+    std::string key;
+    std::string value;
+
+    bool operator==(const record&) const = default;
+};
+
+/// The durable part of the daemon: what was asked for, and what must not be forgotten. Owns state.db.
+///
+/// Reads happen at start, when the other parts build what they hold in memory; from then on the store is written.
+/// put() and erase() of one turn of the event loop share one transaction (group commit), flushed by a worker while the
+/// loop goes on; `co_await durable()` resumes once everything queued before it is on disk. A reply to a person and an
+/// effect on the host both wait for it: intent first.
+///
+/// After a crash the file holds a prefix of the transactions, each whole. A file of a newer schema, or a corrupt one,
+/// is refused at open with what to do; nothing is ever repaired silently.
+class store {
+  public:
+    /// Opens or makes `file`. Throws error{conflict} when another process has it, error{invalid} when it is corrupt
+    /// or newer than this program.
+    store(executors executors, std::filesystem::path file);
+    ~store();
+
+    /// All records of a table in order of their keys.
+    std::vector<record> load(table from) const;
+
+    /// Queues a record for the transaction of this turn, replacing one with the same key.
+    void put(table into, std::string key, std::string value);
+    void erase(table from, std::string key);
+
+    /// Resumes when all that was queued before is on disk. Throws error{exhausted} or error{internal} when the disk
+    /// refused; what was queued is then tried again with the next transaction.
+    task<> durable();
+
+    /// Flushes made since the start: `make bench` prints it.
+    unsigned long flushes() const noexcept;
+
+  private:
+    struct implementation;
+    std::shared_ptr<implementation> implementation_;
+};
+
+} // namespace engine
