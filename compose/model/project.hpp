@@ -10,8 +10,8 @@
 
 namespace compose {
 
-/// A stack as its Compose files mean it: merged, interpolated, every short form written out, every path absolute,
-/// every name given. The one value that travels from the loader through the API to the engine.
+/// A stack as its Compose files mean it: merged, interpolated, every short form written out, every path
+/// absolute, every name given. The one value that travels from the loader through the API to the engine.
 struct project {
     std::string name;
     std::string working_dir;               // absolute; what relative paths were resolved against

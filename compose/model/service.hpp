@@ -14,9 +14,9 @@ using extensions = std::map<std::string, std::string>;
 
 /// A published or host-side port: one entry of the long syntax.
 struct port {
-    std::string host_ip;       // empty: all addresses
-    std::string published;     // "8080", "8000-8010" (any free one of these), or empty: chosen by the engine
-    std::uint16_t target = 0;  // inside the container
+    std::string host_ip;      // empty: all addresses
+    std::string published;    // "8080", "8000-8010" (any free one of these), or empty: chosen by the engine
+    std::uint16_t target = 0; // inside the container
     std::string protocol = "tcp";
     std::string mode = "ingress";
     std::string name;
@@ -35,12 +35,12 @@ struct mount {
     bool read_only = false;
     std::string consistency;
 
-    bool create_host_path = true; // bind
-    std::string propagation;      // bind: rprivate, rshared …; empty: rprivate
-    std::string recursive;        // bind: enabled, disabled, writable, readonly; empty: enabled
-    std::string selinux;          // bind: z or Z
-    bool nocopy = false;          // volume
-    std::string subpath;          // volume, image
+    bool create_host_path = true;           // bind
+    std::string propagation;                // bind: rprivate, rshared …; empty: rprivate
+    std::string recursive;                  // bind: enabled, disabled, writable, readonly; empty: enabled
+    std::string selinux;                    // bind: z or Z
+    bool nocopy = false;                    // volume
+    std::string subpath;                    // volume, image
     std::optional<std::int64_t> tmpfs_size; // bytes
     std::optional<std::uint32_t> tmpfs_mode;
 
@@ -105,8 +105,9 @@ struct logging {
 struct service {
     std::string name;
     std::string image;
-    std::optional<std::vector<std::string>> command;    // unset: the image's; empty: none
-    std::optional<std::vector<std::string>> entrypoint; // unset: the image's; set: drops the image's command too
+    std::optional<std::vector<std::string>> command; // unset: the image's; empty: none
+    std::optional<std::vector<std::string>>
+        entrypoint; // unset: the image's; set: drops the image's command too
     std::map<std::string, std::optional<std::string>> environment; // env_file folded in; null: not set at all
     std::map<std::string, std::string> labels;
     std::map<std::string, std::string> annotations;
@@ -131,7 +132,7 @@ struct service {
     std::vector<mount> mounts;
     std::vector<std::string> tmpfs; // PATH[:OPTIONS]
     std::map<std::string, service_network> networks;
-    std::string network_mode; // empty: networks
+    std::string network_mode;             // empty: networks
     std::vector<std::string> extra_hosts; // NAME=ADDRESS; the address may be host-gateway
     std::vector<std::string> dns;
     std::vector<std::string> dns_search;

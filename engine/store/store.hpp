@@ -23,17 +23,17 @@ struct record {
 
 /// The durable part of the daemon: what was asked for, and what must not be forgotten. Owns state.db.
 ///
-/// Reads happen at start, when the other parts build what they hold in memory; from then on the store is written.
-/// put() and erase() of one turn of the event loop share one transaction (group commit), flushed by a worker while the
-/// loop goes on; `co_await durable()` resumes once everything queued before it is on disk. A reply to a person and an
-/// effect on the host both wait for it: intent first.
+/// Reads happen at start, when the other parts build what they hold in memory; from then on the store is
+/// written. put() and erase() of one turn of the event loop share one transaction (group commit), flushed by
+/// a worker while the loop goes on; `co_await durable()` resumes once everything queued before it is on disk.
+/// A reply to a person and an effect on the host both wait for it: intent first.
 ///
-/// After a crash the file holds a prefix of the transactions, each whole. A file of a newer schema, or a corrupt one,
-/// is refused at open with what to do; nothing is ever repaired silently.
+/// After a crash the file holds a prefix of the transactions, each whole. A file of a newer schema, or a
+/// corrupt one, is refused at open with what to do; nothing is ever repaired silently.
 class store {
   public:
-    /// Opens or makes `file`. Throws error{conflict} when another process has it, error{invalid} when it is corrupt
-    /// or newer than this program.
+    /// Opens or makes `file`. Throws error{conflict} when another process has it, error{invalid} when it is
+    /// corrupt or newer than this program.
     store(executors executors, std::filesystem::path file);
     ~store();
 
@@ -44,8 +44,8 @@ class store {
     void put(table into, std::string key, std::string value);
     void erase(table from, std::string key);
 
-    /// Resumes when all that was queued before is on disk. Throws error{exhausted} or error{internal} when the disk
-    /// refused; what was queued is then tried again with the next transaction.
+    /// Resumes when all that was queued before is on disk. Throws error{exhausted} or error{internal} when
+    /// the disk refused; what was queued is then tried again with the next transaction.
     task<> durable();
 
     /// Flushes made since the start: `make bench` prints it.

@@ -29,8 +29,8 @@ class unique_fd {
     int fd_ = -1;
 };
 
-/// Throws error with "`what` "`object`": text of errno". The kind follows errno: ENOENT is not_found, EEXIST and EBUSY
-/// conflict, ENOSPC, EMFILE and the like exhausted, everything else internal.
+/// Throws error with "`what` "`object`": text of errno". The kind follows errno: ENOENT is not_found, EEXIST
+/// and EBUSY conflict, ENOSPC, EMFILE and the like exhausted, everything else internal.
 [[noreturn]] void throw_errno(std::string_view what, std::string_view object);
 
 } // namespace engine

@@ -15,17 +15,20 @@ namespace engine {
 /// Opens with O_CLOEXEC added to `flags`. Throws error naming the path.
 unique_fd open_file(const std::filesystem::path& path, int flags, mode_t mode = 0);
 
-/// The whole file. Throws error{exhausted} when it is larger than `limit` bytes, not_found when there is none.
+/// The whole file. Throws error{exhausted} when it is larger than `limit` bytes, not_found when there is
+/// none.
 std::string read_file(const std::filesystem::path& path, std::size_t limit = 16U << 20U);
 
 /// As read_file, but nothing where there is no such file.
-std::optional<std::string> read_file_if_there(const std::filesystem::path& path, std::size_t limit = 16U << 20U);
+std::optional<std::string> read_file_if_there(
+    const std::filesystem::path& path, std::size_t limit = 16U << 20U);
 
-/// Writes `text` to a temporary name beside `path` and renames it, so a reader sees the old or the new file, whole.
-/// Not flushed: what must survive a power cut belongs in the store.
+/// Writes `text` to a temporary name beside `path` and renames it, so a reader sees the old or the new file,
+/// whole. Not flushed: what must survive a power cut belongs in the store.
 void write_file(const std::filesystem::path& path, std::string_view text, mode_t mode = 0644);
 
-/// Writes into an existing kernel file (sysctl, cgroup) with one write(2). Throws error naming file and value.
+/// Writes into an existing kernel file (sysctl, cgroup) with one write(2). Throws error naming file and
+/// value.
 void write_kernel_file(const std::filesystem::path& path, std::string_view value);
 
 } // namespace engine

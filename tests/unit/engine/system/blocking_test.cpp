@@ -17,7 +17,8 @@ TEST(blocking, runs_elsewhere_and_comes_back) {
     std::thread::id worker;
     std::thread::id after;
     spawn(io, "test", [](auto& pool, auto& in, auto& back) -> task<> {
-        in = co_await blocking(pool, [] { return std::this_thread::get_id(); });
+        auto work = [] { return std::this_thread::get_id(); };
+        in = co_await blocking(pool, work);
         back = std::this_thread::get_id();
     }(workers, worker, after));
     io.run();
@@ -31,8 +32,8 @@ TEST(blocking, an_exception_crosses_over) {
     std::string caught;
     spawn(io, "test", [](auto& pool, auto& text) -> task<> {
         try {
-            co_await blocking(
-                pool, []() -> int { throw compose::error(compose::error_kind::conflict, "taken"); });
+            auto work = []() -> int { throw compose::error(compose::error_kind::conflict, "taken"); };
+            co_await blocking(pool, work);
         } catch (const compose::error& failure) {
             text = failure.what();
         }

@@ -1,0 +1,3 @@
+unit_test(engine/store
+    SOURCES store_test.cpp
+    LINKS engine_store)
