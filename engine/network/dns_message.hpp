@@ -1,0 +1,50 @@
+#pragma once
+
+#include "engine/network/address.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace engine {
+
+using dns_bytes = std::vector<std::uint8_t>;
+
+enum class dns_type : std::uint16_t { a = 1, ptr = 12, aaaa = 28, any = 255 };
+
+/// The part of a query that decides its answer.
+struct dns_question {
+    std::uint16_t id = 0;
+    std::string name; // lower case, without the last dot
+    std::uint16_t type = 0;
+    std::size_t size_limit = 512; // what the asker takes over UDP (EDNS)
+};
+
+/// Nothing for what is no query with exactly one question of class IN: it gets no answer.
+std::optional<dns_question> parse_query(std::span<const std::uint8_t> message);
+
+/// The address in a name of the form 4.3.2.1.in-addr.arpa.
+std::optional<ipv4_address> address_in_ptr(std::string_view name);
+
+/// Ours answer lives this long in a resolver's cache: names move when containers are made again.
+constexpr std::uint32_t dns_ttl_seconds = 2;
+
+enum class dns_code : std::uint8_t { no_error = 0, server_failure = 2, name_error = 3, refused = 5 };
+
+/// An answer to `query` (the message as it came). Addresses become A records, names PTR records; both empty
+/// with no_error says that the name exists but has nothing of that type. Above `limit` bytes it is cut and
+/// marked truncated.
+dns_bytes make_answer(std::span<const std::uint8_t> query, dns_code code,
+    const std::vector<ipv4_address>& addresses, const std::vector<std::string>& names, std::size_t limit);
+
+/// A message as it goes over TCP: its length in two bytes before it. Requires: at most 65,535 bytes.
+dns_bytes with_length(std::span<const std::uint8_t> message);
+
+/// Sets the id of a message in place; a message of fewer than 12 bytes is left alone.
+void set_id(std::span<std::uint8_t> message, std::uint16_t id) noexcept;
+std::uint16_t id_of(std::span<const std::uint8_t> message) noexcept;
+
+} // namespace engine

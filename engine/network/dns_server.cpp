@@ -1,0 +1,178 @@
+#include "engine/network/dns_server.hpp"
+
+#include "engine/network/dns_message.hpp"
+#include "engine/network/dns_upstream.hpp"
+#include "engine/system/blocking.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <random>
+
+namespace engine {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using asio::ip::udp;
+
+namespace {
+
+constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t most_tcp_clients = 32; // of one container
+constexpr auto tcp_idle_limit = std::chrono::seconds(10);
+constexpr std::size_t tcp_message_limit = 65535;
+
+/// The sockets of one container. Closing them ends the coroutines that read them.
+struct client {
+    client(asio::io_context& io, std::string id) : container(std::move(id)), datagrams(io), listener(io) {}
+
+    std::string container;
+    udp::socket datagrams;
+    tcp::acceptor listener;
+    std::size_t connections = 0;
+};
+using client_ptr = std::shared_ptr<client>;
+
+} // namespace
+
+struct dns_server::implementation : std::enable_shared_from_this<implementation> {
+    implementation(asio::io_context& context, lookup names)
+        : io(context), find(std::move(names)), upstream(context), random(std::random_device{}()) {}
+
+    /// The reply to a message, empty when it deserves none. `limit` is 0 over TCP.
+    task<dns_bytes> answer(client_ptr from, dns_bytes message, bool over_tcp);
+
+    static task<> serve_datagrams(std::shared_ptr<implementation> self, client_ptr from);
+    static task<> reply(
+        std::shared_ptr<implementation> self, client_ptr from, dns_bytes message, udp::endpoint asker);
+    static task<> accept(std::shared_ptr<implementation> self, client_ptr from);
+    static task<> serve_stream(std::shared_ptr<implementation> self, client_ptr from, tcp::socket stream);
+
+    asio::io_context& io;
+    lookup find;
+    dns_upstream upstream;
+    std::minstd_rand random;
+    std::map<std::string, client_ptr> clients;
+};
+
+dns_server::dns_server(asio::io_context& io, lookup names)
+    : implementation_(std::make_shared<implementation>(io, std::move(names))) {}
+
+dns_server::~dns_server() {
+    while (!implementation_->clients.empty())
+        remove(std::string(implementation_->clients.begin()->first));
+}
+
+void dns_server::add(const std::string& container, unique_fd udp_socket, unique_fd tcp_socket) {
+    remove(container);
+    const auto from = std::make_shared<client>(implementation_->io, container);
+    from->datagrams.assign(udp::v4(), udp_socket.release());
+    from->listener.assign(tcp::v4(), tcp_socket.release());
+    implementation_->clients[container] = from;
+    spawn(implementation_->io, "dns of " + container, implementation::serve_datagrams(implementation_, from));
+    spawn(implementation_->io, "dns of " + container, implementation::accept(implementation_, from));
+}
+
+void dns_server::remove(const std::string& container) {
+    const auto found = implementation_->clients.find(container);
+    if (found == implementation_->clients.end())
+        return;
+    boost::system::error_code ignored;
+    found->second->datagrams.close(ignored);
+    found->second->listener.close(ignored);
+    implementation_->clients.erase(found);
+}
+
+task<dns_bytes> dns_server::implementation::answer(client_ptr from, dns_bytes message, bool over_tcp) {
+    const auto question = parse_query(message);
+    if (!question)
+        co_return dns_bytes();
+    dns_answer ours = find(from->container, question->type, question->name);
+    const std::size_t limit = over_tcp ? tcp_message_limit : question->size_limit;
+    if (ours.known) {
+        std::shuffle(ours.addresses.begin(), ours.addresses.end(), random);
+        co_return make_answer(message, dns_code::no_error, ours.addresses, ours.names, limit);
+    }
+    if (!ours.may_forward)
+        co_return make_answer(message, dns_code::name_error, {}, {}, limit);
+    const dns_code refusal = upstream.saturated() ? dns_code::refused : dns_code::server_failure;
+    dns_bytes reply = co_await upstream.ask(message, over_tcp);
+    if (reply.empty())
+        co_return make_answer(message, refusal, {}, {}, limit);
+    co_return reply;
+}
+
+task<> dns_server::implementation::serve_datagrams(std::shared_ptr<implementation> self, client_ptr from) {
+    while (from->datagrams.is_open()) {
+        dns_bytes message(4096);
+        udp::endpoint asker;
+        const auto [failed, size] =
+            co_await from->datagrams.async_receive_from(asio::buffer(message), asker, quiet);
+        if (failed == asio::error::operation_aborted || failed == asio::error::bad_descriptor)
+            co_return;
+        if (failed)
+            continue;
+        message.resize(size);
+        spawn(self->io, "dns answer", reply(self, from, std::move(message), asker));
+    }
+}
+
+task<> dns_server::implementation::reply(
+    std::shared_ptr<implementation> self, client_ptr from, dns_bytes message, udp::endpoint asker) {
+    const dns_bytes text = co_await self->answer(from, std::move(message), false);
+    if (!text.empty() && from->datagrams.is_open())
+        co_await from->datagrams.async_send_to(asio::buffer(text), asker, quiet);
+}
+
+task<> dns_server::implementation::accept(std::shared_ptr<implementation> self, client_ptr from) {
+    while (from->listener.is_open()) {
+        auto [failed, stream] = co_await from->listener.async_accept(quiet);
+        if (failed == asio::error::operation_aborted || failed == asio::error::bad_descriptor)
+            co_return;
+        if (failed || from->connections >= most_tcp_clients)
+            continue;
+        spawn(self->io, "dns stream", serve_stream(self, from, std::move(stream)));
+    }
+}
+
+task<> dns_server::implementation::serve_stream(
+    std::shared_ptr<implementation> self, client_ptr from, tcp::socket stream) {
+    ++from->connections;
+    const std::shared_ptr<void> leave(nullptr, [from](void*) { --from->connections; });
+    const auto shared = std::make_shared<tcp::socket>(std::move(stream));
+    asio::steady_timer idle(self->io);
+    for (;;) {
+        idle.expires_after(tcp_idle_limit);
+        idle.async_wait([shared](boost::system::error_code cancelled) {
+            boost::system::error_code ignored;
+            if (!cancelled)
+                shared->close(ignored);
+        });
+        std::array<std::uint8_t, 2> prefix{};
+        const auto [no_prefix, got] = co_await asio::async_read(*shared, asio::buffer(prefix), quiet);
+        if (no_prefix)
+            co_return;
+        dns_bytes message(static_cast<std::size_t>(prefix[0] << 8U | prefix[1]));
+        const auto [no_message, size] = co_await asio::async_read(*shared, asio::buffer(message), quiet);
+        if (no_message)
+            co_return;
+        const dns_bytes text = co_await self->answer(from, std::move(message), true);
+        if (text.empty() || text.size() > tcp_message_limit)
+            co_return;
+        const dns_bytes framed = with_length(text);
+        const auto [unsent, sent] = co_await asio::async_write(*shared, asio::buffer(framed), quiet);
+        if (unsent)
+            co_return;
+    }
+}
+
+} // namespace engine

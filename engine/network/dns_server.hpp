@@ -1,0 +1,50 @@
+#pragma once
+
+#include "engine/network/address.hpp"
+#include "engine/system/fd.hpp"
+#include "engine/system/task.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace engine {
+
+/// What the containers around an asker are called.
+struct dns_answer {
+    bool known =
+        false; // ours: answered here, never forwarded, even when it has no record of the type asked for
+    std::vector<ipv4_address> addresses;
+    std::vector<std::string> names;
+    bool may_forward = true; // false on internal networks: the outside is not to be reached, nor its names
+};
+
+/// Answers the queries that reach 127.0.0.11 in the containers. Its sockets live in the containers' network
+/// namespaces and are held open by the shims: queries sent while there is no daemon wait in the sockets'
+/// buffers and are answered by the next one.
+///
+/// Names that are not ours go to the host's servers (/etc/resolv.conf, read again when it changes), over the
+/// transport that the question came by: at most 3 servers, 3 s each, 1,024 in flight; above that REFUSED.
+class dns_server {
+  public:
+    /// `lookup` is asked on the engine's thread, with the id of the asking container.
+    using lookup =
+        std::function<dns_answer(const std::string& container, std::uint16_t type, const std::string& name)>;
+
+    dns_server(boost::asio::io_context& io, lookup names);
+    ~dns_server();
+
+    /// Serves a container's sockets until remove(); replaces those it had before. Throws when they are no
+    /// sockets.
+    void add(const std::string& container, unique_fd udp, unique_fd tcp);
+    void remove(const std::string& container);
+
+  private:
+    struct implementation;
+    std::shared_ptr<implementation> implementation_;
+};
+
+} // namespace engine

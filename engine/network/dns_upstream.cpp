@@ -1,0 +1,170 @@
+#include "engine/network/dns_upstream.hpp"
+
+#include "engine/system/file.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <sstream>
+
+namespace engine {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using asio::ip::udp;
+
+namespace {
+
+constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t most_servers = 3;      // resolv.conf(5), MAXNS
+constexpr std::size_t most_in_flight = 1024; // as moby's resolver
+constexpr auto patience = std::chrono::seconds(3);
+constexpr std::uint16_t domain_port = 53;
+
+bool is_refusal(const dns_bytes& reply) {
+    const auto code = static_cast<dns_code>(reply[3] & 15U);
+    return code == dns_code::server_failure || code == dns_code::refused;
+}
+
+// Closes the socket when the time is up, which ends what waits on it.
+template <typename Socket>
+void close_after(const std::shared_ptr<Socket>& socket, asio::steady_timer& timer) {
+    timer.expires_after(patience);
+    timer.async_wait([socket](boost::system::error_code cancelled) {
+        boost::system::error_code ignored;
+        if (!cancelled)
+            socket->close(ignored);
+    });
+}
+
+task<dns_bytes> exchange_datagram(asio::io_context& io, asio::ip::address server, dns_bytes query) {
+    const udp::endpoint to(server, domain_port);
+    const auto socket = std::make_shared<udp::socket>(io);
+    boost::system::error_code failed;
+    socket->open(to.protocol(), failed);
+    // Connected: the kernel drops what does not come from the server's address and port.
+    if (!failed)
+        socket->connect(to, failed);
+    if (failed)
+        co_return dns_bytes();
+    asio::steady_timer timer(io);
+    close_after(socket, timer);
+    const auto [unsent, sent] = co_await socket->async_send(asio::buffer(query), quiet);
+    if (unsent)
+        co_return dns_bytes();
+    for (;;) {
+        dns_bytes reply(4096);
+        const auto [lost, size] = co_await socket->async_receive(asio::buffer(reply), quiet);
+        if (lost)
+            co_return dns_bytes();
+        reply.resize(size);
+        if (size >= 12 && id_of(reply) == id_of(query))
+            co_return reply;
+    }
+}
+
+task<dns_bytes> exchange_stream(asio::io_context& io, asio::ip::address server, dns_bytes query) {
+    const auto socket = std::make_shared<tcp::socket>(io);
+    asio::steady_timer timer(io);
+    close_after(socket, timer);
+    const tcp::endpoint to(server, domain_port);
+    const auto [unreachable] = co_await socket->async_connect(to, quiet);
+    if (unreachable)
+        co_return dns_bytes();
+    const dns_bytes framed = with_length(query);
+    const auto [unsent, sent] = co_await asio::async_write(*socket, asio::buffer(framed), quiet);
+    if (unsent)
+        co_return dns_bytes();
+    std::array<std::uint8_t, 2> prefix{};
+    const auto [no_prefix, got] = co_await asio::async_read(*socket, asio::buffer(prefix), quiet);
+    if (no_prefix)
+        co_return dns_bytes();
+    dns_bytes reply(static_cast<std::size_t>(prefix[0] << 8U | prefix[1]));
+    const auto [cut, size] = co_await asio::async_read(*socket, asio::buffer(reply), quiet);
+    if (cut || reply.size() < 12 || id_of(reply) != id_of(query))
+        co_return dns_bytes();
+    co_return reply;
+}
+
+} // namespace
+
+std::vector<asio::ip::address> parse_name_servers(std::string_view resolv_conf) {
+    std::vector<asio::ip::address> servers;
+    std::istringstream lines{std::string(resolv_conf)};
+    std::string line;
+    while (std::getline(lines, line) && servers.size() < most_servers) {
+        std::istringstream words(line);
+        std::string key, value;
+        words >> key >> value;
+        boost::system::error_code bad;
+        const auto address = asio::ip::make_address(value, bad);
+        if (key == "nameserver" && !bad)
+            servers.push_back(address);
+    }
+    return servers;
+}
+
+dns_upstream::dns_upstream(asio::io_context& io, std::filesystem::path resolv_conf)
+    : io_(io), resolv_conf_(std::move(resolv_conf)) {}
+
+bool dns_upstream::saturated() const noexcept {
+    return in_flight_ >= most_in_flight;
+}
+
+const std::vector<asio::ip::address>& dns_upstream::servers() {
+    std::error_code none;
+    const auto changed = std::filesystem::last_write_time(resolv_conf_, none);
+    if (none)
+        servers_.clear();
+    else if (changed != read_at_) {
+        servers_ = parse_name_servers(read_file_if_there(resolv_conf_, 1U << 20U).value_or(""));
+        read_at_ = changed;
+    }
+    return servers_;
+}
+
+task<dns_bytes> dns_upstream::ask_one(asio::ip::address server, dns_bytes query, bool over_tcp) {
+    const std::uint16_t asked_as = id_of(query);
+    // An id of our own, unpredictable: the asker's may be guessed by a neighbour who wants to forge the
+    // reply.
+    set_id(query, static_cast<std::uint16_t>(random_()));
+    dns_bytes reply;
+    if (over_tcp)
+        reply = co_await exchange_stream(io_, server, std::move(query));
+    else
+        reply = co_await exchange_datagram(io_, server, std::move(query));
+    set_id(reply, asked_as);
+    co_return reply;
+}
+
+task<dns_bytes> dns_upstream::ask(dns_bytes query, bool over_tcp) {
+    if (saturated())
+        co_return dns_bytes();
+    ++in_flight_;
+    const std::shared_ptr<void> leave(nullptr, [this](void*) { --in_flight_; });
+    const auto asked = servers();
+    dns_bytes last;
+    for (const auto& server : asked) {
+        dns_bytes reply = co_await ask_one(server, query, over_tcp);
+        if (reply.empty())
+            continue;
+        if (!is_refusal(reply))
+            co_return reply;
+        last = std::move(reply);
+    }
+    co_return last;
+}
+
+} // namespace engine

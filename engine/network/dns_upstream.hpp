@@ -1,0 +1,43 @@
+#pragma once
+
+#include "engine/network/dns_message.hpp"
+#include "engine/system/task.hpp"
+
+#include <boost/asio/ip/address.hpp>
+
+#include <filesystem>
+#include <random>
+#include <string_view>
+#include <vector>
+
+namespace engine {
+
+/// Addresses of the `nameserver` lines, at most three, as resolv.conf(5) has it.
+std::vector<boost::asio::ip::address> parse_name_servers(std::string_view resolv_conf);
+
+/// The host's own name servers, asked from the host's network namespace.
+class dns_upstream {
+  public:
+    explicit dns_upstream(
+        boost::asio::io_context& io, std::filesystem::path resolv_conf = "/etc/resolv.conf");
+
+    /// The reply of the first server that has one, its id that of `query`; empty when none answered in time.
+    /// A server that says SERVFAIL or REFUSED is passed over for the next.
+    task<dns_bytes> ask(dns_bytes query, bool over_tcp);
+
+    /// As many questions are under way as there may be; ask() would give nothing.
+    bool saturated() const noexcept;
+
+  private:
+    task<dns_bytes> ask_one(boost::asio::ip::address server, dns_bytes query, bool over_tcp);
+    const std::vector<boost::asio::ip::address>& servers();
+
+    boost::asio::io_context& io_;
+    std::filesystem::path resolv_conf_;
+    std::filesystem::file_time_type read_at_{};
+    std::vector<boost::asio::ip::address> servers_;
+    std::mt19937 random_{std::random_device{}()};
+    std::size_t in_flight_ = 0;
+};
+
+} // namespace engine

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "engine/network/attachment.hpp"
+#include "engine/network/dns_server.hpp"
+#include "engine/network/network_record.hpp"
+
+#include <map>
+#include <set>
+#include <string>
+
+namespace engine {
+
+/// The names around a container: those of the running containers that share a network with it. Pure.
+struct dns_zone {
+    const std::map<std::string, attachment>& attachments; // by container id
+    const std::set<std::string>& running;                 // container ids
+    const std::map<std::string, network_record>& networks;
+
+    /// A name of ours without a record of the type asked for is known and empty: with NXDOMAIN or a forwarded
+    /// AAAA question, musl and others would give the name up altogether (moby 21712).
+    dns_answer find(const std::string& asker, std::uint16_t type, const std::string& name) const;
+
+  private:
+    dns_answer find_name(const attachment& asker, std::uint16_t type, const std::string& name) const;
+    dns_answer find_address(const attachment& asker, ipv4_address address) const;
+    bool may_forward(const attachment& asker) const;
+};
+
+} // namespace engine

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "engine/network/address.hpp"
+#include "engine/network/port_reservation.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct nft_ctx;
+
+namespace engine {
+
+/// A bridge as the firewall sees it.
+struct firewall_network {
+    std::string bridge;
+    ipv4_subnet subnet;
+    bool internal = false;
+};
+
+/// A published port and where it leads.
+struct firewall_port {
+    published_port port;
+    ipv4_address container;
+};
+
+/// All that the table holds: its content is a function of this value.
+struct firewall_state {
+    std::vector<firewall_network> networks;
+    std::vector<firewall_port> ports;
+};
+
+/// Our one nftables table `ip NAME`: a static skeleton, loaded in one transaction, to which networks and
+/// ports only add elements of sets and maps (lookups stay O(1), the rules stay reviewable). It never touches
+/// another table. Every call blocks, is one transaction, and throws error{internal} with nft's words when it
+/// was refused.
+class firewall {
+  public:
+    explicit firewall(std::string table);
+    ~firewall();
+
+    /// Replaces the whole table in one transaction: no packet meets a half of it.
+    void load(const firewall_state& state);
+    void add_network(const firewall_network& network);
+    void remove_network(const firewall_network& network);
+    void add_ports(const std::vector<firewall_port>& ports);
+    void remove_ports(const std::vector<firewall_port>& ports);
+    /// Deletes the table; no error when there is none.
+    void unload();
+
+    /// The text that load() gives to nft: tests and `composed --check` show it.
+    std::string render(const firewall_state& state) const;
+
+  private:
+    void run(const std::string& commands);
+
+    struct deleter {
+        void operator()(nft_ctx* context) const noexcept;
+    };
+    std::string table_;
+    std::unique_ptr<nft_ctx, deleter> context_;
+};
+
+} // namespace engine

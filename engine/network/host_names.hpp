@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace engine {
+
+/// The names that an instance uses on the host; each at most 15 characters, as IFNAMSIZ asks.
+class host_names {
+  public:
+    explicit host_names(std::string_view instance);
+
+    std::string bridge(std::string_view network_id) const;
+    std::string veth(std::string_view container_id, unsigned index) const;
+    /// nftables identifiers have no dots and dashes.
+    std::string table() const;
+
+    /// True for interfaces that this instance made.
+    bool is_ours(std::string_view interface) const noexcept;
+    bool is_bridge(std::string_view interface) const noexcept;
+
+  private:
+    std::string instance_;
+    std::string tag_; // 5 hex digits of the instance's name
+};
+
+} // namespace engine

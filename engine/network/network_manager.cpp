@@ -1,0 +1,455 @@
+#include "engine/network/network_manager.hpp"
+
+#include "compose/model/error.hpp"
+#include "engine/network/address_pool.hpp"
+#include "engine/network/dns_server.hpp"
+#include "engine/network/dns_zone.hpp"
+#include "engine/network/firewall.hpp"
+#include "engine/network/host_names.hpp"
+#include "engine/store/store.hpp"
+#include "engine/system/async_mutex.hpp"
+#include "engine/system/file.hpp"
+#include "engine/system/identifier.hpp"
+#include "engine/system/netlink.hpp"
+#include "engine/system/network_namespace.hpp"
+#include "engine/system/routes.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace engine {
+
+using compose::error;
+using compose::error_kind;
+
+namespace {
+
+firewall_network firewall_entry(const network_record& record) {
+    return {.bridge = record.bridge, .subnet = record.subnet, .internal = record.definition.internal};
+}
+
+// Where a published port leads: the interface that has the default route, or the first.
+ipv4_address target_of(const attachment& of) {
+    return of.endpoints.front().address;
+}
+
+std::vector<firewall_port> firewall_ports(const attachment& of) {
+    std::vector<firewall_port> ports;
+    if (!of.endpoints.empty())
+        for (const published_port& port : of.published)
+            ports.push_back({.port = port, .container = target_of(of)});
+    return ports;
+}
+
+/// What a worker needs to connect one interface.
+struct plug_step {
+    veth_request veth;
+    std::string bridge;
+    ipv4_address address;
+    unsigned prefix_length = 0;
+    std::optional<ipv4_address> gateway; // of the default route
+};
+
+void make_bridge(const network_record& record) {
+    netlink_socket netlink;
+    int index = netlink.find_link(record.bridge);
+    if (index == 0) {
+        index = netlink.create_bridge(record.bridge);
+        // Without IPv6 of its own a bridge would still answer on fe80:: and expose what the host listens on
+        // there.
+        write_kernel_file(fmt::format("/proc/sys/net/ipv6/conf/{}/disable_ipv6", record.bridge), "1");
+        write_kernel_file(fmt::format("/proc/sys/net/ipv4/conf/{}/route_localnet", record.bridge), "1");
+    }
+    netlink.add_address(index, record.gateway.value, record.subnet.length);
+}
+
+void connect(pid_t pid, std::vector<plug_step> steps) {
+    netlink_socket netlink;
+    for (plug_step& step : steps) {
+        step.veth.bridge = netlink.find_link(step.bridge);
+        netlink.create_veth(step.veth);
+    }
+    in_network_namespace(pid, [&] {
+        netlink_socket inside;
+        for (const plug_step& step : steps) {
+            const int index = inside.find_link(step.veth.peer_name);
+            inside.add_address(index, step.address.value, step.prefix_length);
+            inside.set_up(index);
+        }
+        for (const plug_step& step : steps)
+            if (step.gateway)
+                inside.add_default_route(step.gateway->value);
+    });
+}
+
+} // namespace
+
+struct network_manager::implementation {
+    implementation(executors on, store& records, network_settings wanted)
+        : executors_(on), store_(records), settings(std::move(wanted)), names(settings.instance),
+          rules(names.table()), rules_turn(on.io), making(on.io),
+          dns(on.io, [this](const std::string& container, std::uint16_t type, const std::string& name) {
+              return dns_zone{.attachments = attachments, .running = running, .networks = networks}.find(
+                  container, type, name);
+          }) {}
+
+    void load();
+    address_pool& pool_of(const network_record& record);
+    network_record draw_up(network_definition wanted, std::vector<ipv4_subnet> routed) const;
+    std::vector<plug_step> plan_plug(const attachment& of, pid_t pid) const;
+    endpoint lease(const endpoint_request& wanted);
+    void give_back(const attachment& of);
+
+    template <typename Change>
+    task<> change_rules(Change change) {
+        const auto turn = co_await rules_turn.lock();
+        auto work = [this, change = std::move(change)] { change(rules); };
+        co_await blocking(executors_.workers, work);
+    }
+
+    executors executors_;
+    store& store_;
+    network_settings settings;
+    host_names names;
+    firewall rules; // a worker's while `rules_turn` is held
+    async_mutex rules_turn;
+    async_mutex making; // one network is made at a time, so no two choose one subnet
+    std::map<std::string, network_record> networks; // by name
+    std::map<std::string, address_pool> pools;      // by network name
+    std::map<std::string, attachment> attachments;  // by container id
+    std::set<std::string> running;                  // container ids
+    dns_server dns;
+};
+
+void network_manager::implementation::load() {
+    for (const record& row : store_.load(table::network))
+        networks.emplace(row.key, decode_network(row.key, row.value));
+    for (const record& row : store_.load(table::lease)) {
+        attachment loaded = decode_attachment(row.key, row.value);
+        for (const endpoint& each : loaded.endpoints)
+            if (const auto network = networks.find(each.network); network != networks.end())
+                pool_of(network->second).take(each.address);
+        attachments.emplace(row.key, std::move(loaded));
+    }
+}
+
+address_pool& network_manager::implementation::pool_of(const network_record& record) {
+    const auto found = pools.find(record.definition.name);
+    if (found != pools.end())
+        return found->second;
+    return pools
+        .emplace(record.definition.name, address_pool(record.subnet, record.gateway, record.definition.range))
+        .first->second;
+}
+
+network_record network_manager::implementation::draw_up(
+    network_definition wanted, std::vector<ipv4_subnet> routed) const {
+    for (const auto& [name, other] : networks)
+        routed.push_back(other.subnet);
+    network_record record;
+    if (wanted.subnet) {
+        const auto in_the_way = std::find_if(networks.begin(), networks.end(),
+            [&](const auto& entry) { return entry.second.subnet.overlaps(*wanted.subnet); });
+        if (in_the_way != networks.end())
+            throw error(error_kind::conflict,
+                fmt::format(
+                    "create network \"{}\": its subnet {} overlaps {} of network \"{}\"; choose another",
+                    wanted.name, to_string(*wanted.subnet), to_string(in_the_way->second.subnet),
+                    in_the_way->first));
+        record.subnet = *wanted.subnet;
+    } else {
+        const auto chosen = choose_subnet(settings.pools, settings.subnet_length, routed);
+        if (!chosen)
+            throw error(error_kind::exhausted,
+                fmt::format(
+                    "create network \"{}\": every subnet of the address pools is in use; remove networks, "
+                    "or add a pool under networks.pools in composed.yaml",
+                    wanted.name));
+        record.subnet = *chosen;
+    }
+    record.gateway = wanted.gateway.value_or(ipv4_address{record.subnet.base.value + 1});
+    record.id = random_identifier();
+    record.bridge = names.bridge(record.id);
+    record.created = timestamp_now();
+    record.definition = std::move(wanted);
+    return record;
+}
+
+endpoint network_manager::implementation::lease(const endpoint_request& wanted) {
+    const auto network = networks.find(wanted.network);
+    if (network == networks.end())
+        throw error(error_kind::not_found,
+            fmt::format("join network \"{}\": there is none of that name", wanted.network));
+    address_pool& pool = pool_of(network->second);
+    endpoint result{.network = wanted.network,
+        .address = {},
+        .aliases = wanted.aliases,
+        .gateway_priority = wanted.gateway_priority};
+    if (wanted.address) {
+        if (!pool.take(*wanted.address))
+            throw error(error_kind::conflict,
+                fmt::format("join network \"{}\": address {} is {}", wanted.network,
+                    to_string(*wanted.address),
+                    pool.is_host(*wanted.address)
+                        ? "taken by another container"
+                        : "not a host address of " + to_string(network->second.subnet)));
+        result.address = *wanted.address;
+        return result;
+    }
+    const auto chosen = pool.allocate();
+    if (!chosen)
+        throw error(error_kind::exhausted, fmt::format("join network \"{}\": all addresses of {} are taken",
+                                               wanted.network, to_string(network->second.subnet)));
+    result.address = *chosen;
+    return result;
+}
+
+void network_manager::implementation::give_back(const attachment& of) {
+    for (const endpoint& each : of.endpoints)
+        if (const auto pool = pools.find(each.network); pool != pools.end())
+            pool->second.give_back(each.address);
+}
+
+std::vector<plug_step> network_manager::implementation::plan_plug(const attachment& of, pid_t pid) const {
+    std::vector<plug_step> steps;
+    std::optional<std::size_t> way_out;
+    for (std::size_t index = 0; index < of.endpoints.size(); ++index) {
+        const endpoint& each = of.endpoints[index];
+        const network_record& network = networks.at(each.network);
+        plug_step step{.veth = {.name = names.veth(of.container, static_cast<unsigned>(index)),
+                           .bridge = 0,
+                           .peer_pid = pid,
+                           .peer_name = fmt::format("eth{}", index),
+                           .peer_mac = mac_for(each.address)},
+            .bridge = network.bridge,
+            .address = each.address,
+            .prefix_length = network.subnet.length,
+            .gateway = std::nullopt};
+        const bool leads_out = !network.definition.internal;
+        if (leads_out && (!way_out || each.gateway_priority > of.endpoints[*way_out].gateway_priority))
+            way_out = index;
+        steps.push_back(std::move(step));
+    }
+    if (way_out)
+        steps[*way_out].gateway = networks.at(of.endpoints[*way_out].network).gateway;
+    return steps;
+}
+
+network_manager::network_manager(executors on, store& records, network_settings settings)
+    : implementation_(std::make_shared<implementation>(on, records, std::move(settings))) {
+    implementation_->load();
+}
+
+network_manager::~network_manager() = default;
+
+task<> network_manager::start(std::set<std::string> alive) {
+    implementation& self = *implementation_;
+    self.running = std::move(alive);
+    firewall_state state;
+    for (const auto& [name, record] : self.networks)
+        state.networks.push_back(firewall_entry(record));
+    for (const auto& [container, each] : self.attachments)
+        if (self.running.contains(container))
+            for (firewall_port& port : firewall_ports(each))
+                state.ports.push_back(std::move(port));
+    co_await self.change_rules([state](firewall& rules) { rules.load(state); });
+
+    std::vector<network_record> records = list();
+    const host_names names = self.names;
+    auto work = [records, names] {
+        write_kernel_file("/proc/sys/net/ipv4/ip_forward", "1");
+        std::set<std::string> wanted;
+        for (const network_record& record : records) {
+            make_bridge(record);
+            wanted.insert(record.bridge);
+        }
+        netlink_socket netlink;
+        for (const link_info& link : netlink.list_links())
+            if (names.is_bridge(link.name) && !wanted.contains(link.name))
+                netlink.delete_link(link.name);
+    };
+    co_await blocking(self.executors_.workers, work);
+}
+
+task<network_record> network_manager::ensure(network_definition wanted) {
+    implementation& self = *implementation_;
+    const auto turn = co_await self.making.lock();
+    const std::string name = wanted.name;
+    if (const auto there = self.networks.find(name); there != self.networks.end()) {
+        network_definition other = there->second.definition;
+        other.labels = wanted.labels; // do not change what the network does
+        if (other != wanted)
+            throw error(error_kind::conflict,
+                fmt::format("network \"{}\" exists with another definition; remove it first", name));
+        auto work = [record = there->second] { make_bridge(record); };
+        co_await blocking(self.executors_.workers, work);
+        co_return self.networks.at(name);
+    }
+
+    auto look = [] { return routed_subnets(); };
+    const auto routes = co_await blocking(self.executors_.workers, look);
+    std::vector<ipv4_subnet> routed;
+    for (const routed_subnet& route : routes)
+        routed.push_back({.base = {route.base}, .length = route.length});
+    const network_record record = self.draw_up(std::move(wanted), std::move(routed));
+    self.networks.emplace(name, record);
+    self.store_.put(table::network, name, encode(record));
+    co_await self.store_.durable();
+    auto work = [record] { make_bridge(record); };
+    co_await blocking(self.executors_.workers, work);
+    const firewall_network entry = firewall_entry(record);
+    co_await self.change_rules([entry](firewall& rules) { rules.add_network(entry); });
+    co_return record;
+}
+
+task<> network_manager::remove(std::string name) {
+    implementation& self = *implementation_;
+    const auto turn = co_await self.making.lock();
+    const auto found = self.networks.find(name);
+    if (found == self.networks.end())
+        co_return;
+    std::vector<std::string> members;
+    for (const auto& [container, each] : self.attachments)
+        for (const endpoint& at : each.endpoints)
+            if (at.network == name)
+                members.push_back(container.substr(0, 12));
+    if (!members.empty())
+        throw error(error_kind::conflict, fmt::format("remove network \"{}\": still in use by containers {}",
+                                              name, fmt::join(members, ", ")));
+    const network_record record = found->second;
+    self.networks.erase(found);
+    self.pools.erase(name);
+    self.store_.erase(table::network, name);
+    co_await self.store_.durable();
+    const firewall_network entry = firewall_entry(record);
+    co_await self.change_rules([entry](firewall& rules) { rules.remove_network(entry); });
+    // Off the path of whoever asked: a bridge takes the kernel 36 ms.
+    auto work = [bridge = record.bridge] { netlink_socket().delete_link(bridge); };
+    spawn(self.executors_.io, "remove bridge " + record.bridge, blocking(self.executors_.workers, work));
+}
+
+const network_record* network_manager::find(const std::string& name) const {
+    const auto found = implementation_->networks.find(name);
+    return found == implementation_->networks.end() ? nullptr : &found->second;
+}
+
+std::vector<network_record> network_manager::list() const {
+    std::vector<network_record> all;
+    for (const auto& [name, record] : implementation_->networks)
+        all.push_back(record);
+    return all;
+}
+
+const attachment& network_manager::reserve(
+    const std::string& container, std::vector<endpoint_request> wanted) {
+    implementation& self = *implementation_;
+    if (const auto there = self.attachments.find(container); there != self.attachments.end())
+        return there->second;
+    attachment fresh{.container = container, .endpoints = {}, .published = {}};
+    try {
+        for (const endpoint_request& each : wanted)
+            fresh.endpoints.push_back(self.lease(each));
+    } catch (...) {
+        self.give_back(fresh);
+        throw;
+    }
+    self.store_.put(table::lease, container, encode(fresh));
+    return self.attachments.emplace(container, std::move(fresh)).first->second;
+}
+
+task<std::vector<port_reservation>> network_manager::publish(
+    std::string container, std::vector<port_request> wanted) {
+    implementation& self = *implementation_;
+    if (!self.attachments.contains(container))
+        throw error(error_kind::internal,
+            fmt::format("publish ports of container \"{}\": it has no lease", container));
+    auto work = [wanted = std::move(wanted)] {
+        std::vector<port_reservation> taken;
+        for (const port_request& each : wanted)
+            taken.push_back(reserve_port(each));
+        return taken;
+    };
+    std::vector<port_reservation> taken = co_await blocking(self.executors_.workers, work);
+    const auto found = self.attachments.find(container);
+    if (found == self.attachments.end())
+        throw error(
+            error_kind::conflict, fmt::format("container \"{}\" was removed while it started", container));
+    found->second.published.clear();
+    for (const port_reservation& each : taken)
+        found->second.published.push_back(each.port);
+    if (!taken.empty())
+        self.store_.put(table::lease, container, encode(found->second));
+    co_return taken;
+}
+
+task<> network_manager::plug(std::string container, pid_t pid) {
+    implementation& self = *implementation_;
+    const attachment& mine = self.attachments.at(container);
+    const std::vector<firewall_port> ports = firewall_ports(mine);
+    auto work = [pid, steps = self.plan_plug(mine, pid)] { connect(pid, steps); };
+    co_await blocking(self.executors_.workers, work);
+    if (!ports.empty())
+        co_await self.change_rules([ports](firewall& rules) { rules.add_ports(ports); });
+    self.running.insert(container);
+}
+
+void network_manager::adopt(const std::string& container) {
+    implementation_->running.insert(container);
+}
+
+void network_manager::serve_dns(const std::string& container, unique_fd udp, unique_fd tcp) {
+    implementation_->dns.add(container, std::move(udp), std::move(tcp));
+}
+
+task<> network_manager::unplug(std::string container) {
+    implementation& self = *implementation_;
+    self.dns.remove(container);
+    if (self.running.erase(container) == 0)
+        co_return;
+    const auto found = self.attachments.find(container);
+    if (found == self.attachments.end())
+        co_return;
+    const std::vector<firewall_port> ports = firewall_ports(found->second);
+    if (ports.empty())
+        co_return;
+    found->second.published.clear();
+    self.store_.put(table::lease, container, encode(found->second));
+    co_await self.change_rules([ports](firewall& rules) { rules.remove_ports(ports); });
+}
+
+void network_manager::release(const std::string& container) {
+    implementation& self = *implementation_;
+    self.dns.remove(container);
+    self.running.erase(container);
+    const auto found = self.attachments.find(container);
+    if (found == self.attachments.end())
+        return;
+    self.give_back(found->second);
+    self.attachments.erase(found);
+    self.store_.erase(table::lease, container);
+}
+
+const attachment* network_manager::find_attachment(const std::string& container) const {
+    const auto found = implementation_->attachments.find(container);
+    return found == implementation_->attachments.end() ? nullptr : &found->second;
+}
+
+task<> network_manager::clear_host() {
+    implementation& self = *implementation_;
+    co_await self.change_rules([](firewall& rules) { rules.unload(); });
+    const host_names names = self.names;
+    auto work = [names] {
+        netlink_socket netlink;
+        for (const link_info& link : netlink.list_links())
+            if (names.is_ours(link.name))
+                netlink.delete_link(link.name);
+    };
+    co_await blocking(self.executors_.workers, work);
+}
+
+} // namespace engine

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "engine/system/notifier.hpp"
+
+#include <memory>
+
+namespace engine {
+
+/// Puts coroutines of the engine's thread in turn where one must finish before the next begins: what they use
+/// runs on a worker in between.
+class async_mutex {
+  public:
+    explicit async_mutex(boost::asio::io_context& io) : state_(std::make_shared<state>(io)) {}
+
+    /// Holds the mutex for its lifetime.
+    class guard;
+    task<guard> lock();
+
+  private:
+    struct state {
+        explicit state(boost::asio::io_context& io) : freed(io) {}
+        bool held = false;
+        notifier freed;
+    };
+    std::shared_ptr<state> state_;
+};
+
+class async_mutex::guard {
+  public:
+    explicit guard(std::shared_ptr<state> held) noexcept : held_(std::move(held)) {}
+    guard(guard&&) noexcept = default;
+    guard& operator=(guard&&) = delete;
+    ~guard() {
+        if (!held_)
+            return;
+        held_->held = false;
+        held_->freed.notify_all();
+    }
+
+  private:
+    std::shared_ptr<state> held_;
+};
+
+} // namespace engine

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace engine {
+
+/// The destination of a route, address in host byte order.
+struct routed_subnet {
+    std::uint32_t base = 0;
+    unsigned length = 0;
+};
+
+/// Destinations of the IPv4 routes of this network namespace's main table, without the default routes: what a
+/// new subnet must not overlap.
+std::vector<routed_subnet> routed_subnets();
+
+} // namespace engine
