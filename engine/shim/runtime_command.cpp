@@ -83,7 +83,7 @@ void default_signals() {
 
 runtime_command start_runtime(const shim_setup& setup, const std::vector<std::string>& arguments,
     const int stdio[3], runtime_view view) {
-    std::vector<std::string> words{setup.runtime, "--root", setup.runtime_root};
+    std::vector<std::string> words{setup.runtime, "--root", setup.runtime_root, "--log-format", "json"};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     argv.reserve(words.size() + 1);
