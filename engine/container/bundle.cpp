@@ -252,6 +252,10 @@ container_cgroup runtime_host::cgroup(const std::string& id) const {
     return {cgroups, options.instance + "/" + id};
 }
 
+container_cgroup runtime_host::instance_cgroup() const {
+    return {cgroups, options.instance};
+}
+
 prepared_run prepare_run(const runtime_host& host, const launch& what) {
     const fs::path run = host.run_folder(what.id);
     const fs::path state = host.state_folder(what.id);

@@ -26,6 +26,7 @@ struct runtime_host {
     }
     std::filesystem::path oci_root() const { return options.run / "oci"; }
     container_cgroup cgroup(const std::string& id) const;
+    container_cgroup instance_cgroup() const; // parent of all
 
     runtime_options options;
     std::filesystem::path oci_runtime;

@@ -201,6 +201,8 @@ container_runtime::~container_runtime() {
     implementation_->events = {};
     for (const auto& [id, run] : implementation_->runs)
         run->abandon();
+    if (implementation_->runs.empty())
+        implementation_->host->instance_cgroup().remove_if_empty();
 }
 
 namespace {

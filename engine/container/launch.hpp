@@ -22,13 +22,12 @@ struct container_mount {
     enum class kind { bind, tmpfs };
 
     kind type = kind::bind;
-    std::string source;
-    std::string destination; // absolute, inside the container
+    std::string source = {};
+    std::string destination = {}; // absolute, inside the container
     bool read_only = false;
-    bool recursive = true;   // bind: the mounts below the source too
-    std::string propagation; // bind: rprivate, rslave, rshared …; empty: rprivate
-    std::vector<std::string>
-        options; // further ones as the OCI runtime takes them: size=64m, mode=1777, noexec
+    bool recursive = true;                 // bind: the mounts below the source too
+    std::string propagation = {};          // bind: rprivate, rslave, rshared …; empty: rprivate
+    std::vector<std::string> options = {}; // further ones for the OCI runtime: size=64m, mode=1777, noexec
 
     bool operator==(const container_mount&) const = default;
 };

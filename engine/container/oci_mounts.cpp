@@ -89,8 +89,13 @@ json::array oci_mounts(const container_spec& spec, const oci_host& host) {
     const auto file = [&](const std::string& source, const char* destination) {
         const bool taken = std::any_of(own.begin(), own.end(),
             [&](const container_mount& each) { return each.destination == destination; });
-        if (!source.empty() && !taken)
-            own.push_back({.source = source, .destination = destination, .read_only = spec.read_only});
+        if (source.empty() || taken)
+            return;
+        container_mount added;
+        added.source = source;
+        added.destination = destination;
+        added.read_only = spec.read_only;
+        own.push_back(std::move(added));
     };
     file(host.hosts, "/etc/hosts");
     file(host.resolv_conf, "/etc/resolv.conf");

@@ -52,7 +52,7 @@ void add_missing(std::vector<std::string>& env, std::string_view name, std::stri
 }
 
 json::array strings(const std::vector<std::string>& values) {
-    return {values.begin(), values.end()};
+    return json::array(values.begin(), values.end());
 }
 
 json::object user_object(const resolved_user& user) {
@@ -90,7 +90,7 @@ json::array rlimit_array(const container_spec& spec, const oci_host& host) {
         std::string name = "RLIMIT_" + limit.name;
         std::transform(name.begin(), name.end(), name.begin(),
             [](char letter) { return static_cast<char>(std::toupper(static_cast<unsigned char>(letter))); });
-        out.push_back({{"type", name}, {"soft", soft}, {"hard", hard}});
+        out.push_back(json::object{{"type", name}, {"soft", soft}, {"hard", hard}});
     }
     return out;
 }
@@ -123,7 +123,7 @@ json::object process_object(const container_spec& spec, const resolved_user& use
 
 json::array namespaces(const container_spec& spec, const oci_host& host) {
     json::array out;
-    const auto add = [&](const char* type) { out.push_back({{"type", type}}); };
+    const auto add = [&](const char* type) { out.push_back(json::object{{"type", type}}); };
     add("mount");
     if (!spec.host_pid)
         add("pid");
@@ -136,7 +136,7 @@ json::array namespaces(const container_spec& spec, const oci_host& host) {
     // Named even though the runtime is started inside it: crun refuses sysctls net.* of an unlisted
     // namespace.
     if (!host.network_namespace.empty())
-        out.push_back({{"type", "network"}, {"path", host.network_namespace}});
+        out.push_back(json::object{{"type", "network"}, {"path", host.network_namespace}});
     return out;
 }
 
@@ -154,7 +154,7 @@ json::object device_rule(bool allow, const char* type, int major, int minor, con
 // moby's oci/defaults.go: mknod of anything, use of the harmless ones.
 json::array device_rules(const container_spec& spec, const oci_host& host) {
     if (spec.privileged)
-        return {device_rule(true, nullptr, -1, -1, "rwm")};
+        return json::array{device_rule(true, nullptr, -1, -1, "rwm")};
     json::array rules{device_rule(false, nullptr, -1, -1, "rwm")};
     rules.push_back(device_rule(true, "c", -1, -1, "m"));
     rules.push_back(device_rule(true, "b", -1, -1, "m"));
@@ -200,8 +200,9 @@ json::object cpu_object(const resources& limits) {
 json::array device_nodes(const oci_host& host) {
     json::array out;
     for (const device_node& each : host.devices)
-        out.push_back({{"path", each.path}, {"type", std::string(1, each.type)}, {"major", each.major},
-            {"minor", each.minor}, {"fileMode", each.mode}, {"uid", each.uid}, {"gid", each.gid}});
+        out.push_back(
+            json::object{{"path", each.path}, {"type", std::string(1, each.type)}, {"major", each.major},
+                {"minor", each.minor}, {"fileMode", each.mode}, {"uid", each.uid}, {"gid", each.gid}});
     return out;
 }
 
@@ -212,7 +213,7 @@ json::object resource_object(const container_spec& spec, const oci_host& host) {
     if (json::object cpu = cpu_object(spec.limits); !cpu.empty())
         out["cpu"] = std::move(cpu);
     if (spec.limits.pids)
-        out["pids"] = {{"limit", *spec.limits.pids <= 0 ? std::int64_t{-1} : *spec.limits.pids}};
+        out["pids"] = json::object{{"limit", *spec.limits.pids <= 0 ? std::int64_t{-1} : *spec.limits.pids}};
     return out;
 }
 
@@ -295,7 +296,7 @@ std::string render_exec_process(const json::value& config, const exec_process& p
         out["cwd"] = process.cwd;
     }
     if (process.tty && process.rows > 0)
-        out["consoleSize"] = {{"height", process.rows}, {"width", process.columns}};
+        out["consoleSize"] = json::object{{"height", process.rows}, {"width", process.columns}};
     if (process.privileged || process.user != nullptr) {
         std::vector<std::string> names;
         if (process.privileged)

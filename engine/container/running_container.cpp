@@ -182,8 +182,8 @@ task<> running_container::tell_exit(exit_record record) {
         // next start.
         try {
             co_await events_.exited(id_, record);
-        } catch (const std::exception& failure) {
-            spdlog::error("exit of container \"{}\": {}", name_, failure.what());
+        } catch (const std::exception& caught) {
+            spdlog::error("exit of container \"{}\": {}", name_, caught.what());
         }
     }
     exit_told = true;
@@ -268,8 +268,8 @@ task<> running_container::clear_up() {
     auto clear = [host, id] { clear_run(*host, id); };
     try {
         co_await blocking(executors_.workers, clear);
-    } catch (const std::exception& failure) {
-        spdlog::error("clear up container \"{}\": {}", name_, failure.what());
+    } catch (const std::exception& caught) {
+        spdlog::error("clear up container \"{}\": {}", name_, caught.what());
     }
     if (started && !exited) {
         exit_record record = written.value_or(exit_record{.generation = started->generation,

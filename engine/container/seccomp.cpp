@@ -77,7 +77,7 @@ json::array architectures(const json::object& profile) {
         for (const json::value& entry : *map) {
             const json::object& arch = entry.as_object();
             const auto* below = list(arch, "subArchitectures");
-            if (arch.at("architecture") == seccomp_arch && below != nullptr)
+            if (arch.at("architecture").as_string() == seccomp_arch && below != nullptr)
                 out.insert(out.end(), below->begin(), below->end());
         }
     return out;

@@ -134,4 +134,14 @@ bool container_cgroup::destroy() const {
     return true;
 }
 
+void container_cgroup::remove_if_empty() const {
+    if (mode_ == cgroup_mode::unified) {
+        ::rmdir((root_ / path_).c_str());
+        return;
+    }
+    std::error_code ignored;
+    for (const fs::directory_entry& hierarchy : fs::directory_iterator(root_, ignored))
+        ::rmdir((hierarchy.path() / path_).c_str());
+}
+
 } // namespace engine
