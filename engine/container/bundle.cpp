@@ -200,6 +200,8 @@ std::string config_for(const runtime_host& host, const launch& what, const resol
     values.cgroups = host.cgroups;
     if (what.network != network_kind::host)
         values.network_namespace = fmt::format("/proc/{}/ns/net", shim);
+    values.rows = what.rows;
+    values.columns = what.columns;
     values.own_network = what.network == network_kind::own || what.network == network_kind::none;
     values.init_program = host.options.shim_program;
     if (!what.hosts.empty())

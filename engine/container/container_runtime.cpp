@@ -200,7 +200,7 @@ container_runtime::container_runtime(executors executors, runtime_options option
 container_runtime::~container_runtime() {
     implementation_->events = {};
     for (const auto& [id, run] : implementation_->runs)
-        run->abandon();
+        run->detach();
     if (implementation_->runs.empty())
         implementation_->host->instance_cgroup().remove_if_empty();
 }

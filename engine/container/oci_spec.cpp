@@ -116,6 +116,8 @@ json::object process_object(const container_spec& spec, const resolved_user& use
                              effective_capabilities(spec.cap_add, spec.cap_drop, spec.privileged), user.uid)},
         {"noNewPrivileges", spec.no_new_privileges},
         {"oomScoreAdj", std::max(spec.oom_score_adj, host.lowest_oom_score_adj)}};
+    if (spec.tty && host.rows > 0)
+        out["consoleSize"] = json::object{{"height", host.rows}, {"width", host.columns}};
     if (!spec.rlimits.empty())
         out["rlimits"] = rlimit_array(spec, host);
     return out;

@@ -36,7 +36,9 @@ struct oci_host {
     std::string root = "rootfs"; // relative to the bundle
     std::string cgroup;          // path below the hierarchies, e.g. "/composed/ID"
     cgroup_mode cgroups = cgroup_mode::unified;
-    std::string network_namespace;    // path; empty: the host's
+    std::string network_namespace; // path; empty: the host's
+    std::uint16_t rows = 0;        // of the first terminal; 0: the kernel's default
+    std::uint16_t columns = 0;
     bool own_network = true;          // sysctls of the namespace may be set
     std::string init_program;         // for container_spec::init
     std::string hosts;                // file to bind over /etc/hosts; empty: none

@@ -61,6 +61,12 @@ void running_container::abandon() {
         link_->close();
 }
 
+void running_container::detach() {
+    detached_ = true;
+    if (link_)
+        link_->close();
+}
+
 void running_container::never_was() {
     gone = true;
     changed.notify_all();
@@ -84,7 +90,11 @@ task<> running_container::serve(unique_fd socket, unique_fd shim, bool recovered
         send(message_type::hello);
     for (;;) {
         co_await listen();
+        if (detached_)
+            co_return;
         const bool ended = co_await shim_has_ended(reconnect_pause);
+        if (detached_)
+            co_return;
         if (ended || abandoned_ || !started)
             break;
         // The shim dropped us because we did not keep up: ask it for everything.
@@ -102,7 +112,7 @@ task<> running_container::serve(unique_fd socket, unique_fd shim, bool recovered
 task<> running_container::listen() {
     for (;;) {
         auto in = co_await link_->receive();
-        if (!in)
+        if (!in || detached_)
             co_return;
         co_await on_packet(*in);
         changed.notify_all();
@@ -256,9 +266,13 @@ task<> running_container::clear_up() {
         link_->close();
     bool ended = co_await shim_has_ended(leave_limit);
     if (!ended) {
+        if (detached_)
+            co_return;
         send_signal(shim_, SIGKILL);
         ended = co_await shim_has_ended(leave_limit);
     }
+    if (detached_)
+        co_return;
     if (ended && shim_)
         reap(child_process{.pid = 0, .handle = shim_.duplicate()});
     const auto host = host_;

@@ -46,7 +46,10 @@ class running_container : public std::enable_shared_from_this<running_container>
     template <typename Predicate>
     task<bool> wait_until(Predicate done, std::chrono::nanoseconds limit);
 
-    /// Drops the connection; a shim without a container leaves then.
+    /// The daemon leaves: lets go of the shim and of everything of it.
+    void detach();
+
+    /// Drops the connection and clears up; a shim without a container leaves then.
     void abandon();
 
     bool send(message_type type, std::uint32_t session = 0, std::string payload = {},
@@ -89,6 +92,7 @@ class running_container : public std::enable_shared_from_this<running_container>
     std::unique_ptr<shim_link> link_;
     unique_fd shim_;
     bool abandoned_ = false;
+    bool detached_ = false;
     std::uint32_t next_session_ = 0;
     std::map<std::uint32_t, std::shared_ptr<exec_session::shared>> execs_;
 };

@@ -135,6 +135,9 @@ resolved_user resolve_user(std::string_view user, const std::vector<std::string>
         for (const group_entry& each : groups)
             if (!login.empty() && lists(each.members, login))
                 result.groups.push_back(each.gid);
+    // The primary one too: a program that drops it by setgid must not lose what negative permissions deny it
+    // (CVE-2022-36109).
+    result.groups.push_back(result.gid);
     for (const std::string& each : group_add)
         result.groups.push_back(group_number(each, groups));
     std::sort(result.groups.begin(), result.groups.end());
