@@ -408,6 +408,21 @@ task<std::shared_ptr<operation>> project_manager::kill(
     });
 }
 
+task<std::shared_ptr<operation>> project_manager::remove_stopped(
+    std::string project, std::set<std::string> services) {
+    const auto self = implementation_;
+    const compose::project definition = self->at(project).definition;
+    services = self->check_services(definition, std::move(services));
+    co_return self->begin(project, [self, definition, services](std::function<bool()> superseded) {
+        observed_project now = self->observe_project(definition.name, definition);
+        std::erase_if(now.containers, [](const observed_container& each) {
+            return each.state != run_state::exited && each.state != run_state::created;
+        });
+        plan steps = plan_stop(definition, now, services, true);
+        return self->run(std::move(steps), definition, std::nullopt, std::move(superseded));
+    });
+}
+
 plan project_manager::preview(const compose::project& wanted, const up_options& options) const {
     implementation& self = *implementation_;
     const auto hashes = hashes_of(wanted);

@@ -55,6 +55,9 @@ class project_manager {
         std::string project, std::set<std::string> services, std::optional<std::chrono::nanoseconds> grace);
     task<std::shared_ptr<operation>> kill(std::string project, std::set<std::string> services, int signal);
 
+    /// Removes the containers of `services` that do not run.
+    task<std::shared_ptr<operation>> remove_stopped(std::string project, std::set<std::string> services);
+
     /// The plan that up() would follow now: `up --dry-run`.
     plan preview(const compose::project& wanted, const up_options& options) const;
 
