@@ -1,0 +1,377 @@
+#include "engine/container/bundle.hpp"
+
+#include "engine/container/capabilities.hpp"
+#include "engine/container/layered_files.hpp"
+#include "engine/container/shim_link.hpp"
+#include "engine/shim/protocol.hpp"
+#include "engine/shim/state_files.hpp"
+#include "engine/system/file.hpp"
+
+#include <boost/json.hpp>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <string_view>
+#include <thread>
+
+namespace engine {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+namespace {
+
+constexpr auto runtime_limit = std::chrono::seconds(10); // for `delete`
+constexpr std::string_view search_path[] = {
+    "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+
+fs::path find_runtime(const fs::path& wanted) {
+    if (!wanted.empty()) {
+        if (::access(wanted.c_str(), X_OK) != 0)
+            throw compose::error(compose::error_kind::unavailable,
+                fmt::format("OCI runtime \"{}\" is not there or not executable", wanted.native()));
+        return wanted;
+    }
+    for (const char* name : {"crun", "runc"})
+        for (const std::string_view folder : search_path)
+            if (fs::path candidate = fs::path(folder) / name; ::access(candidate.c_str(), X_OK) == 0)
+                return candidate;
+    throw compose::error(compose::error_kind::unavailable,
+        "neither \"crun\" nor \"runc\" is installed: install crun, it is the faster one");
+}
+
+int own_oom_score_adj() {
+    const std::string text = read_file("/proc/self/oom_score_adj");
+    int value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+}
+
+void make_folder(const fs::path& path, mode_t mode) {
+    if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
+        throw_errno("create folder", path.native());
+}
+
+std::int64_t hard_limit(const std::string& name) {
+    static constexpr std::array<std::pair<std::string_view, __rlimit_resource>, 16> known{
+        {{"as", RLIMIT_AS}, {"core", RLIMIT_CORE}, {"cpu", RLIMIT_CPU}, {"data", RLIMIT_DATA},
+            {"fsize", RLIMIT_FSIZE}, {"locks", RLIMIT_LOCKS}, {"memlock", RLIMIT_MEMLOCK},
+            {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE}, {"nofile", RLIMIT_NOFILE},
+            {"nproc", RLIMIT_NPROC}, {"rss", RLIMIT_RSS}, {"rtprio", RLIMIT_RTPRIO},
+            {"rttime", RLIMIT_RTTIME}, {"sigpending", RLIMIT_SIGPENDING}, {"stack", RLIMIT_STACK}}};
+    for (const auto& [candidate, resource] : known) {
+        if (candidate != name)
+            continue;
+        rlimit limit{};
+        ::getrlimit(resource, &limit);
+        return limit.rlim_max == RLIM_INFINITY ? -1 : static_cast<std::int64_t>(limit.rlim_max);
+    }
+    throw compose::error(compose::error_kind::invalid,
+        fmt::format("ulimit \"{}\" does not exist: see setrlimit(2) for the names", name));
+}
+
+std::optional<device_node> read_device(const device_access& wanted) {
+    struct stat status {};
+    if (::stat(wanted.source.c_str(), &status) != 0)
+        throw_errno("use device", wanted.source);
+    if (!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode))
+        return std::nullopt;
+    return device_node{.path = wanted.path.empty() ? wanted.source : wanted.path,
+        .type = S_ISBLK(status.st_mode) ? 'b' : 'c',
+        .major = major(status.st_rdev),
+        .minor = minor(status.st_rdev),
+        .mode = status.st_mode & 07777U,
+        .uid = status.st_uid,
+        .gid = status.st_gid,
+        .permissions = wanted.permissions};
+}
+
+// All nodes of the host but those that every container has of its own.
+std::vector<device_node> all_devices() {
+    std::vector<device_node> nodes;
+    std::error_code ignored;
+    auto each =
+        fs::recursive_directory_iterator("/dev", fs::directory_options::skip_permission_denied, ignored);
+    for (; each != fs::end(each); each.increment(ignored)) {
+        const std::string name = each->path().filename();
+        if (each.depth() == 0 && (name == "pts" || name == "shm" || name == "mqueue" || name == "fd"))
+            each.disable_recursion_pending();
+        const fs::file_type type = each->symlink_status(ignored).type();
+        if ((type != fs::file_type::character && type != fs::file_type::block) || name == "console" ||
+            name == "ptmx" || name == "tty")
+            continue;
+        if (auto node = read_device({.source = each->path(), .path = each->path()}))
+            nodes.push_back(std::move(*node));
+    }
+    return nodes;
+}
+
+std::vector<device_node> devices_of(const container_spec& spec) {
+    if (spec.privileged)
+        return all_devices();
+    std::vector<device_node> nodes;
+    for (const device_access& wanted : spec.devices) {
+        auto node = read_device(wanted);
+        if (!node)
+            throw compose::error(
+                compose::error_kind::invalid, fmt::format("\"{}\" is not a device", wanted.source));
+        nodes.push_back(std::move(*node));
+    }
+    return nodes;
+}
+
+resolved_user user_of(const launch& what, const fs::path& upper) {
+    std::vector<fs::path> folders{upper};
+    folders.insert(folders.end(), what.layers.begin(), what.layers.end());
+    const std::string passwd = read_layered_file(folders, "etc/passwd").value_or("");
+    const std::string group = read_layered_file(folders, "etc/group").value_or("");
+    return resolve_user(what.spec.user, what.spec.group_add, passwd, group);
+}
+
+void make_state_folder(const fs::path& state, const launch& what) {
+    make_folder(state, 0711);
+    make_folder(state / "upper", 0755);
+    make_folder(state / "work", 0700);
+    if (what.layers.empty())
+        make_folder(state / "empty", 0755);
+    if (!what.hosts.empty())
+        write_file(state / "hosts", what.hosts);
+    if (!what.resolv_conf.empty())
+        write_file(state / "resolv.conf", what.resolv_conf);
+    if (!what.spec.hostname.empty())
+        write_file(state / "hostname", what.spec.hostname + "\n");
+}
+
+shim_setup setup_for(const runtime_host& host, const launch& what) {
+    const fs::path state = host.state_folder(what.id);
+    shim_setup setup;
+    setup.id = what.id;
+    setup.generation = static_cast<std::int64_t>(what.generation);
+    setup.network = static_cast<shim_network>(what.network);
+    setup.join_namespace = what.join_namespace;
+    setup.runtime = host.oci_runtime;
+    setup.runtime_root = host.oci_root();
+    // crun 1.8 refuses a hybrid host whose v2 hierarchy has controllers, and needs nothing of it.
+    setup.hide_unified = host.is_crun && host.cgroups == cgroup_mode::hybrid;
+    for (const fs::path& layer : what.layers)
+        setup.layers.push_back(layer);
+    if (what.layers.empty())
+        setup.layers.push_back(state / "empty");
+    setup.upper = state / "upper";
+    setup.work = state / "work";
+    setup.tty = what.spec.tty;
+    setup.stdin_open = what.spec.stdin_open;
+    setup.stdin_once = what.spec.stdin_once;
+    setup.rows = what.rows;
+    setup.columns = what.columns;
+    if (!what.log.discard)
+        setup.log = state / (what.id + "-json.log");
+    setup.log_max_size = static_cast<std::int64_t>(what.log.max_size);
+    setup.log_max_files = what.log.max_files;
+    setup.oom_file = host.cgroup(what.id).oom_file();
+    if (!what.hosts.empty())
+        setup.mount_files.emplace_back("etc/hosts");
+    if (!what.resolv_conf.empty())
+        setup.mount_files.emplace_back("etc/resolv.conf");
+    if (!what.spec.hostname.empty())
+        setup.mount_files.emplace_back("etc/hostname");
+    return setup;
+}
+static_assert(static_cast<int>(network_kind::own) == static_cast<int>(shim_network::own));
+static_assert(static_cast<int>(network_kind::none) == static_cast<int>(shim_network::none));
+static_assert(static_cast<int>(network_kind::join) == static_cast<int>(shim_network::join));
+static_assert(static_cast<int>(network_kind::host) == static_cast<int>(shim_network::host));
+
+std::string config_for(const runtime_host& host, const launch& what, const resolved_user& user, pid_t shim) {
+    const fs::path state = host.state_folder(what.id);
+    const auto seccomp = host.seccomp.for_capabilities(
+        effective_capabilities(what.spec.cap_add, what.spec.cap_drop, what.spec.privileged));
+    oci_host values;
+    values.cgroup = fmt::format("/{}/{}", host.options.instance, what.id);
+    values.cgroups = host.cgroups;
+    if (what.network != network_kind::host)
+        values.network_namespace = fmt::format("/proc/{}/ns/net", shim);
+    values.rows = what.rows;
+    values.columns = what.columns;
+    values.own_network = what.network == network_kind::own || what.network == network_kind::none;
+    values.init_program = host.options.shim_program;
+    if (!what.hosts.empty())
+        values.hosts = state / "hosts";
+    if (!what.resolv_conf.empty())
+        values.resolv_conf = state / "resolv.conf";
+    if (!what.spec.hostname.empty())
+        values.hostname = state / "hostname";
+    values.can_raise_limits = host.can_raise_limits;
+    values.lowest_oom_score_adj = host.lowest_oom_score_adj;
+    values.hard_limit = hard_limit;
+    values.seccomp = seccomp.get();
+    values.devices = devices_of(what.spec);
+    return render_oci_config(what.spec, user, values);
+}
+
+// A shim whose start went wrong: without a daemon and without a container it would leave by itself, but not
+// at once.
+void end_shim(const child_process& shim) {
+    send_signal(shim.handle, SIGKILL);
+    while (!reap(shim))
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+} // namespace
+
+runtime_host::runtime_host(runtime_options given)
+    : options(std::move(given)), oci_runtime(find_runtime(options.oci_runtime)),
+      is_crun(oci_runtime.filename() == "crun"), cgroups(detect_cgroup_mode()),
+      can_raise_limits(has_sys_resource()),
+      lowest_oom_score_adj(can_raise_limits ? -1000 : own_oom_score_adj()), seccomp(options.seccomp_profile) {
+    if (::access(options.shim_program.c_str(), X_OK) != 0)
+        throw compose::error(compose::error_kind::unavailable,
+            fmt::format("\"{}\" is not there or not executable: it belongs beside composed",
+                options.shim_program.native()));
+    fs::create_directories(options.state / "container");
+    fs::create_directories(options.state / "trash");
+    fs::create_directories(options.run / "container");
+    fs::create_directories(oci_root());
+    for (const fs::path& secret : {options.run / "container", oci_root(), options.state / "trash"})
+        fs::permissions(secret, fs::perms::owner_all);
+    spdlog::debug("OCI runtime {}, cgroups {}, limits {}", oci_runtime.native(),
+        cgroups == cgroup_mode::unified  ? "v2"
+        : cgroups == cgroup_mode::hybrid ? "v1, hybrid"
+                                         : "v1",
+        can_raise_limits ? "free" : "up to our own");
+}
+
+container_cgroup runtime_host::cgroup(const std::string& id) const {
+    return {cgroups, options.instance + "/" + id};
+}
+
+container_cgroup runtime_host::instance_cgroup() const {
+    return {cgroups, options.instance};
+}
+
+prepared_run prepare_run(const runtime_host& host, const launch& what) {
+    const fs::path run = host.run_folder(what.id);
+    const fs::path state = host.state_folder(what.id);
+    make_state_folder(state, what);
+    const resolved_user user = user_of(what, state / "upper");
+    if (::mkdir(run.c_str(), 0700) != 0)
+        throw_errno("create folder", run.native());
+    prepared_run prepared;
+    try {
+        make_folder(run / run_file::root, 0755);
+        auto [ours, theirs] = shim_socket_pair();
+        prepared.shim = start_program({.program = host.options.shim_program,
+            .arguments = {what.id},
+            .folder = run,
+            .descriptor = theirs.get(),
+            .session = true});
+        prepared.socket = std::move(ours);
+        const message setup{
+            .type = message_type::setup, .session = 0, .payload = encode(setup_for(host, what))};
+        if (!send_message(prepared.socket.get(), setup))
+            throw_errno("send to shim of", what.name);
+        write_file(run / run_file::config, config_for(host, what, user, prepared.shim.pid), 0600);
+    } catch (...) {
+        if (prepared.shim.handle)
+            end_shim(prepared.shim);
+        fs::remove_all(run);
+        throw;
+    }
+    return prepared;
+}
+
+void clear_run(const runtime_host& host, const std::string& id) {
+    const fs::path run = host.run_folder(id);
+    const container_cgroup cgroup = host.cgroup(id);
+    bool empty = cgroup.destroy();
+    std::error_code ignored;
+    if (fs::exists(host.oci_root() / id, ignored)) {
+        const child_process command = start_program({.program = host.oci_runtime,
+            .arguments = {"--root", host.oci_root(), "delete", "--force", id},
+            .folder = {}});
+        const auto limit = std::chrono::steady_clock::now() + runtime_limit;
+        while (!reap(command)) {
+            if (std::chrono::steady_clock::now() > limit)
+                send_signal(command.handle, SIGKILL);
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        fs::remove_all(host.oci_root() / id, ignored);
+        empty = cgroup.destroy();
+    }
+    if (!empty)
+        throw compose::error(compose::error_kind::conflict,
+            fmt::format("processes of container \"{}\" do not end: they are stuck in the kernel", id));
+    fs::remove_all(run);
+}
+
+std::optional<exit_record> read_exit_record(const runtime_host& host, const std::string& id) {
+    const auto text = read_file_if_there(host.run_folder(id) / run_file::exit, 4096);
+    if (!text)
+        return std::nullopt;
+    try {
+        const json::value line = json::parse(*text);
+        exit_record record;
+        record.generation = line.at("generation").to_number<std::uint64_t>();
+        record.code = line.at("code").to_number<int>();
+        record.signal = line.at("signal").to_number<int>();
+        record.oom = line.at("oom").as_bool();
+        record.finished_at = std::chrono::system_clock::time_point(
+            std::chrono::nanoseconds(line.at("finished_at").to_number<std::int64_t>()));
+        record.ran_for = std::chrono::nanoseconds(line.at("ran_for").to_number<std::int64_t>());
+        return record;
+    } catch (const std::exception& failure) {
+        spdlog::error("exit record of container \"{}\" is not readable: {}", id, failure.what());
+        return std::nullopt;
+    }
+}
+
+std::optional<start_record> read_start_record(const runtime_host& host, const std::string& id) {
+    const auto text = read_file_if_there(host.run_folder(id) / run_file::init, 4096);
+    if (!text)
+        return std::nullopt;
+    boost::system::error_code failure;
+    const json::value line = json::parse(*text, failure);
+    start_record record;
+    if (failure || !line.is_object())
+        return record; // it ran, that much is certain
+    record.generation = line.at("generation").to_number<std::uint64_t>(failure);
+    record.pid = line.at("pid").to_number<pid_t>(failure);
+    record.started_at = std::chrono::system_clock::time_point(
+        std::chrono::nanoseconds(line.at("started_at").to_number<std::int64_t>(failure)));
+    return record;
+}
+
+compose::error runtime_failure(const fs::path& log, const std::string& what, std::int64_t exit_code) {
+    std::string reason = fmt::format("the OCI runtime ended with code {}", exit_code);
+    std::string_view rest;
+    const std::string text = read_file_if_there(log, 1U << 20U).value_or("");
+    for (rest = text; !rest.empty();) {
+        const std::size_t end = rest.find('\n');
+        boost::system::error_code failure;
+        const std::string_view line = rest.substr(0, end);
+        const json::value entry = json::parse({line.data(), line.size()}, failure);
+        if (const json::object* object = failure ? nullptr : entry.if_object())
+            if (const json::value* said = object->if_contains("msg"); said != nullptr && said->is_string())
+                reason = said->as_string();
+        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    }
+    const auto has = [&](std::string_view part) { return reason.find(part) != std::string::npos; };
+    compose::error_kind kind = compose::error_kind::internal;
+    if (has("not found in $PATH") || has("executable file") || has("exec: \"") || has("open executable"))
+        kind = has("ermission denied") ? compose::error_kind::invalid : compose::error_kind::not_found;
+    else if (has("ermission denied") || has("exec format error") || has("Exec format error") ||
+             has("not a directory") || has("Not a directory"))
+        kind = compose::error_kind::invalid;
+    return {kind, fmt::format("{}: {}", what, reason)};
+}
+
+} // namespace engine

@@ -1,0 +1,66 @@
+#pragma once
+
+#include "compose/model/error.hpp"
+#include "engine/container/container_runtime.hpp"
+#include "engine/container/launch.hpp"
+#include "engine/container/oci_spec.hpp"
+#include "engine/container/seccomp.hpp"
+#include "engine/system/cgroup.hpp"
+#include "engine/system/child_process.hpp"
+#include "engine/system/fd.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace engine {
+
+/// What is found out once about the host. Read by workers, never changed.
+struct runtime_host {
+    runtime_host(runtime_options given);
+
+    std::filesystem::path run_folder(const std::string& id) const { return options.run / "container" / id; }
+    std::filesystem::path state_folder(const std::string& id) const {
+        return options.state / "container" / id;
+    }
+    std::filesystem::path oci_root() const { return options.run / "oci"; }
+    container_cgroup cgroup(const std::string& id) const;
+    container_cgroup instance_cgroup() const; // parent of all
+
+    runtime_options options;
+    std::filesystem::path oci_runtime;
+    bool is_crun = true;
+    cgroup_mode cgroups;
+    bool can_raise_limits;
+    int lowest_oom_score_adj;
+    seccomp_profiles seccomp;
+};
+
+/// A shim that was started and told about its container: its answer network_ready or failed will come on
+/// `socket`.
+struct prepared_run {
+    child_process shim;
+    unique_fd socket;
+};
+
+/// Makes RUN/container/ID and what is missing of STATE/container/ID, starts the shim, and writes config.json
+/// while the shim makes its namespace. Blocks. Throws error; then nothing is left in RUN and no shim runs.
+prepared_run prepare_run(const runtime_host& host, const launch& what);
+
+/// Ends what a run may have left: processes by cgroup, the OCI runtime's record, cgroups, RUN/container/ID.
+/// Blocks. Every part may be gone already. Throws error{conflict} when processes are stuck in the kernel.
+void clear_run(const runtime_host& host, const std::string& id);
+
+/// The exit record in RUN/container/ID, if the shim came to write one.
+std::optional<exit_record> read_exit_record(const runtime_host& host, const std::string& id);
+
+/// What the shim wrote down when the process ran; nothing when it did not come so far.
+std::optional<start_record> read_start_record(const runtime_host& host, const std::string& id);
+
+/// Why the OCI runtime failed, by its log file (JSON lines): error with a kind by which exit codes 126 and
+/// 127 are told apart. `what` begins the message.
+compose::error runtime_failure(
+    const std::filesystem::path& log, const std::string& what, std::int64_t exit_code);
+
+} // namespace engine

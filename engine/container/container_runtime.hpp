@@ -1,0 +1,120 @@
+#pragma once
+
+#include "engine/container/exec_session.hpp"
+#include "engine/container/launch.hpp"
+#include "engine/system/blocking.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace engine {
+
+/// Where the runtime works. Folders are made as needed.
+struct runtime_options {
+    std::string instance = "composed";  // cgroup parent
+    std::filesystem::path state;        // STATE/container/ID: logs, upper, work
+    std::filesystem::path run;          // RUN/container/ID: bundle, shim socket, lock, exit record
+    std::filesystem::path shim_program; // composed-shim
+    std::filesystem::path oci_runtime;  // empty: crun, else runc, by PATH
+    std::filesystem::path seccomp_profile =
+        "/usr/share/containers/seccomp.json"; // not there: unconfined, with a warning
+};
+
+/// What the owner hears; called on the engine's thread. For each start() that came so far, first one
+/// `started`, then one `exited` of the same generation, however short the run was.
+struct runtime_events {
+    std::function<void(const std::string& id, const start_record&)> started;
+    /// Awaited before the shim may forget the exit: record it durably here. A daemon that dies before it
+    /// returns hears of the same exit again from recover().
+    std::function<task<>(std::string id, exit_record)> exited;
+    /// The DNS sockets of a container with a network of its own: at each start and for each one recovered.
+    std::function<void(const std::string& id, dns_sockets)> dns;
+};
+
+/// Which streams of the container's first process a client wants.
+struct attach_request {
+    bool input = false;
+    bool output = true;
+    bool error = true;
+};
+
+/// Runs containers. Owns STATE/container/* and RUN/container/*, one composed-shim a running container.
+///
+/// A container here is absent → starting → running → exited → absent: between runs only its folder under
+/// STATE is left (logs and upper layer), until remove(). RUN/container/ID is made first and is the intent to
+/// start; it goes last. After a crash of the daemon the shims and containers go on; recover() takes them over
+/// again (lock held = alive), delivers exits that nobody has heard of, and clears away what a crash left half
+/// made.
+///
+/// All members are called on the engine's thread. Operations on different containers run at the same time;
+/// on the same one start() after start() is the caller's mistake (error{conflict}).
+class container_runtime {
+  public:
+    /// Throws error{unavailable} when there is neither crun nor runc, or no shim program.
+    container_runtime(executors executors, runtime_options options, runtime_events events);
+
+    /// Leaves containers running.
+    ~container_runtime();
+
+    /// Adopts what an earlier daemon left: call once, before anything else. Gives the containers that run;
+    /// exits meanwhile are delivered through events.exited before this returns. A shim has 2 s to answer.
+    task<std::vector<std::pair<std::string, start_record>>> recover();
+
+    /// Starts a run, returns when the process runs. Waits for the end of an earlier run's clearing up. Throws
+    /// error{not_found} when the command is not there (exit code 127 by convention), error{invalid} when it
+    /// cannot be executed (126) or the spec is wrong, and what `network` throws; then nothing is left of the
+    /// run.
+    task<start_record> start(launch what, network_hook network);
+
+    /// TERM ladder: `signal`, up to `grace` (negative: for ever), KILL, 10 s, then error{conflict}: the
+    /// process is stuck in the kernel. Returns when events.exited has returned; at once when it does not run.
+    task<> stop(std::string id, int signal, std::chrono::nanoseconds grace);
+
+    /// Sends a signal to the first process. Throws error{conflict} when it does not run.
+    void signal(const std::string& id, int number);
+
+    /// Freezes or thaws all processes. Throws error{conflict} when it does not run.
+    task<> pause(std::string id, bool frozen);
+
+    /// Starts a process in the running container. Throws error{conflict} when it does not run; not_found and
+    /// invalid as start().
+    task<exec_session> exec(std::string id, exec_spec spec);
+
+    /// Streams of the first process, from now on. A client that does not read for 1 MiB is cut off. Throws
+    /// error{conflict} when it does not run.
+    task<stream_set> attach(std::string id, attach_request what);
+
+    /// Sets the size of the container's terminal; ignored without one.
+    void resize(const std::string& id, std::uint16_t rows, std::uint16_t columns);
+
+    /// Removes what is left of a container that does not run: writable layer and logs. Renamed to trash at
+    /// once and deleted behind. Throws error{conflict} when it runs.
+    task<> remove(std::string id);
+
+    /// Running (or starting), in no order.
+    std::vector<std::string> running() const;
+    std::optional<start_record> find(const std::string& id) const;
+
+    /// For network_kind::join of another container. Throws error{conflict} when `id` does not run.
+    std::filesystem::path network_namespace(const std::string& id) const;
+
+    /// The log file of a container; rotated ones beside it are FILE.1, FILE.2 … See logs.hpp.
+    std::filesystem::path log_file(const std::string& id) const;
+
+    /// The folders of a container's writable layer: copy-up, cp and diff look here.
+    std::filesystem::path upper(const std::string& id) const;
+
+    /// "crun" or "runc", with its path: for `version` and `--check`.
+    const std::filesystem::path& oci_runtime() const noexcept;
+
+  private:
+    struct implementation;
+    std::shared_ptr<implementation> implementation_;
+};
+
+} // namespace engine

@@ -1,0 +1,172 @@
+#pragma once
+
+#include "engine/system/fd.hpp"
+#include "engine/system/task.hpp"
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace engine {
+
+/// Something mounted into the container beside what every container has. `source` is an absolute path of the
+/// host for a bind (volumes and prepared files too) and empty for a tmpfs.
+struct container_mount {
+    enum class kind { bind, tmpfs };
+
+    kind type = kind::bind;
+    std::string source = {};
+    std::string destination = {}; // absolute, inside the container
+    bool read_only = false;
+    bool recursive = true;                 // bind: the mounts below the source too
+    std::string propagation = {};          // bind: rprivate, rslave, rshared …; empty: rprivate
+    std::vector<std::string> options = {}; // further ones for the OCI runtime: size=64m, mode=1777, noexec
+
+    bool operator==(const container_mount&) const = default;
+};
+
+/// A limit of setrlimit(2), e.g. {"nofile", 1024, 4096}. Lower-case name without RLIMIT_; -1 is unlimited.
+/// What is above the daemon's own hard limit is lowered to that where CAP_SYS_RESOURCE is missing.
+struct resource_limit {
+    std::string name;
+    std::int64_t soft = 0;
+    std::int64_t hard = 0;
+
+    bool operator==(const resource_limit&) const = default;
+};
+
+/// A host device made usable inside: the node at `path` with `permissions` (of "rwm").
+struct device_access {
+    std::string source;
+    std::string path;
+    std::string permissions = "rwm";
+
+    bool operator==(const device_access&) const = default;
+};
+
+/// cgroup limits; an unset member leaves the kernel's default.
+struct resources {
+    std::optional<std::int64_t> memory;             // bytes
+    std::optional<std::int64_t> memory_swap;        // bytes, memory and swap together; -1: unlimited
+    std::optional<std::int64_t> memory_reservation; // bytes
+    std::optional<std::uint64_t> cpu_shares;        // 2 … 262144
+    std::optional<std::int64_t> cpu_quota;          // µs each period
+    std::optional<std::uint64_t> cpu_period;        // µs
+    std::string cpuset_cpus;
+    std::string cpuset_mems;
+    std::optional<std::int64_t> pids; // 0 or less: unlimited
+
+    bool operator==(const resources&) const = default;
+};
+
+/// The process and its surroundings, as far as Compose and the image decide about them: what becomes the OCI
+/// config.json. Holds values only; image defaults are already merged in.
+struct container_spec {
+    std::vector<std::string> args; // never empty
+    std::vector<std::string> env;  // NAME=VALUE; PATH, HOSTNAME, TERM and HOME are added where missing
+    std::string cwd = "/";
+    std::string user; // "", "1000", "name", "name:group", "1000:1000": the image's files resolve it
+    std::vector<std::string> group_add; // names or numbers
+    std::string hostname;
+    std::string domainname;
+    bool tty = false;
+    bool stdin_open = false;
+    bool stdin_once = false; // close the container's stdin when the first attached client closes its own
+    bool read_only = false;
+    bool init = false; // run under our own tiny init, which reaps orphans and forwards signals
+    bool privileged = false;
+    bool no_new_privileges = false;
+    bool seccomp_unconfined = false;
+    bool paths_unconfined = false;     // security_opt systempaths=unconfined: nothing masked or read-only
+    bool host_pid = false;             // pid: host
+    bool host_ipc = false;             // ipc: host
+    bool host_uts = false;             // uts: host
+    std::vector<std::string> cap_add;  // with or without CAP_; ALL
+    std::vector<std::string> cap_drop; // likewise
+    std::vector<container_mount> mounts;
+    std::vector<device_access> devices;
+    std::vector<resource_limit> rlimits;
+    std::map<std::string, std::string> sysctls;
+    std::map<std::string, std::string> annotations;
+    std::int64_t shm_size = 64LL << 20; // bytes; Docker's default
+    int oom_score_adj = 0;
+    resources limits;
+
+    bool operator==(const container_spec&) const = default;
+};
+
+/// Where the container's network namespace comes from.
+enum class network_kind {
+    own,  // a new one: DNS sockets on 127.0.0.11, links are made by the hook
+    none, // a new one with nothing but loopback
+    join, // that of `launch::join_namespace`
+    host, // the host's
+};
+
+/// Rotation of the json-file log, done by the shim before a write that finds the file at `max_size`.
+struct log_options {
+    std::uint64_t max_size = 10U << 20U; // bytes; 0: no rotation
+    unsigned max_files = 3;              // the current one and those rotated away: at least 1
+    bool discard = false;                // logging driver "none"
+
+    bool operator==(const log_options&) const = default;
+};
+
+/// All that a start needs, as a value.
+struct launch {
+    std::string id;                            // 64 hexadecimal digits
+    std::string name;                          // for messages
+    std::uint64_t generation = 1;              // grows with each start; comes back in the exit record
+    std::vector<std::filesystem::path> layers; // folders of the unpacked image, topmost first
+    container_spec spec;
+    network_kind network = network_kind::own;
+    std::filesystem::path
+        join_namespace;      // network_kind::join: container_runtime::network_namespace() of the other
+    std::string hosts;       // text of /etc/hosts; empty: the image's own
+    std::string resolv_conf; // likewise
+    log_options log;
+    std::uint16_t rows = 0; // of the first terminal; 0: the kernel's default
+    std::uint16_t columns = 0;
+};
+
+/// Called once the network namespace is there and before the container's process: makes links and addresses
+/// by /proc/`shim`/ns/net and reserves host ports. The descriptors it returns are kept open by the shim as
+/// long as the container lives. Called for every network_kind; attach() works from here on, so nothing of
+/// the output is lost. The closure must outlive the call, which container_runtime::start sees to.
+using network_hook = std::function<task<std::vector<unique_fd>>(pid_t shim)>;
+
+/// How a run began.
+struct start_record {
+    std::uint64_t generation = 0;
+    pid_t pid = 0; // of the container's first process, in the host's numbering
+    pid_t shim = 0;
+    std::chrono::system_clock::time_point started_at;
+};
+
+/// How a run ended; written by the shim.
+struct exit_record {
+    std::uint64_t generation = 0;
+    int code = 0;   // 0 … 255; 128 + signal when killed; 255 when nobody knows any more
+    int signal = 0; // 0: it exited
+    bool oom = false;
+    std::chrono::system_clock::time_point finished_at;
+    std::chrono::nanoseconds ran_for{0}; // by the monotonic clock
+
+    bool operator==(const exit_record&) const = default;
+};
+
+/// The listening sockets of the container's DNS, inside its network namespace: the shim keeps duplicates, so
+/// queries outlive the daemon.
+struct dns_sockets {
+    unique_fd udp; // bound, datagrams
+    unique_fd tcp; // listening
+};
+
+} // namespace engine

@@ -1,0 +1,315 @@
+#include "engine/container/oci_spec.hpp"
+
+#include "compose/model/error.hpp"
+#include "engine/container/capabilities.hpp"
+#include "engine/container/oci_mounts.hpp"
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+
+namespace engine {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::string_view default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+// moby's oci/defaults.go.
+constexpr const char* masked_paths[] = {"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore",
+    "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
+    "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"};
+constexpr const char* readonly_paths[] = {
+    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+
+// A working directory below /proc/self/fd is how CVE-2024-21626 left the container.
+void check_working_directory(const std::string& cwd) {
+    if (!cwd.starts_with('/'))
+        throw compose::error(compose::error_kind::invalid,
+            fmt::format("working directory \"{}\" is not an absolute path", cwd));
+    if (cwd == "/proc" || cwd.starts_with("/proc/"))
+        throw compose::error(compose::error_kind::invalid,
+            fmt::format("working directory \"{}\" lies below /proc: choose another", cwd));
+}
+
+void check_environment(const std::vector<std::string>& env) {
+    for (const std::string& entry : env)
+        if (entry.find('=') == std::string::npos || entry.starts_with('=') ||
+            entry.find('\0') != std::string::npos)
+            throw compose::error(compose::error_kind::invalid,
+                fmt::format("environment entry \"{}\" is not NAME=VALUE", entry.substr(0, entry.find('='))));
+}
+
+void add_missing(std::vector<std::string>& env, std::string_view name, std::string_view value) {
+    const std::string prefix = fmt::format("{}=", name);
+    if (std::none_of(
+            env.begin(), env.end(), [&](const std::string& each) { return each.starts_with(prefix); }))
+        env.push_back(prefix + std::string(value));
+}
+
+json::array strings(const std::vector<std::string>& values) {
+    return json::array(values.begin(), values.end());
+}
+
+json::object user_object(const resolved_user& user) {
+    json::object out{{"uid", user.uid}, {"gid", user.gid}};
+    if (!user.groups.empty())
+        out["additionalGids"] = json::array(user.groups.begin(), user.groups.end());
+    return out;
+}
+
+// As in Docker: a user other than root has them in the bounding set only, for programs with file
+// capabilities.
+json::object capability_object(const std::vector<std::string>& names, std::uint32_t uid) {
+    const json::array all = strings(names);
+    json::object out{{"bounding", all}};
+    if (uid == 0) {
+        out["effective"] = all;
+        out["permitted"] = all;
+    }
+    return out;
+}
+
+json::array rlimit_array(const container_spec& spec, const oci_host& host) {
+    json::array out;
+    for (const resource_limit& limit : spec.rlimits) {
+        const auto value = [](std::int64_t number) {
+            return number < 0 ? ~std::uint64_t{0} : static_cast<std::uint64_t>(number);
+        };
+        std::uint64_t soft = value(limit.soft);
+        std::uint64_t hard = value(limit.hard);
+        if (!host.can_raise_limits && host.hard_limit) {
+            const std::uint64_t ceiling = value(host.hard_limit(limit.name));
+            hard = std::min(hard, ceiling);
+            soft = std::min(soft, ceiling);
+        }
+        std::string name = "RLIMIT_" + limit.name;
+        std::transform(name.begin(), name.end(), name.begin(),
+            [](char letter) { return static_cast<char>(std::toupper(static_cast<unsigned char>(letter))); });
+        out.push_back(json::object{{"type", name}, {"soft", soft}, {"hard", hard}});
+    }
+    return out;
+}
+
+json::object process_object(const container_spec& spec, const resolved_user& user, const oci_host& host) {
+    check_working_directory(spec.cwd);
+    check_environment(spec.env);
+    if (spec.args.empty() || spec.args.front().empty())
+        throw compose::error(
+            compose::error_kind::invalid, "no command: the image has none, so the service must name one");
+    std::vector<std::string> args = spec.args;
+    if (spec.init)
+        args.insert(args.begin(), {std::string(init_path), std::string("--")});
+    std::vector<std::string> env = spec.env;
+    add_missing(env, "PATH", default_path);
+    add_missing(env, "HOSTNAME", spec.hostname);
+    if (spec.tty)
+        add_missing(env, "TERM", "xterm");
+    add_missing(env, "HOME", user.home);
+    json::object out{{"terminal", spec.tty}, {"user", user_object(user)}, {"args", strings(args)},
+        {"env", strings(env)}, {"cwd", spec.cwd},
+        {"capabilities", capability_object(
+                             effective_capabilities(spec.cap_add, spec.cap_drop, spec.privileged), user.uid)},
+        {"noNewPrivileges", spec.no_new_privileges},
+        {"oomScoreAdj", std::max(spec.oom_score_adj, host.lowest_oom_score_adj)}};
+    if (spec.tty && host.rows > 0)
+        out["consoleSize"] = json::object{{"height", host.rows}, {"width", host.columns}};
+    if (!spec.rlimits.empty())
+        out["rlimits"] = rlimit_array(spec, host);
+    return out;
+}
+
+json::array namespaces(const container_spec& spec, const oci_host& host) {
+    json::array out;
+    const auto add = [&](const char* type) { out.push_back(json::object{{"type", type}}); };
+    add("mount");
+    if (!spec.host_pid)
+        add("pid");
+    if (!spec.host_ipc)
+        add("ipc");
+    if (!spec.host_uts)
+        add("uts");
+    if (host.cgroups == cgroup_mode::unified && !spec.privileged)
+        add("cgroup");
+    // Named even though the runtime is started inside it: crun refuses sysctls net.* of an unlisted
+    // namespace.
+    if (!host.network_namespace.empty())
+        out.push_back(json::object{{"type", "network"}, {"path", host.network_namespace}});
+    return out;
+}
+
+json::object device_rule(bool allow, const char* type, int major, int minor, const char* access) {
+    json::object out{{"allow", allow}, {"access", access}};
+    if (type != nullptr)
+        out["type"] = type;
+    if (major >= 0)
+        out["major"] = major;
+    if (minor >= 0)
+        out["minor"] = minor;
+    return out;
+}
+
+// moby's oci/defaults.go: mknod of anything, use of the harmless ones.
+json::array device_rules(const container_spec& spec, const oci_host& host) {
+    if (spec.privileged)
+        return json::array{device_rule(true, nullptr, -1, -1, "rwm")};
+    json::array rules{device_rule(false, nullptr, -1, -1, "rwm")};
+    rules.push_back(device_rule(true, "c", -1, -1, "m"));
+    rules.push_back(device_rule(true, "b", -1, -1, "m"));
+    constexpr int memory_devices[] = {3, 5, 7, 8, 9}; // null, zero, full, random, urandom
+    for (const int minor : memory_devices)
+        rules.push_back(device_rule(true, "c", 1, minor, "rwm"));
+    rules.push_back(device_rule(true, "c", 5, 0, "rwm"));    // tty
+    rules.push_back(device_rule(true, "c", 5, 1, "rwm"));    // console
+    rules.push_back(device_rule(true, "c", 5, 2, "rwm"));    // ptmx
+    rules.push_back(device_rule(true, "c", 136, -1, "rwm")); // pts
+    for (const device_node& each : host.devices)
+        rules.push_back(device_rule(true, each.type == 'b' ? "b" : "c", static_cast<int>(each.major),
+            static_cast<int>(each.minor), each.permissions.c_str()));
+    return rules;
+}
+
+json::object memory_object(const resources& limits) {
+    json::object memory;
+    if (limits.memory)
+        memory["limit"] = *limits.memory;
+    if (limits.memory_swap)
+        memory["swap"] = *limits.memory_swap;
+    if (limits.memory_reservation)
+        memory["reservation"] = *limits.memory_reservation;
+    return memory;
+}
+
+json::object cpu_object(const resources& limits) {
+    json::object cpu;
+    if (limits.cpu_shares)
+        cpu["shares"] = *limits.cpu_shares;
+    if (limits.cpu_quota)
+        cpu["quota"] = *limits.cpu_quota;
+    if (limits.cpu_period)
+        cpu["period"] = *limits.cpu_period;
+    if (!limits.cpuset_cpus.empty())
+        cpu["cpus"] = limits.cpuset_cpus;
+    if (!limits.cpuset_mems.empty())
+        cpu["mems"] = limits.cpuset_mems;
+    return cpu;
+}
+
+json::array device_nodes(const oci_host& host) {
+    json::array out;
+    for (const device_node& each : host.devices)
+        out.push_back(
+            json::object{{"path", each.path}, {"type", std::string(1, each.type)}, {"major", each.major},
+                {"minor", each.minor}, {"fileMode", each.mode}, {"uid", each.uid}, {"gid", each.gid}});
+    return out;
+}
+
+json::object resource_object(const container_spec& spec, const oci_host& host) {
+    json::object out{{"devices", device_rules(spec, host)}};
+    if (json::object memory = memory_object(spec.limits); !memory.empty())
+        out["memory"] = std::move(memory);
+    if (json::object cpu = cpu_object(spec.limits); !cpu.empty())
+        out["cpu"] = std::move(cpu);
+    if (spec.limits.pids)
+        out["pids"] = json::object{{"limit", *spec.limits.pids <= 0 ? std::int64_t{-1} : *spec.limits.pids}};
+    return out;
+}
+
+json::object sysctl_object(const container_spec& spec, const oci_host& host) {
+    json::object out;
+    if (host.own_network && !host.network_namespace.empty()) {
+        // Docker's since 20.10: ports below 1024 and ping need no privilege in a namespace of one's own.
+        out["net.ipv4.ip_unprivileged_port_start"] = "0";
+        out["net.ipv4.ping_group_range"] = "0 2147483647";
+    }
+    for (const auto& [name, value] : spec.sysctls)
+        out[name] = value;
+    return out;
+}
+
+json::object linux_object(const container_spec& spec, const oci_host& host) {
+    json::object out{{"namespaces", namespaces(spec, host)}, {"cgroupsPath", host.cgroup},
+        {"resources", resource_object(spec, host)}};
+    if (!host.devices.empty())
+        out["devices"] = device_nodes(host);
+    if (json::object sysctls = sysctl_object(spec, host); !sysctls.empty())
+        out["sysctl"] = std::move(sysctls);
+    if (!spec.privileged && !spec.paths_unconfined) {
+        out["maskedPaths"] = json::array(std::begin(masked_paths), std::end(masked_paths));
+        out["readonlyPaths"] = json::array(std::begin(readonly_paths), std::end(readonly_paths));
+    }
+    if (host.seccomp != nullptr && !spec.privileged && !spec.seccomp_unconfined)
+        out["seccomp"] = *host.seccomp;
+    return out;
+}
+
+} // namespace
+
+void override_environment(std::vector<std::string>& env, const std::vector<std::string>& more) {
+    for (const std::string& entry : more) {
+        const std::string prefix = entry.substr(0, entry.find('=')) + "=";
+        const auto same = std::find_if(
+            env.begin(), env.end(), [&](const std::string& each) { return each.starts_with(prefix); });
+        if (same != env.end())
+            *same = entry;
+        else
+            env.push_back(entry);
+    }
+}
+
+std::string render_oci_config(const container_spec& spec, const resolved_user& user, const oci_host& host) {
+    json::object config{{"ociVersion", "1.0.2"}, {"process", process_object(spec, user, host)},
+        {"root", {{"path", host.root}, {"readonly", spec.read_only}}}, {"mounts", oci_mounts(spec, host)},
+        {"linux", linux_object(spec, host)}};
+    if (!spec.host_uts && !spec.hostname.empty())
+        config["hostname"] = spec.hostname;
+    if (!spec.annotations.empty()) {
+        json::object& annotations = config["annotations"].emplace_object();
+        for (const auto& [name, value] : spec.annotations)
+            annotations[name] = value;
+    }
+    return json::serialize(config);
+}
+
+std::string render_exec_process(const json::value& config, const exec_process& process) {
+    json::object out = config.at("process").as_object();
+    if (process.args.empty())
+        throw compose::error(compose::error_kind::invalid, "no command to execute");
+    check_environment(process.env);
+    out["args"] = strings(process.args);
+    out["terminal"] = process.tty;
+    std::vector<std::string> env;
+    for (const json::value& each : out.at("env").as_array())
+        env.emplace_back(each.as_string());
+    if (process.user != nullptr) {
+        override_environment(env, {"HOME=" + process.user->home});
+        out["user"] = user_object(*process.user);
+    }
+    override_environment(env, process.env);
+    if (process.tty)
+        add_missing(env, "TERM", "xterm");
+    out["env"] = strings(env);
+    if (!process.cwd.empty()) {
+        check_working_directory(process.cwd);
+        out["cwd"] = process.cwd;
+    }
+    if (process.tty && process.rows > 0)
+        out["consoleSize"] = json::object{{"height", process.rows}, {"width", process.columns}};
+    if (process.privileged || process.user != nullptr) {
+        std::vector<std::string> names;
+        if (process.privileged)
+            names = effective_capabilities({}, {}, true);
+        else
+            for (const json::value& each : out.at("capabilities").at("bounding").as_array())
+                names.emplace_back(each.as_string());
+        const auto uid = static_cast<std::uint32_t>(out.at("user").at("uid").to_number<std::uint64_t>());
+        out["capabilities"] = capability_object(names, uid);
+    }
+    return json::serialize(out);
+}
+
+} // namespace engine

@@ -1,0 +1,164 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// The language between the daemon and composed-shim: SOCK_SEQPACKET, one message a packet, descriptors by
+// SCM_RIGHTS. Both ends are on one host, so numbers travel in its byte order. A shim outlives the daemon that
+// started it and meets newer ones: types and the order of fields never change, fields are only added at the
+// end, a reader takes missing ones as zero and passes over those it does not know, as over unknown types.
+//
+// Here and in all of the shim there are no exceptions: functions say by their value whether they succeeded.
+namespace engine {
+
+constexpr std::uint16_t protocol_version = 1;
+
+/// A longer packet is refused by both ends. 128 layers with paths of 500 bytes fit.
+constexpr std::size_t max_message = 128U << 10U;
+
+/// The kernel's SCM_MAX_FD is 253.
+constexpr std::size_t max_message_descriptors = 64;
+
+enum class message_type : std::uint16_t {
+    // daemon to shim
+    setup = 1,       // shim_setup; once, first on the socket that the shim is born with
+    hello = 2,       // answered by snapshot; first on a later connection
+    keep = 3,        // descriptors to keep open until the container is gone
+    go = 4,          // start the container's process
+    attach = 5,      // descriptors: as attach_flags say, in that order
+    exec = 6,        // exec_order; descriptors: stdin, stdout, stderr unless there is a terminal
+    signal = 7,      // number: to the first process (session 0) or to an exec
+    resize = 8,      // numbers: rows, columns
+    acknowledge = 9, // the exit or the failure is known: leave
+
+    // shim to daemon
+    network_ready = 32, // descriptors: none, or DNS sockets UDP and TCP
+    started = 33,       // shim_snapshot
+    failed = 34,        // number: failure_step, number: errno or exit code, text
+    exited = 35,        // shim_snapshot; everything is drained, written and deleted
+    snapshot = 36,      // shim_snapshot; descriptors as network_ready
+    exec_started = 37,  // number: pid; descriptor: the terminal, when there is one
+    exec_failed = 38,   // as failed
+    exec_exited = 39,   // number: exit code
+};
+
+/// Where a start failed: what `failed` and `exec_failed` begin with.
+enum class failure_step : std::int64_t {
+    network = 1,
+    root_filesystem = 2,
+    runtime = 3,
+    terminal = 4,
+    limit = 5
+};
+
+/// Descriptors that come with `attach`, as bits of its number.
+enum attach_flags : std::int64_t { attach_input = 1, attach_output = 2, attach_error = 4 };
+
+struct message {
+    message_type type = message_type::hello;
+    std::uint32_t session = 0; // an exec or attach; chosen by the daemon, never 0 for these
+    std::string payload;       // fields
+};
+
+/// Appends fields to a payload.
+class field_writer {
+  public:
+    field_writer& number(std::int64_t value);
+    field_writer& text(std::string_view value);
+
+    std::string take() { return std::move(bytes_); }
+
+  private:
+    std::string bytes_;
+};
+
+/// Reads fields in order; past the end they are zero and empty. `torn()` when a field is cut off.
+class field_reader {
+  public:
+    explicit field_reader(std::string_view bytes) : rest_(bytes) {}
+
+    std::int64_t number();
+    std::string text();
+    bool torn() const { return torn_; }
+
+  private:
+    std::string_view rest_;
+    bool torn_ = false;
+};
+
+enum class shim_network : std::int64_t { own = 0, none = 1, join = 2, host = 3 };
+
+/// What a shim is told at birth. Paths are absolute unless they lie in the run folder, the shim's working
+/// directory.
+struct shim_setup {
+    std::string id;
+    std::int64_t generation = 0;
+    shim_network network = shim_network::own;
+    std::string join_namespace;      // shim_network::join
+    std::string runtime;             // program
+    std::string runtime_root;        // its state folder
+    bool hide_unified = false;       // /sys/fs/cgroup/unified must not be seen by the runtime
+    std::vector<std::string> layers; // topmost first
+    std::string upper;
+    std::string work;
+    bool tty = false;
+    bool stdin_open = false;
+    bool stdin_once = false;
+    std::int64_t rows = 0;
+    std::int64_t columns = 0;
+    std::string log; // empty: none
+    std::int64_t log_max_size = 0;
+    std::int64_t log_max_files = 1;
+    std::string oom_file;                 // the cgroup's file with the line "oom_kill N"
+    std::vector<std::string> mount_files; // in the root: regular files that must be there to be mounted on
+};
+
+enum class shim_state : std::int64_t { preparing = 0, starting = 1, running = 2, exited = 3, failed = 4 };
+
+/// All that a shim knows about its container.
+struct shim_snapshot {
+    shim_state state = shim_state::preparing;
+    std::int64_t generation = 0;
+    std::int64_t pid = 0;
+    std::int64_t shim = 0;
+    std::int64_t started_at = 0; // ns since 1970
+    std::int64_t code = 0;       // from here on: once exited
+    std::int64_t signal = 0;
+    std::int64_t oom = 0;
+    std::int64_t finished_at = 0; // ns since 1970
+    std::int64_t ran_for = 0;     // ns, monotonic
+};
+
+struct exec_order {
+    std::string process_file; // the OCI process object, in the run folder
+    bool tty = false;
+    std::int64_t rows = 0;
+    std::int64_t columns = 0;
+};
+
+std::string encode(const shim_setup& value);
+std::string encode(const shim_snapshot& value);
+std::string encode(const exec_order& value);
+
+/// False when the payload is torn or a list holds more than 512 entries.
+bool decode(std::string_view payload, shim_setup& value);
+bool decode(std::string_view payload, shim_snapshot& value);
+bool decode(std::string_view payload, exec_order& value);
+
+/// The packet of a message, and back; false when it is too short, too long or not of this protocol.
+std::string encode_packet(const message& value);
+bool decode_packet(std::string_view packet, message& value);
+
+/// Sends one packet without waiting and without SIGPIPE. False with errno set when it did not go whole.
+bool send_message(int socket, const message& value, const int* descriptors = nullptr, std::size_t count = 0);
+
+enum class receive_result { message, again, closed };
+
+/// Receives one packet without waiting. `descriptors` are new, close-on-exec and the caller's. A packet that
+/// is malformed counts as `closed`: the peer is not one of ours.
+receive_result receive_message(int socket, message& value, std::vector<int>& descriptors);
+
+} // namespace engine

@@ -1,0 +1,131 @@
+#include "engine/shim/root_filesystem.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+namespace engine {
+
+namespace {
+
+constexpr const char* root_folder = "rootfs";
+constexpr const char* unified_cgroup = "/sys/fs/cgroup/unified";
+
+int private_mounts(const char*& what) {
+    what = "mount namespace";
+    if (::unshare(CLONE_NEWNS) != 0)
+        return errno;
+    // Slave, not private: what the host unmounts later must not be pinned by us.
+    return ::mount("", "/", nullptr, MS_SLAVE | MS_REC, nullptr) == 0 ? 0 : errno;
+}
+
+// mount(2) takes one page of options. Descriptors keep a layer at some twenty bytes whatever its path, and
+// spare the escaping of ':' and ','.
+int append_folder(std::string& options, const std::string& path) {
+    const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    options += "/proc/self/fd/" + std::to_string(fd);
+    return 0;
+}
+
+int mount_overlay(const shim_setup& setup, const char*& what) {
+    std::string options = "index=off,lowerdir=";
+    for (const std::string& layer : setup.layers) {
+        what = layer.c_str();
+        if (!options.ends_with('='))
+            options += ':';
+        if (const int failure = append_folder(options, layer); failure != 0)
+            return failure;
+    }
+    what = setup.upper.c_str();
+    options += ",upperdir=";
+    if (const int failure = append_folder(options, setup.upper); failure != 0)
+        return failure;
+    what = setup.work.c_str();
+    options += ",workdir=";
+    if (const int failure = append_folder(options, setup.work); failure != 0)
+        return failure;
+    what = "overlay";
+    return ::mount("overlay", root_folder, "overlay", 0, options.c_str()) == 0 ? 0 : errno;
+}
+
+int open_inside(int root, const char* path, unsigned long long flags) {
+    open_how how{};
+    how.flags = flags | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+    return static_cast<int>(::syscall(SYS_openat2, root, path, &how, sizeof how));
+}
+
+// A folder of the root that is no symlink, made where there is none.
+int real_folder(int root, const char* path) {
+    if (::mkdirat(root, path, 0755) != 0 && errno != EEXIST)
+        return errno;
+    const int fd = open_inside(root, path, O_PATH | O_DIRECTORY);
+    if (fd < 0)
+        return errno;
+    ::close(fd);
+    return 0;
+}
+
+// Many images have /etc/resolv.conf as a symlink to a file of systemd: it gives way, as in Docker.
+int real_file(int root, const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash);
+    const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+    const int parent = open_inside(root, folder.c_str(), O_PATH | O_DIRECTORY);
+    if (parent < 0)
+        return errno;
+    struct stat status {};
+    if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode))
+        ::unlinkat(parent, name.c_str(), 0);
+    const int fd = ::openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    const int result = fd >= 0 || errno == EEXIST ? 0 : errno;
+    if (fd >= 0)
+        ::close(fd);
+    ::close(parent);
+    return result;
+}
+
+int make_mount_points(const shim_setup& setup, const char*& what) {
+    what = root_folder;
+    const int root = ::open(root_folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return errno;
+    for (const char* folder : {"dev", "proc", "sys", "etc"}) {
+        what = folder;
+        if (const int failure = real_folder(root, folder); failure != 0)
+            return failure;
+    }
+    for (const std::string& file : setup.mount_files) {
+        what = file.c_str();
+        if (const int failure = real_file(root, file); failure != 0)
+            return failure;
+    }
+    return 0;
+}
+
+} // namespace
+
+int hide_unified_cgroup(const char*& what) {
+    if (const int failure = private_mounts(what); failure != 0)
+        return failure;
+    what = unified_cgroup;
+    return ::umount2(unified_cgroup, MNT_DETACH) == 0 || errno == EINVAL || errno == ENOENT ? 0 : errno;
+}
+
+int prepare_root_filesystem(const shim_setup& setup, const char*& what) {
+    int failure = setup.hide_unified ? hide_unified_cgroup(what) : private_mounts(what);
+    if (failure == 0)
+        failure = mount_overlay(setup, what);
+    return failure == 0 ? make_mount_points(setup, what) : failure;
+}
+
+} // namespace engine

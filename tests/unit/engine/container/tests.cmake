@@ -1,0 +1,5 @@
+unit_test(engine/container
+    SOURCES runtime_fixture.cpp runtime_test.cpp
+    LINKS engine_container)
+target_compile_definitions(engine_container_test PRIVATE COMPOSED_SHIM="$<TARGET_FILE:composed-shim>")
+add_dependencies(engine_container_test composed-shim)
