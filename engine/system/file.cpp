@@ -42,17 +42,6 @@ std::string read_all(const unique_fd& fd, const std::filesystem::path& path, std
     return text;
 }
 
-void write_all(const unique_fd& fd, std::string_view text, const std::filesystem::path& path) {
-    while (!text.empty()) {
-        const ssize_t put = ::write(fd.get(), text.data(), text.size());
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            throw_errno("write", path.native());
-        text.remove_prefix(static_cast<std::size_t>(put));
-    }
-}
-
 } // namespace
 
 std::string read_file(const std::filesystem::path& path, std::size_t limit) {
@@ -68,9 +57,20 @@ std::optional<std::string> read_file_if_there(const std::filesystem::path& path,
     return read_all(fd, path, limit);
 }
 
+void write_to(const unique_fd& file, std::string_view text, const std::filesystem::path& path) {
+    while (!text.empty()) {
+        const ssize_t put = ::write(file.get(), text.data(), text.size());
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            throw_errno("write", path.native());
+        text.remove_prefix(static_cast<std::size_t>(put));
+    }
+}
+
 void write_file(const std::filesystem::path& path, std::string_view text, mode_t mode) {
     const std::filesystem::path temporary = path.native() + ".tmp";
-    write_all(open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode), text, temporary);
+    write_to(open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode), text, temporary);
     if (::rename(temporary.c_str(), path.c_str()) != 0)
         throw_errno("rename", temporary.native());
 }

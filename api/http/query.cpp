@@ -1,0 +1,94 @@
+#include "api/http/query.hpp"
+
+#include "compose/model/error.hpp"
+
+#include <fmt/format.h>
+
+#include <cctype>
+#include <charconv>
+
+namespace api {
+
+using compose::error;
+using compose::error_kind;
+
+std::string percent_decode(std::string_view text, bool plus) {
+    std::string decoded;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        unsigned value = 0;
+        if (text[at] == '%' && at + 2 < text.size() + 0 &&
+            std::from_chars(text.data() + at + 1, text.data() + at + 3, value, 16).ptr == text.data() + at + 3) {
+            decoded += static_cast<char>(value);
+            at += 2;
+        } else {
+            decoded += plus && text[at] == '+' ? ' ' : text[at];
+        }
+    }
+    return decoded;
+}
+
+std::string percent_encode(std::string_view text) {
+    std::string encoded;
+    for (const char c : text) {
+        const bool plain =
+            std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '.' || c == '_' || c == '~';
+        encoded += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+    return encoded;
+}
+
+query::query(std::string_view text) {
+    while (!text.empty()) {
+        const auto end = text.find('&');
+        const std::string_view part = text.substr(0, end);
+        const auto equals = part.find('=');
+        const std::string value =
+            equals == std::string_view::npos ? "1" : percent_decode(part.substr(equals + 1), true);
+        if (!part.empty())
+            values_[percent_decode(part.substr(0, equals), true)] = value;
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    }
+}
+
+std::string query::text(const std::string& name, std::string otherwise) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? otherwise : found->second;
+}
+
+bool query::flag(const std::string& name, bool otherwise) const {
+    const auto found = values_.find(name);
+    if (found == values_.end())
+        return otherwise;
+    const std::string& value = found->second;
+    if (value == "1" || value == "true" || value == "yes")
+        return true;
+    if (value == "0" || value == "false" || value == "no")
+        return false;
+    throw error(error_kind::invalid, fmt::format("query \"{}\": \"{}\" is not true or false", name, value));
+}
+
+std::optional<long> query::number(const std::string& name) const {
+    const auto found = values_.find(name);
+    if (found == values_.end())
+        return std::nullopt;
+    const std::string& value = found->second;
+    long number = 0;
+    const auto [end, failed] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (value.empty() || failed != std::errc() || end != value.data() + value.size() || number < 0)
+        throw error(error_kind::invalid, fmt::format("query \"{}\": \"{}\" is no number", name, value));
+    return number;
+}
+
+std::set<std::string> query::list(const std::string& name) const {
+    std::set<std::string> items;
+    std::string_view rest = values_.contains(name) ? std::string_view(values_.at(name)) : std::string_view();
+    while (!rest.empty()) {
+        const auto comma = rest.find(',');
+        if (comma != 0)
+            items.emplace(rest.substr(0, comma));
+        rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
+    }
+    return items;
+}
+
+} // namespace api

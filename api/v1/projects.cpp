@@ -1,0 +1,151 @@
+#include "api/v1/routes.hpp"
+#include "api/v1/views.hpp"
+#include "compose/encode/encode.hpp"
+#include "compose/load/loader.hpp"
+#include "compose/model/error.hpp"
+#include "engine/project/launch_builder.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+namespace api {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t definition_limit = 64U << 20U; // ten thousand services fit
+
+std::optional<std::chrono::nanoseconds> seconds_in(const exchange& request, const std::string& name) {
+    const auto number = request.query.number(name);
+    if (!number)
+        return std::nullopt;
+    return std::chrono::seconds(*number);
+}
+
+compose::project read_definition(const exchange& request, const std::string& text) {
+    const std::string type = request.header("Content-Type");
+    const std::string& name = request.parameters.at("project");
+    if (type.starts_with("application/json")) {
+        compose::project wanted = compose::from_wire(text);
+        if (wanted.name != name)
+            throw compose::error(compose::error_kind::invalid,
+                fmt::format("project \"{}\": the definition is that of \"{}\"", name, wanted.name));
+        return wanted;
+    }
+    if (type.starts_with("application/yaml"))
+        return compose::load_text(text, name);
+    throw compose::error(compose::error_kind::invalid,
+        fmt::format("content type \"{}\": send application/json or application/yaml", type));
+}
+
+engine::task<> put(exchange& request, daemon_parts parts) {
+    const std::string text = co_await request.body(definition_limit);
+    compose::project wanted = read_definition(request, text);
+    engine::up_options options{.services = request.query.list("services"),
+        .dependencies = request.query.flag("dependencies", true),
+        .start = request.query.flag("start", true),
+        .force_recreate = request.query.flag("force_recreate"),
+        .remove_orphans = request.query.flag("remove_orphans"),
+        .wait = request.query.flag("wait"),
+        .wait_timeout = seconds_in(request, "wait_timeout")};
+    if (request.query.flag("dry_run")) {
+        json::array steps;
+        for (const engine::step& each : parts.projects.preview(wanted, options))
+            steps.push_back(view_of(each));
+        co_await send_json(request, 200, json::object{{"steps", std::move(steps)}});
+        co_return;
+    }
+    json::array orphans;
+    if (!options.remove_orphans)
+        for (const std::string& name : parts.projects.orphans_of(wanted))
+            orphans.emplace_back(name);
+    const std::string name = wanted.name;
+    std::shared_ptr<engine::operation> under_way =
+        co_await parts.projects.up(std::move(wanted), std::move(options));
+    json::object first{{"revision", parts.projects.find(name)->revision}, {"orphans", std::move(orphans)}};
+    co_await stream_operation(request, parts, std::move(under_way), std::move(first));
+}
+
+json::object summary_of(const engine::project_record& project, const daemon_parts& parts) {
+    std::map<std::string, int> states;
+    for (const engine::container_view* each : parts.containers.of_project(project.name()))
+        ++states[std::string(engine::to_string(each->state))];
+    json::object counts;
+    for (const auto& [state, count] : states)
+        counts[state] = count;
+    json::array files;
+    for (const std::string& file : project.definition.config_files)
+        files.emplace_back(file);
+    return {{"name", project.name()}, {"revision", project.revision}, {"created", project.created},
+        {"config_files", std::move(files)}, {"working_dir", project.definition.working_dir},
+        {"containers", std::move(counts)}};
+}
+
+engine::task<> list(exchange& request, daemon_parts parts) {
+    json::array all;
+    for (const engine::project_record* each : parts.projects.list())
+        all.push_back(summary_of(*each, parts));
+    co_await send_json(request, 200, std::move(all));
+}
+
+const engine::project_record& find(const exchange& request, const daemon_parts& parts) {
+    const std::string& name = request.parameters.at("project");
+    const engine::project_record* found = parts.projects.find(name);
+    if (found == nullptr)
+        throw compose::error(
+            compose::error_kind::not_found, fmt::format("project \"{}\": there is none of that name", name));
+    return *found;
+}
+
+engine::task<> get(exchange& request, daemon_parts parts) {
+    const engine::project_record& project = find(request, parts);
+    json::object view = summary_of(project, parts);
+    view["definition"] = json::parse(compose::to_wire(project.definition));
+    co_await send_json(request, 200, std::move(view));
+}
+
+engine::task<> remove(exchange& request, daemon_parts parts) {
+    engine::down_options options{
+        .volumes = request.query.flag("volumes"), .grace = seconds_in(request, "timeout")};
+    std::shared_ptr<engine::operation> under_way =
+        co_await parts.projects.down(request.parameters.at("project"), options);
+    co_await stream_operation(request, parts, std::move(under_way), {});
+}
+
+engine::task<> act(exchange& request, daemon_parts parts) {
+    const std::string project = request.parameters.at("project");
+    const std::string action = request.parameters.at("action");
+    std::set<std::string> services = request.query.list("services");
+    const auto grace = seconds_in(request, "timeout");
+    std::shared_ptr<engine::operation> under_way;
+    if (action == "start")
+        under_way = co_await parts.projects.start(project, std::move(services));
+    else if (action == "stop")
+        under_way =
+            co_await parts.projects.stop(project, std::move(services), grace, request.query.flag("remove"));
+    else if (action == "restart")
+        under_way = co_await parts.projects.restart(project, std::move(services), grace);
+    else if (action == "kill")
+        under_way = co_await parts.projects.kill(
+            project, std::move(services), engine::signal_number(request.query.text("signal", "SIGKILL")));
+    else if (action == "remove")
+        under_way = co_await parts.projects.remove_stopped(project, std::move(services));
+    else
+        throw compose::error(compose::error_kind::not_found,
+            fmt::format("\"{}\" is nothing to do with a project; there are start, stop, restart, kill and remove", action));
+    co_await stream_operation(request, parts, std::move(under_way), {});
+}
+
+} // namespace
+
+void add_project_routes(router& to, const daemon_parts& parts) {
+    to.add("GET", "/api/v1/projects", [parts](exchange& request) { return list(request, parts); });
+    to.add("PUT", "/api/v1/projects/{project}", [parts](exchange& request) { return put(request, parts); });
+    to.add("GET", "/api/v1/projects/{project}", [parts](exchange& request) { return get(request, parts); });
+    to.add("DELETE", "/api/v1/projects/{project}", [parts](exchange& request) { return remove(request, parts); });
+    to.add("POST", "/api/v1/projects/{project}/{action}", [parts](exchange& request) { return act(request, parts); });
+}
+
+} // namespace api

@@ -1,0 +1,172 @@
+#pragma once
+
+#include "compose/model/project.hpp"
+
+// The members of the model by their names in the wire form, once for both directions: `archive(name, member)`.
+namespace compose {
+
+template <typename Archive>
+void describe(Archive& archive, port& value) {
+    archive("host_ip", value.host_ip);
+    archive("published", value.published);
+    archive("target", value.target);
+    archive("protocol", value.protocol);
+    archive("mode", value.mode);
+    archive("name", value.name);
+    archive("app_protocol", value.app_protocol);
+}
+
+template <typename Archive>
+void describe(Archive& archive, mount& value) {
+    archive("type", value.type);
+    archive("source", value.source);
+    archive("target", value.target);
+    archive("read_only", value.read_only);
+    archive("consistency", value.consistency);
+    archive("create_host_path", value.create_host_path);
+    archive("propagation", value.propagation);
+    archive("recursive", value.recursive);
+    archive("selinux", value.selinux);
+    archive("nocopy", value.nocopy);
+    archive("subpath", value.subpath);
+    archive("tmpfs_size", value.tmpfs_size);
+    archive("tmpfs_mode", value.tmpfs_mode);
+}
+
+template <typename Archive>
+void describe(Archive& archive, service_network& value) {
+    archive("aliases", value.aliases);
+    archive("ipv4_address", value.ipv4_address);
+    archive("ipv6_address", value.ipv6_address);
+    archive("link_local_ips", value.link_local_ips);
+    archive("mac_address", value.mac_address);
+    archive("interface_name", value.interface_name);
+    archive("driver_opts", value.driver_opts);
+    archive("priority", value.priority);
+    archive("gw_priority", value.gw_priority);
+}
+
+template <typename Archive>
+void describe(Archive& archive, dependency& value) {
+    archive("condition", value.condition);
+    archive("restart", value.restart);
+    archive("required", value.required);
+}
+
+template <typename Archive>
+void describe(Archive& archive, restart_policy& value) {
+    archive("mode", value.mode);
+    archive("max_attempts", value.max_attempts);
+}
+
+template <typename Archive>
+void describe(Archive& archive, healthcheck& value) {
+    archive("test", value.test);
+    archive("interval", value.interval);
+    archive("timeout", value.timeout);
+    archive("start_period", value.start_period);
+    archive("start_interval", value.start_interval);
+    archive("retries", value.retries);
+    archive("disable", value.disable);
+}
+
+template <typename Archive>
+void describe(Archive& archive, logging& value) {
+    archive("driver", value.driver);
+    archive("options", value.options);
+}
+
+/// What a container is made from; the config hash is over these.
+template <typename Archive>
+void describe_container(Archive& archive, service& value) {
+    archive("name", value.name);
+    archive("image", value.image);
+    archive("command", value.command);
+    archive("entrypoint", value.entrypoint);
+    archive("environment", value.environment);
+    archive("labels", value.labels);
+    archive("annotations", value.annotations);
+    archive("container_name", value.container_name);
+    archive("hostname", value.hostname);
+    archive("domainname", value.domainname);
+    archive("user", value.user);
+    archive("working_dir", value.working_dir);
+    archive("stop_signal", value.stop_signal);
+    archive("stop_grace_period", value.stop_grace_period);
+    archive("platform", value.platform);
+    archive("init", value.init);
+    archive("tty", value.tty);
+    archive("stdin_open", value.stdin_open);
+    archive("read_only", value.read_only);
+    archive("privileged", value.privileged);
+    archive("ports", value.ports);
+    archive("expose", value.expose);
+    archive("mounts", value.mounts);
+    archive("tmpfs", value.tmpfs);
+    archive("networks", value.networks);
+    archive("network_mode", value.network_mode);
+    archive("extra_hosts", value.extra_hosts);
+    archive("dns", value.dns);
+    archive("dns_search", value.dns_search);
+    archive("dns_opt", value.dns_opt);
+    archive("restart", value.restart);
+    archive("health", value.health);
+    archive("log", value.log);
+    archive("cap_add", value.cap_add);
+    archive("cap_drop", value.cap_drop);
+    archive("security_opt", value.security_opt);
+}
+
+template <typename Archive>
+void describe(Archive& archive, service& value) {
+    describe_container(archive, value);
+    archive("pull_policy", value.pull_policy);
+    archive("depends_on", value.depends_on);
+    archive("profiles", value.profiles);
+    archive("scale", value.scale);
+    archive("extra", value.extra);
+}
+
+template <typename Archive>
+void describe(Archive& archive, ipam_pool& value) {
+    archive("subnet", value.subnet);
+    archive("ip_range", value.ip_range);
+    archive("gateway", value.gateway);
+    archive("aux_addresses", value.aux_addresses);
+}
+
+template <typename Archive>
+void describe(Archive& archive, network& value) {
+    archive("name", value.name);
+    archive("external", value.external);
+    archive("driver", value.driver);
+    archive("driver_opts", value.driver_opts);
+    archive("internal", value.internal);
+    archive("attachable", value.attachable);
+    archive("enable_ipv4", value.enable_ipv4);
+    archive("enable_ipv6", value.enable_ipv6);
+    archive("pools", value.pools);
+    archive("labels", value.labels);
+}
+
+template <typename Archive>
+void describe(Archive& archive, volume& value) {
+    archive("name", value.name);
+    archive("external", value.external);
+    archive("driver", value.driver);
+    archive("driver_opts", value.driver_opts);
+    archive("labels", value.labels);
+}
+
+template <typename Archive>
+void describe(Archive& archive, project& value) {
+    archive("name", value.name);
+    archive("working_dir", value.working_dir);
+    archive("config_files", value.config_files);
+    archive("services", value.services);
+    archive("networks", value.networks);
+    archive("volumes", value.volumes);
+    archive("extra", value.extra);
+}
+
+} // namespace compose

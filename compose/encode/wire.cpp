@@ -1,0 +1,234 @@
+#include "compose/encode/describe.hpp"
+#include "compose/encode/encode.hpp"
+#include "compose/model/error.hpp"
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include <array>
+#include <chrono>
+#include <set>
+#include <type_traits>
+
+namespace compose {
+
+namespace json = boost::json;
+
+namespace {
+
+template <typename T>
+concept enumeration = std::is_enum_v<T>;
+
+/// Names of enumerators in their order; part of the wire form.
+template <typename T>
+struct names_of;
+template <>
+struct names_of<mount_type> {
+    static constexpr std::array<std::string_view, 4> names{"bind", "volume", "tmpfs", "image"};
+};
+template <>
+struct names_of<dependency_condition> {
+    static constexpr std::array<std::string_view, 3> names{"started", "healthy", "completed_successfully"};
+};
+template <>
+struct names_of<restart_mode> {
+    static constexpr std::array<std::string_view, 4> names{"no", "always", "on_failure", "unless_stopped"};
+};
+
+// --- writing
+
+class writer {
+  public:
+    template <typename T>
+    void operator()(std::string_view name, const T& value) {
+        if (!(value == defaults<T>()))
+            object_[name] = encode(value);
+    }
+
+    // The defaults of members that are not those of their type.
+    void operator()(std::string_view name, const std::string& value) {
+        const std::string_view usual = name == "protocol" ? "tcp" : name == "mode" ? "ingress" : "";
+        if (value != usual)
+            object_[name] = value;
+    }
+    void operator()(std::string_view name, const bool& value) {
+        const bool usual = name == "required" || name == "create_host_path" || name == "enable_ipv4";
+        if (value != usual)
+            object_[name] = value;
+    }
+    void operator()(std::string_view name, const unsigned& value) {
+        if (value != (name == "scale" ? 1U : 0U))
+            object_[name] = value;
+    }
+    void operator()(std::string_view name, const mount_type& value) {
+        if (value != mount_type::volume)
+            object_[name] = encode(value);
+    }
+
+    json::object take() { return std::move(object_); }
+
+  private:
+    template <typename T>
+    static T defaults() {
+        return T{};
+    }
+
+    static json::value encode(const std::string& value) { return json::string(value); }
+    static json::value encode(bool value) { return value; }
+    template <std::integral T>
+    static json::value encode(T value) {
+        return value;
+    }
+    static json::value encode(std::chrono::nanoseconds value) { return value.count(); }
+    template <enumeration T>
+    static json::value encode(T value) {
+        return json::string(names_of<T>::names.at(static_cast<std::size_t>(value)));
+    }
+    template <typename T>
+    static json::value encode(const std::optional<T>& value) {
+        return value ? encode(*value) : json::value(nullptr);
+    }
+    template <typename T>
+    static json::value encode(const std::vector<T>& values) {
+        json::array array;
+        for (const T& each : values)
+            array.push_back(encode(each));
+        return array;
+    }
+    template <typename T>
+    static json::value encode(const std::map<std::string, T>& values) {
+        json::object object;
+        for (const auto& [key, value] : values)
+            object[key] = encode(value);
+        return object;
+    }
+    template <typename T>
+        requires std::is_class_v<T>
+    static json::value encode(const T& value) {
+        writer inner;
+        describe(inner, const_cast<T&>(value)); // describe() serves both directions; a writer changes nothing
+        return inner.take();
+    }
+
+    json::object object_;
+};
+
+// --- reading
+
+class reader {
+  public:
+    explicit reader(const json::value& from) : object_(from.as_object()) {}
+
+    template <typename T>
+    void operator()(std::string_view name, T& value) {
+        known_.insert(name);
+        if (const json::value* found = object_.if_contains(name))
+            decode(*found, value);
+    }
+
+    void refuse_unknown() const {
+        for (const auto& member : object_)
+            if (!known_.contains(std::string_view(member.key())))
+                throw error(error_kind::invalid, fmt::format("unknown member \"{}\"", std::string_view(member.key())));
+    }
+
+  private:
+    static void decode(const json::value& from, std::string& into) { into = from.as_string(); }
+    static void decode(const json::value& from, bool& into) { into = from.as_bool(); }
+    template <std::integral T>
+    static void decode(const json::value& from, T& into) {
+        into = from.to_number<T>();
+    }
+    static void decode(const json::value& from, std::chrono::nanoseconds& into) {
+        into = std::chrono::nanoseconds(from.to_number<std::int64_t>());
+    }
+    template <enumeration T>
+    static void decode(const json::value& from, T& into) {
+        const std::string_view text = from.as_string();
+        for (std::size_t index = 0; index < names_of<T>::names.size(); ++index)
+            if (names_of<T>::names[index] == text) {
+                into = static_cast<T>(index);
+                return;
+            }
+        throw error(error_kind::invalid, fmt::format("\"{}\" is no value here", text));
+    }
+    template <typename T>
+    static void decode(const json::value& from, std::optional<T>& into) {
+        if (from.is_null())
+            into.reset();
+        else
+            decode(from, into.emplace());
+    }
+    template <typename T>
+    static void decode(const json::value& from, std::vector<T>& into) {
+        into.clear();
+        for (const json::value& each : from.as_array())
+            decode(each, into.emplace_back());
+    }
+    template <typename T>
+    static void decode(const json::value& from, std::map<std::string, T>& into) {
+        into.clear();
+        for (const auto& member : from.as_object())
+            decode(member.value(), into[std::string(member.key())]);
+    }
+    template <typename T>
+        requires std::is_class_v<T>
+    static void decode(const json::value& from, T& into) {
+        reader inner(from);
+        describe(inner, into);
+        inner.refuse_unknown();
+    }
+
+    const json::object& object_;
+    std::set<std::string_view> known_;
+};
+
+std::string sha256(std::string_view text) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    if (::EVP_Digest(text.data(), text.size(), digest.data(), &size, ::EVP_sha256(), nullptr) != 1)
+        throw error(error_kind::internal, "compute SHA-256: refused by OpenSSL");
+    std::string hex;
+    for (unsigned index = 0; index < size; ++index)
+        hex += fmt::format("{:02x}", digest[index]);
+    return hex;
+}
+
+} // namespace
+
+std::string to_wire(const project& value) {
+    writer archive;
+    describe(archive, const_cast<project&>(value));
+    return json::serialize(archive.take());
+}
+
+project from_wire(std::string_view text) {
+    try {
+        json::parse_options options;
+        options.max_depth = 64;
+        const json::value parsed = json::parse(text, {}, options);
+        reader archive(parsed);
+        project value;
+        describe(archive, value);
+        archive.refuse_unknown();
+        for (auto& [name, service] : value.services)
+            if (service.name != name)
+                throw error(error_kind::invalid, fmt::format("service \"{}\" calls itself \"{}\"", name, service.name));
+        return value;
+    } catch (const boost::system::system_error& failure) {
+        throw error(error_kind::invalid, fmt::format("project definition: {}", failure.what()));
+    } catch (const std::invalid_argument& failure) {
+        throw error(error_kind::invalid, fmt::format("project definition: {}", failure.what()));
+    } catch (const error& failure) {
+        throw error(failure.kind(), fmt::format("project definition: {}", failure.what()));
+    }
+}
+
+std::string service_hash(const service& value) {
+    writer archive;
+    describe_container(archive, const_cast<service&>(value));
+    return sha256(json::serialize(archive.take()));
+}
+
+} // namespace compose

@@ -1,0 +1,47 @@
+#pragma once
+
+#include "compose/model/error.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace compose {
+
+/// Where a node stands in the files. Lines and columns count from 1; 0 where there is no place to name.
+struct position {
+    std::shared_ptr<const std::string> file;
+    int line = 0;
+    int column = 0;
+};
+
+/// One thing that is wrong with a file.
+struct diagnostic {
+    position at;
+    std::string path;    // services.web.ports[1]; empty for the whole file
+    std::string message; // what is wrong and what is allowed
+};
+
+/// "compose.yaml:4:7: services.web.prots: unknown key, did you mean \"ports\"?"
+std::string to_string(const diagnostic& wrong);
+
+/// All that is wrong with the files, a line each in what().
+class load_error : public error {
+  public:
+    explicit load_error(std::vector<diagnostic> found);
+
+    const std::vector<diagnostic>& diagnostics() const noexcept { return diagnostics_; }
+
+  private:
+    std::vector<diagnostic> diagnostics_;
+};
+
+/// Throws a load_error with this one diagnostic.
+[[noreturn]] void throw_load_error(position at, std::string path, std::string message);
+
+/// The name of `known` that is nearest to `name` by edits, or empty when none is near (at most a third of its letters
+/// differ).
+std::string nearest(std::string_view name, const std::vector<std::string_view>& known);
+
+} // namespace compose

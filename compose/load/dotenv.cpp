@@ -1,0 +1,224 @@
+#include "compose/load/dotenv.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace compose {
+
+namespace {
+
+bool in_key(char c) noexcept {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '-';
+}
+
+std::string_view without_mark(std::string_view text) {
+    if (text.starts_with("\xef\xbb\xbf"))
+        text.remove_prefix(3);
+    return text;
+}
+
+std::string_view trim(std::string_view text) {
+    while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0)
+        text.remove_prefix(1);
+    while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0)
+        text.remove_suffix(1);
+    return text;
+}
+
+class dotenv_parser {
+  public:
+    dotenv_parser(std::string_view text, const std::string& file, const variable_lookup& lookup)
+        : rest_(without_mark(text)), file_(file), lookup_(lookup) {}
+
+    dotenv_entries run() {
+        for (skip_blank(); !rest_.empty(); skip_blank())
+            entry();
+        return std::move(entries_);
+    }
+
+  private:
+    [[noreturn]] void fail(std::string_view what) const {
+        throw error(error_kind::invalid, fmt::format("{}: line {}: {}", file_, line_, what));
+    }
+
+    char take() {
+        const char c = rest_.front();
+        rest_.remove_prefix(1);
+        if (c == '\n')
+            ++line_;
+        return c;
+    }
+
+    void skip_blank() {
+        while (!rest_.empty()) {
+            if (rest_.front() == '#')
+                skip_line();
+            else if (std::isspace(static_cast<unsigned char>(rest_.front())) != 0)
+                take();
+            else
+                return;
+        }
+    }
+
+    void skip_line() {
+        while (!rest_.empty() && rest_.front() != '\n')
+            take();
+    }
+
+    void skip_spaces() {
+        while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t'))
+            take();
+    }
+
+    void entry() {
+        if (rest_.starts_with("export ") || rest_.starts_with("export\t")) {
+            rest_.remove_prefix(7);
+            skip_spaces();
+        }
+        std::string key;
+        while (!rest_.empty() && in_key(rest_.front()))
+            key += take();
+        skip_spaces();
+        if (key.empty())
+            fail("a line begins with a name, like NAME=value");
+        const bool ends = rest_.empty() || rest_.front() == '\n' || rest_.front() == '\r' || rest_.front() == '#';
+        if (ends) {
+            skip_line();
+            entries_.emplace_back(key, std::nullopt);
+            return;
+        }
+        if (rest_.front() != '=' && rest_.front() != ':')
+            fail(in_key(rest_.front()) ? "key cannot contain a space"
+                                       : fmt::format("unexpected character \"{}\" in variable name", rest_.front()));
+        take();
+        skip_spaces();
+        entries_.emplace_back(key, value());
+    }
+
+    std::string value() {
+        if (rest_.starts_with('\''))
+            return single_quoted();
+        if (rest_.starts_with('"'))
+            return double_quoted();
+        std::string_view line = rest_.substr(0, rest_.find('\n'));
+        rest_.remove_prefix(line.size());
+        for (std::size_t at = 0; at < line.size(); ++at)
+            if (line[at] == '#' && (at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t')) {
+                line = line.substr(0, at);
+                break;
+            }
+        return expand(trim(line));
+    }
+
+    void after_quote() {
+        skip_spaces();
+        if (!rest_.empty() && rest_.front() != '\n' && rest_.front() != '\r' && rest_.front() != '#')
+            fail("unexpected text after the closing quote");
+        skip_line();
+    }
+
+    std::string single_quoted() {
+        take();
+        std::string text;
+        while (!rest_.empty() && rest_.front() != '\'') {
+            if (rest_.starts_with("\\'"))
+                take();
+            text += take();
+        }
+        if (rest_.empty())
+            fail("unterminated quoted value");
+        take();
+        after_quote();
+        return text;
+    }
+
+    // An escaped dollar survives the expansion as $$.
+    std::string double_quoted() {
+        take();
+        std::string text;
+        while (!rest_.empty() && rest_.front() != '"') {
+            const char c = take();
+            if (c != '\\' || rest_.empty()) {
+                text += c;
+                continue;
+            }
+            escape(text, take());
+        }
+        if (rest_.empty())
+            fail("unterminated quoted value");
+        take();
+        after_quote();
+        return expand(text);
+    }
+
+    static void escape(std::string& text, char c) {
+        constexpr std::string_view letters = "nrtabfv\\\"";
+        constexpr std::string_view meanings = "\n\r\t\a\b\f\v\\\"";
+        const auto found = letters.find(c);
+        if (found != std::string_view::npos)
+            text += meanings[found];
+        else if (c == '$')
+            text += "$$";
+        else
+            (text += '\\') += c;
+    }
+
+    std::string expand(std::string_view text) {
+        std::vector<std::string> unset;
+        const variable_lookup both = [this](const std::string& name) -> std::optional<std::string> {
+            if (auto found = lookup_(name))
+                return found;
+            const auto earlier = std::find_if(
+                entries_.rbegin(), entries_.rend(), [&](const auto& entry) { return entry.first == name; });
+            return earlier == entries_.rend() ? std::nullopt : earlier->second;
+        };
+        try {
+            return interpolate(text, both, unset);
+        } catch (const error& failure) {
+            fail(failure.what());
+        }
+    }
+
+    std::string_view rest_;
+    const std::string& file_;
+    const variable_lookup& lookup_;
+    dotenv_entries entries_;
+    int line_ = 1;
+};
+
+} // namespace
+
+dotenv_entries parse_dotenv(std::string_view text, const std::string& file, const variable_lookup& lookup) {
+    return dotenv_parser(text, file, lookup).run();
+}
+
+dotenv_entries parse_dotenv_raw(std::string_view text, const std::string& file) {
+    dotenv_entries entries;
+    text = without_mark(text);
+    int number = 0;
+    while (!text.empty()) {
+        ++number;
+        const auto end = text.find('\n');
+        std::string_view line = text.substr(0, end);
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        if (line.ends_with('\r'))
+            line.remove_suffix(1);
+        while (line.starts_with(' ') || line.starts_with('\t'))
+            line.remove_prefix(1);
+        if (line.empty() || line.front() == '#')
+            continue;
+        const auto equals = line.find('=');
+        const std::string key(line.substr(0, equals));
+        if (key.empty() || key.find_first_of(" \t") != std::string::npos)
+            throw error(error_kind::invalid, fmt::format("{}: line {}: \"{}\" is no variable name", file, number, key));
+        if (equals == std::string_view::npos)
+            entries.emplace_back(key, std::nullopt);
+        else
+            entries.emplace_back(key, std::string(line.substr(equals + 1)));
+    }
+    return entries;
+}
+
+} // namespace compose

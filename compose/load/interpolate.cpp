@@ -1,0 +1,137 @@
+#include "compose/load/interpolate.hpp"
+
+#include <fmt/format.h>
+
+#include <cctype>
+
+namespace compose {
+
+namespace {
+
+constexpr int most_nested = 32;
+
+bool starts_name(char c) noexcept { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+bool in_name(char c) noexcept { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+
+class interpolator {
+  public:
+    interpolator(const variable_lookup& lookup, std::vector<std::string>& unset) : lookup_(lookup), unset_(unset) {}
+
+    std::string run(std::string_view text, int depth) {
+        if (depth > most_nested)
+            throw error(error_kind::invalid, "variables nested too deep");
+        std::string result;
+        std::size_t at = 0;
+        while (at < text.size()) {
+            if (text[at] != '$' || at + 1 == text.size()) {
+                result += text[at++];
+                continue;
+            }
+            const char next = text[at + 1];
+            if (next == '$') {
+                result += '$';
+                at += 2;
+            } else if (next == '{') {
+                const std::size_t end = closing_brace(text, at + 2);
+                result += braced(text.substr(at + 2, end - at - 2), depth);
+                at = end + 1;
+            } else if (starts_name(next)) {
+                std::size_t end = at + 1;
+                while (end < text.size() && in_name(text[end]))
+                    ++end;
+                result += value_or_blank(std::string(text.substr(at + 1, end - at - 1)));
+                at = end;
+            } else {
+                result += text[at++];
+            }
+        }
+        return result;
+    }
+
+  private:
+    [[noreturn]] static void fail(std::string_view text) {
+        throw error(error_kind::invalid,
+            fmt::format("invalid interpolation format \"{}\"; you may need to escape any $ with another $", text));
+    }
+
+    // Braces in a default are balanced: ${A:-{"b":{}}} has the default {"b":{}}.
+    static std::size_t closing_brace(std::string_view text, std::size_t from) {
+        int open = 1;
+        for (std::size_t at = from; at < text.size(); ++at) {
+            if (text[at] == '{')
+                ++open;
+            else if (text[at] == '}' && --open == 0)
+                return at;
+        }
+        fail(text.substr(from - 2));
+    }
+
+    std::string value_or_blank(const std::string& name) {
+        const auto value = lookup_(name);
+        if (!value)
+            unset_.push_back(name);
+        return value.value_or("");
+    }
+
+    std::string braced(std::string_view expression, int depth) {
+        std::size_t end = 0;
+        while (end < expression.size() && (end == 0 ? starts_name(expression[end]) : in_name(expression[end])))
+            ++end;
+        const std::string name(expression.substr(0, end));
+        std::string_view rest = expression.substr(end);
+        if (name.empty())
+            fail(fmt::format("${{{}}}", expression));
+        if (rest.empty())
+            return value_or_blank(name);
+        const bool empty_counts = rest.starts_with(':');
+        if (empty_counts)
+            rest.remove_prefix(1);
+        if (rest.empty())
+            fail(fmt::format("${{{}}}", expression));
+        const char how = rest[0];
+        rest.remove_prefix(1);
+        const auto value = lookup_(name);
+        const bool there = value && !(empty_counts && value->empty());
+        switch (how) {
+        case '-':
+            return there ? *value : run(rest, depth + 1);
+        case '+':
+            return there ? run(rest, depth + 1) : std::string();
+        case '?':
+            if (there)
+                return *value;
+            throw error(error_kind::invalid,
+                fmt::format("required variable {} is missing a value: {}", name, run(rest, depth + 1)));
+        default:
+            fail(fmt::format("${{{}}}", expression));
+        }
+    }
+
+    const variable_lookup& lookup_;
+    std::vector<std::string>& unset_;
+};
+
+} // namespace
+
+std::string interpolate(std::string_view text, const variable_lookup& lookup, std::vector<std::string>& unset) {
+    if (text.find('$') == std::string_view::npos)
+        return std::string(text);
+    return interpolator(lookup, unset).run(text, 0);
+}
+
+void interpolate_tree(node& tree, const std::string& path, const variable_lookup& lookup,
+    std::vector<std::string>& unset, std::vector<diagnostic>& wrong) {
+    if (tree.is_scalar()) {
+        try {
+            tree.text = interpolate(tree.text, lookup, unset);
+        } catch (const error& failure) {
+            wrong.push_back({.at = tree.at, .path = path, .message = failure.what()});
+        }
+    }
+    for (std::size_t index = 0; index < tree.items.size(); ++index)
+        interpolate_tree(tree.items[index], fmt::format("{}[{}]", path, index), lookup, unset, wrong);
+    for (auto& [key, value] : tree.entries)
+        interpolate_tree(value, child_path(path, key), lookup, unset, wrong);
+}
+
+} // namespace compose

@@ -1,0 +1,51 @@
+#pragma once
+
+#include "compose/load/diagnostic.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace compose {
+
+enum class node_kind { null, scalar, list, map };
+
+/// What `!reset` and `!override` ask of a merge.
+enum class merge_tag { none, reset, replace };
+
+/// A YAML value with its place in the file: what is interpolated, merged and then decoded.
+struct node {
+    node_kind kind = node_kind::null;
+    std::string text;    // of a scalar, as written
+    bool quoted = false; // a quoted or tagged scalar is text, whatever it looks like
+    merge_tag tag = merge_tag::none;
+    std::vector<node> items;                          // of a list
+    std::vector<std::pair<std::string, node>> entries; // of a map, in the order of the file
+    position at;
+
+    bool is_null() const noexcept { return kind == node_kind::null; }
+    bool is_scalar() const noexcept { return kind == node_kind::scalar; }
+    bool is_list() const noexcept { return kind == node_kind::list; }
+    bool is_map() const noexcept { return kind == node_kind::map; }
+
+    /// The value of a key of a map, or null when there is none.
+    const node* find(std::string_view key) const noexcept;
+    node* find(std::string_view key) noexcept;
+};
+
+/// Caps on what a file may ask of us (the billion laughs and its kin).
+struct yaml_limits {
+    std::size_t bytes = 4U << 20U;
+    std::size_t depth = 64;
+    std::size_t nodes = 1'000'000; // after aliases are written out
+};
+
+/// The documents of a YAML text. Aliases and `<<` are written out. Throws load_error for bad YAML, duplicate keys, keys
+/// that are no strings, unknown tags and what exceeds the limits.
+std::vector<node> parse_yaml(std::string_view text, const std::string& file, const yaml_limits& limits = {});
+
+/// "services.web" and "ports" make "services.web.ports".
+std::string child_path(const std::string& path, std::string_view key);
+
+} // namespace compose

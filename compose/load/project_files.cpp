@@ -1,0 +1,186 @@
+#include "compose/load/project_files.hpp"
+
+#include "compose/load/dotenv.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <fstream>
+#include <sstream>
+
+namespace compose {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t most_bytes = 4U << 20U;
+constexpr std::array<std::string_view, 4> base_names{
+    "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"};
+constexpr std::array<std::string_view, 4> override_names{"compose.override.yml", "compose.override.yaml",
+    "docker-compose.override.yml", "docker-compose.override.yaml"};
+
+std::vector<std::string> split(std::string_view text, std::string_view separator) {
+    std::vector<std::string> parts;
+    while (!text.empty()) {
+        const auto end = text.find(separator);
+        if (end != 0)
+            parts.emplace_back(text.substr(0, end));
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + separator.size());
+    }
+    return parts;
+}
+
+template <std::size_t Size>
+std::vector<fs::path> present(const fs::path& folder, const std::array<std::string_view, Size>& names) {
+    std::vector<fs::path> found;
+    for (const std::string_view name : names)
+        if (std::error_code none; fs::is_regular_file(folder / name, none))
+            found.push_back(folder / name);
+    return found;
+}
+
+void warn_of_several(const std::vector<fs::path>& found, std::vector<std::string>& warnings) {
+    if (found.size() < 2)
+        return;
+    std::string names;
+    for (const fs::path& each : found)
+        names += (names.empty() ? "" : ", ") + each.native();
+    warnings.push_back(fmt::format("Found multiple config files with supported names: {}", names));
+    warnings.push_back(fmt::format("Using {}", found.front().native()));
+}
+
+void discover(const fs::path& from, project_files& into) {
+    for (fs::path folder = from;; folder = folder.parent_path()) {
+        const auto found = present(folder, base_names);
+        if (!found.empty()) {
+            warn_of_several(found, into.warnings);
+            into.files.push_back(found.front());
+            const auto over = present(folder, override_names);
+            warn_of_several(over, into.warnings);
+            if (!over.empty())
+                into.files.push_back(over.front());
+            return;
+        }
+        if (folder == folder.root_path())
+            break;
+    }
+    throw error(error_kind::not_found,
+        fmt::format("no configuration file provided: not found; there is no compose.yaml in {} or above it, name one "
+                    "with -f",
+            from.native()));
+}
+
+void add_env_file(const fs::path& file, project_files& into, const std::map<std::string, std::string>& process) {
+    const variable_lookup lookup = [&](const std::string& name) -> std::optional<std::string> {
+        const auto found = process.find(name);
+        return found == process.end() ? std::nullopt : std::optional(found->second);
+    };
+    for (auto& [name, value] : parse_dotenv(read_project_file(file), file.native(), lookup))
+        if (value)
+            into.variables[name] = *value;
+}
+
+} // namespace
+
+std::string read_project_file(const fs::path& file) {
+    const auto fail = [&](std::string what) {
+        throw_load_error({.file = std::make_shared<const std::string>(file.native())}, {}, std::move(what));
+    };
+    std::error_code none;
+    if (!fs::exists(file, none))
+        fail("no such file");
+    if (fs::is_directory(file, none))
+        fail("is a folder, not a file");
+    std::ifstream stream(file, std::ios::binary);
+    if (!stream)
+        fail("cannot be read");
+    std::string text(most_bytes + 1, '\0');
+    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(stream.gcount()));
+    if (text.size() > most_bytes)
+        fail(fmt::format("larger than {} bytes", most_bytes));
+    return text;
+}
+
+std::string normalise_project_name(std::string_view name) {
+    std::string result;
+    for (const char c : name) {
+        const char low = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        if (std::isalnum(static_cast<unsigned char>(low)) != 0 || low == '_' || low == '-')
+            result += low;
+    }
+    result.erase(0, std::min(result.find_first_not_of("_-"), result.size()));
+    return result;
+}
+
+void check_project_name(const std::string& name) {
+    if (name.empty())
+        throw error(error_kind::invalid, "project name must not be empty");
+    if (normalise_project_name(name) != name)
+        throw error(error_kind::invalid,
+            fmt::format("invalid project name \"{}\": must consist only of lowercase alphanumeric characters, "
+                        "hyphens, and underscores as well as start with a letter or number",
+                name));
+}
+
+project_files find_project_files(const load_options& options) {
+    project_files found;
+    const fs::path& here = options.working_directory;
+    const auto process = [&](const std::string& name) {
+        const auto value = options.environment.find(name);
+        return value == options.environment.end() ? std::string() : value->second;
+    };
+    const auto absolute = [&](const std::string& path) { return (here / path).lexically_normal(); };
+
+    // COMPOSE_FILE may itself stand in the .env of the working directory, so that is read first.
+    std::vector<std::string> env_files = options.env_files;
+    if (env_files.empty())
+        env_files = split(process("COMPOSE_ENV_FILES"), ",");
+    for (const std::string& file : env_files)
+        add_env_file(absolute(file), found, options.environment);
+    const bool env_file_given = !env_files.empty();
+    const auto add_default = [&](const fs::path& folder) {
+        if (std::error_code none; !env_file_given && fs::is_regular_file(folder / ".env", none))
+            add_env_file(folder / ".env", found, options.environment);
+    };
+    add_default(options.project_directory.empty() ? here : absolute(options.project_directory));
+
+    const auto variable = [&](const std::string& name) {
+        const std::string own = process(name);
+        return own.empty() && found.variables.contains(name) ? found.variables.at(name) : own;
+    };
+    std::vector<std::string> names = options.files;
+    if (names.empty()) {
+        const std::string separator = variable("COMPOSE_PATH_SEPARATOR");
+        names = split(variable("COMPOSE_FILE"), separator.empty() ? ":" : separator);
+    }
+    for (const std::string& name : names)
+        found.files.push_back(name == "-" ? fs::path("-") : absolute(name));
+    if (names.empty())
+        discover(here, found);
+    if (!options.project_directory.empty())
+        found.directory = absolute(options.project_directory);
+    else
+        found.directory = found.files.front() == "-" ? here : found.files.front().parent_path();
+    if (found.directory != here && options.project_directory.empty())
+        add_default(found.directory);
+    for (const auto& [name, value] : options.environment)
+        found.variables[name] = value;
+    return found;
+}
+
+std::optional<std::string> project_name_without_file(const load_options& options) {
+    std::string name = options.project_name;
+    if (name.empty())
+        if (const auto found = options.environment.find("COMPOSE_PROJECT_NAME"); found != options.environment.end())
+            name = found->second;
+    if (name.empty())
+        return std::nullopt;
+    check_project_name(name);
+    return name;
+}
+
+} // namespace compose

@@ -1,0 +1,191 @@
+#include "compose/load/short_syntax.hpp"
+
+#include "compose/model/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <utility>
+
+namespace compose {
+
+namespace {
+
+[[noreturn]] void fail(std::string message) { throw error(error_kind::invalid, message); }
+
+std::vector<std::string> split(std::string_view text, char at) {
+    std::vector<std::string> parts;
+    for (;;) {
+        const auto end = text.find(at);
+        parts.emplace_back(text.substr(0, end));
+        if (end == std::string_view::npos)
+            return parts;
+        text.remove_prefix(end + 1);
+    }
+}
+
+struct port_range {
+    unsigned first = 0;
+    unsigned last = 0;
+};
+
+port_range parse_range(std::string_view text, std::string_view whole) {
+    const auto number = [&](std::string_view part) {
+        unsigned value = 0;
+        const auto [end, failed] = std::from_chars(part.data(), part.data() + part.size(), value);
+        if (part.empty() || failed != std::errc() || end != part.data() + part.size() || value > 65535)
+            fail(fmt::format("\"{}\": \"{}\" is no port; write [IP:]HOST:CONTAINER[/PROTOCOL], like 8080:80", whole, part));
+        return value;
+    };
+    const auto dash = text.find('-');
+    port_range range{.first = number(text.substr(0, dash))};
+    range.last = dash == std::string_view::npos ? range.first : number(text.substr(dash + 1));
+    if (range.last < range.first)
+        fail(fmt::format("\"{}\": the range {} ends before it begins", whole, text));
+    return range;
+}
+
+} // namespace
+
+std::vector<port> parse_port(std::string_view text) {
+    const std::string_view whole = text;
+    port shape;
+    if (const auto slash = text.rfind('/'); slash != std::string_view::npos) {
+        shape.protocol = text.substr(slash + 1);
+        std::transform(shape.protocol.begin(), shape.protocol.end(), shape.protocol.begin(),
+            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        if (shape.protocol != "tcp" && shape.protocol != "udp" && shape.protocol != "sctp")
+            fail(fmt::format("\"{}\": protocol \"{}\" is not tcp, udp or sctp", whole, shape.protocol));
+        text = text.substr(0, slash);
+    }
+    if (text.starts_with('[')) {
+        const auto close = text.find("]:");
+        if (close == std::string_view::npos)
+            fail(fmt::format("\"{}\": the bracket of the address is not closed", whole));
+        shape.host_ip = text.substr(1, close - 1);
+        text.remove_prefix(close + 2);
+    } else if (std::count(text.begin(), text.end(), ':') == 2) {
+        const auto colon = text.find(':');
+        shape.host_ip = text.substr(0, colon);
+        text.remove_prefix(colon + 1);
+    }
+    const auto colon = text.rfind(':');
+    const port_range target = parse_range(colon == std::string_view::npos ? text : text.substr(colon + 1), whole);
+    const std::string_view host = colon == std::string_view::npos ? std::string_view() : text.substr(0, colon);
+    if (target.first == 0)
+        fail(fmt::format("\"{}\": a container has no port 0", whole));
+
+    std::vector<port> ports;
+    if (target.first == target.last) {
+        shape.target = static_cast<std::uint16_t>(target.first);
+        if (!host.empty()) {
+            parse_range(host, whole);
+            shape.published = host;
+        }
+        return {shape};
+    }
+    const port_range published = host.empty() ? port_range() : parse_range(host, whole);
+    if (!host.empty() && published.last - published.first != target.last - target.first)
+        fail(fmt::format("\"{}\": the two ranges have different lengths", whole));
+    for (unsigned offset = 0; offset <= target.last - target.first; ++offset) {
+        port each = shape;
+        each.target = static_cast<std::uint16_t>(target.first + offset);
+        if (!host.empty())
+            each.published = std::to_string(published.first + offset);
+        ports.push_back(std::move(each));
+    }
+    return ports;
+}
+
+mount parse_mount(std::string_view text) {
+    const std::vector<std::string> parts = split(text, ':');
+    if (text.empty() || parts.size() > 3)
+        fail(fmt::format("\"{}\": write SOURCE:TARGET[:OPTIONS], like ./data:/data:ro", text));
+    mount made;
+    made.target = parts.size() == 1 ? parts[0] : parts[1];
+    if (!made.target.starts_with('/'))
+        fail(fmt::format("\"{}\": the target \"{}\" must be an absolute path", text, made.target));
+    if (parts.size() == 1)
+        return made;
+    made.source = parts[0];
+    if (made.source.empty())
+        fail(fmt::format("\"{}\": the source is empty", text));
+    if (made.source.starts_with('.') || made.source.starts_with('/') || made.source.starts_with('~'))
+        made.type = mount_type::bind;
+    if (parts.size() < 3)
+        return made;
+    for (const std::string& option : split(parts[2], ',')) {
+        if (option == "ro")
+            made.read_only = true;
+        else if (option == "rw")
+            made.read_only = false;
+        else if (option == "z" || option == "Z")
+            made.selinux = option;
+        else if (option == "nocopy")
+            made.nocopy = true;
+        else if (option.starts_with("rprivate") || option.starts_with("private") || option.ends_with("shared") ||
+                 option.ends_with("slave"))
+            made.propagation = option;
+        // Others (cached, delegated …) are Docker Desktop's and mean nothing on Linux.
+    }
+    return made;
+}
+
+std::vector<std::string> split_command(std::string_view text) {
+    std::vector<std::string> words;
+    std::string word;
+    bool in_word = false;
+    char quote = '\0';
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const char c = text[at];
+        if (quote != '\0') {
+            if (c == quote)
+                quote = '\0';
+            else if (c == '\\' && quote == '"' && at + 1 < text.size() &&
+                     std::string_view("\"\\$`").find(text[at + 1]) != std::string_view::npos)
+                word += text[++at];
+            else
+                word += c;
+        } else if (c == '\'' || c == '"') {
+            quote = c;
+            in_word = true;
+        } else if (c == '\\' && at + 1 < text.size()) {
+            word += text[++at];
+            in_word = true;
+        } else if (std::isspace(static_cast<unsigned char>(c)) != 0) {
+            if (std::exchange(in_word, false))
+                words.push_back(std::exchange(word, {}));
+        } else {
+            word += c;
+            in_word = true;
+        }
+    }
+    if (quote != '\0')
+        fail(fmt::format("a quote {} is not closed in: {}", quote, text));
+    if (in_word)
+        words.push_back(word);
+    return words;
+}
+
+restart_policy parse_restart(std::string_view text) {
+    if (text == "no" || text == "false" || text.empty())
+        return {};
+    if (text == "always")
+        return {.mode = restart_mode::always};
+    if (text == "unless-stopped")
+        return {.mode = restart_mode::unless_stopped};
+    if (text == "on-failure")
+        return {.mode = restart_mode::on_failure};
+    if (text.starts_with("on-failure:")) {
+        restart_policy policy{.mode = restart_mode::on_failure};
+        const std::string_view count = text.substr(11);
+        const auto [end, failed] = std::from_chars(count.data(), count.data() + count.size(), policy.max_attempts);
+        if (!count.empty() && failed == std::errc() && end == count.data() + count.size())
+            return policy;
+    }
+    fail(fmt::format("\"{}\" is not one of no, always, unless-stopped, on-failure, on-failure:N", text));
+}
+
+} // namespace compose

@@ -1,0 +1,152 @@
+#include "compose/load/units.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+
+namespace compose {
+
+namespace {
+
+std::string lower(std::string_view text) {
+    std::string result(text);
+    std::transform(result.begin(), result.end(), result.begin(),
+        [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return result;
+}
+
+// Digits with an optional fraction at the start of `text`, which is moved past them.
+std::optional<double> take_number(std::string_view& text) {
+    double value = 0;
+    const auto [end, failed] =
+        std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+    if (failed != std::errc() || end == text.data())
+        return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return value;
+}
+
+struct time_unit {
+    std::string_view name;
+    double nanoseconds;
+};
+// Longer names first, so that "ms" is not read as "m".
+constexpr std::array<time_unit, 9> time_units{{{"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9},
+    {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}, {"w", 604800e9}}};
+
+} // namespace
+
+std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
+    if (text == "0")
+        return std::chrono::nanoseconds(0);
+    const bool negative = text.starts_with('-');
+    if (negative || text.starts_with('+'))
+        text.remove_prefix(1);
+    if (text.empty())
+        return std::nullopt;
+    double total = 0;
+    while (!text.empty()) {
+        const auto number = take_number(text);
+        if (!number || *number < 0)
+            return std::nullopt;
+        const auto unit = std::find_if(
+            time_units.begin(), time_units.end(), [&](const time_unit& u) { return text.starts_with(u.name); });
+        if (unit == time_units.end())
+            return std::nullopt;
+        text.remove_prefix(unit->name.size());
+        total += *number * unit->nanoseconds;
+    }
+    if (total > 9.2e18)
+        return std::nullopt;
+    const std::chrono::nanoseconds result(std::llround(total));
+    return negative ? -result : result;
+}
+
+std::string format_duration(std::chrono::nanoseconds duration) {
+    if (duration.count() == 0)
+        return "0s";
+    if (duration.count() < 0)
+        return "-" + format_duration(-duration);
+    const auto fraction = [](double value) {
+        std::string text = fmt::format("{:.9f}", value);
+        text.erase(text.find_last_not_of('0') + 1);
+        if (text.ends_with('.'))
+            text.pop_back();
+        return text;
+    };
+    const auto count = static_cast<double>(duration.count());
+    if (count < 1e3)
+        return fmt::format("{}ns", duration.count());
+    if (count < 1e6)
+        return fraction(count / 1e3) + "µs";
+    if (count < 1e9)
+        return fraction(count / 1e6) + "ms";
+    const auto hours = std::chrono::duration_cast<std::chrono::hours>(duration);
+    const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(duration - hours);
+    const double seconds = static_cast<double>((duration - hours - minutes).count()) / 1e9;
+    std::string text;
+    if (hours.count() > 0)
+        text += fmt::format("{}h", hours.count());
+    if (hours.count() > 0 || minutes.count() > 0)
+        text += fmt::format("{}m", minutes.count());
+    return text + fraction(seconds) + "s";
+}
+
+std::optional<std::int64_t> parse_bytes(std::string_view text) {
+    if (text == "-1")
+        return -1;
+    const auto number = take_number(text);
+    if (!number || *number < 0)
+        return std::nullopt;
+    while (text.starts_with(' '))
+        text.remove_prefix(1);
+    std::string unit = lower(text);
+    if (unit.ends_with("ib"))
+        unit.resize(unit.size() - 2);
+    else if (unit.ends_with('b'))
+        unit.pop_back();
+    constexpr std::string_view order = "kmgtp";
+    if (unit.size() > 1 || (!unit.empty() && order.find(unit[0]) == std::string_view::npos))
+        return std::nullopt;
+    const double factor = unit.empty() ? 1 : std::pow(1024.0, static_cast<double>(order.find(unit[0]) + 1));
+    if (*number * factor > 9.2e18)
+        return std::nullopt;
+    return static_cast<std::int64_t>(*number * factor);
+}
+
+std::optional<std::int64_t> parse_integer(std::string_view text) {
+    const bool negative = text.starts_with('-');
+    if (negative || text.starts_with('+'))
+        text.remove_prefix(1);
+    int base = 10;
+    if (text.starts_with("0x") || text.starts_with("0X"))
+        base = 16;
+    else if (text.starts_with("0o") || text.starts_with("0O"))
+        base = 8;
+    if (base != 10)
+        text.remove_prefix(2);
+    else if (text.size() > 1 && text[0] == '0')
+        base = 8;
+    std::int64_t value = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+    if (text.empty() || failed != std::errc() || end != text.data() + text.size())
+        return std::nullopt;
+    return negative ? -value : value;
+}
+
+std::optional<bool> parse_bool(std::string_view text) {
+    const std::string value = lower(text);
+    for (const std::string_view yes : {"true", "y", "yes", "on", "1"})
+        if (value == yes)
+            return true;
+    for (const std::string_view no : {"false", "n", "no", "off", "0"})
+        if (value == no)
+            return false;
+    return std::nullopt;
+}
+
+} // namespace compose

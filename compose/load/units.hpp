@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace compose {
+
+/// "1h30m", "1.5s", "500ms", "1d", "2w": Go's durations with days and weeks. Nothing for a bare number or other text.
+std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
+
+/// As Go prints it: "1h5m30.02s".
+std::string format_duration(std::chrono::nanoseconds duration);
+
+/// "64", "64b", "64k", "64 MiB", "1.5g": multiples of 1024, any case. -1 is allowed.
+std::optional<std::int64_t> parse_bytes(std::string_view text);
+
+/// A decimal, 0x or octal (0o17, 017) integer.
+std::optional<std::int64_t> parse_integer(std::string_view text);
+
+/// YAML 1.2's true and false in any case; y, yes, on, n, no and off as well, as Docker Compose takes them.
+std::optional<bool> parse_bool(std::string_view text);
+
+} // namespace compose

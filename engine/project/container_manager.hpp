@@ -1,0 +1,106 @@
+#pragma once
+
+#include "engine/container/container_runtime.hpp"
+#include "engine/container/health.hpp"
+#include "engine/project/container_record.hpp"
+#include "engine/project/event.hpp"
+#include "engine/project/plan.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace engine {
+
+class image_store;
+class network_manager;
+class store;
+class volume_store;
+
+/// The parts of the engine that containers are made of. They outlive whoever holds this.
+struct engine_parts {
+    executors on;
+    store& records;
+    image_store& images;
+    volume_store& volumes;
+    network_manager& networks;
+    event_log& events;
+};
+
+/// A container as it is at this moment: its record and what is only known while the daemon runs.
+struct container_view {
+    container_record record;
+    run_state state = run_state::created;
+    std::optional<start_record> run; // while it runs
+    std::optional<health_state> health;
+};
+
+/// What a new container is made from.
+struct container_request {
+    const compose::project& project;
+    std::string service;
+    unsigned number = 1;
+    std::string hash;
+};
+
+/// The containers of this engine, each on its way between the states of run_state. Engine state: used on the engine's
+/// thread only.
+///
+/// Durable is what should be (container_record); what is, comes from the shims. A record is written before its
+/// container is touched: a daemon that dies at any point finds by recover() either the record with nothing done, which
+/// it does then, or a running container that the record wants. When a run ends the restart policy decides
+/// (restart.hpp) and the outcome is durable before the shim forgets the exit.
+class container_manager {
+  public:
+    container_manager(engine_parts parts, runtime_options options, log_options log_defaults);
+    ~container_manager();
+
+    /// Takes over what runs. Containers that should run and do not are left to the caller (due()).
+    task<> recover();
+
+    /// Names and addresses are taken, nothing runs yet. Throws error{conflict} for a name in use.
+    task<std::string> create(container_request what);
+
+    /// By a person or the reconciler: restart counts begin anew. Returns when the process runs.
+    task<> start(std::string id);
+
+    /// Ends it and keeps it ended: `manually_stopped` is durable before the signal is sent. Without `grace` the
+    /// service's own stop_grace_period.
+    task<> stop(std::string id, std::optional<std::chrono::nanoseconds> grace = std::nullopt);
+
+    /// Throws error{conflict} when it does not run.
+    task<> kill(std::string id, int signal);
+
+    /// Removes a container that does not run, with its writable layer, log and addresses.
+    task<> remove(std::string id);
+
+    const container_view* find(const std::string& id) const;
+    const container_view* find_by_name(const std::string& name) const;
+    /// In order of service and number.
+    std::vector<const container_view*> of_project(const std::string& project) const;
+    std::vector<const container_view*> all() const;
+
+    /// Containers that should run and do not, and are not about to be restarted: those that recover() found.
+    std::vector<std::string> due() const;
+
+    /// Image ids and volume names that containers use: neither may be removed.
+    std::set<std::string> images_in_use() const;
+    std::set<std::string> volumes_in_use() const;
+
+    /// Wakes whenever a container's state, health or existence changes.
+    notifier& changed();
+
+    container_runtime& runtime();
+
+  private:
+    struct implementation;
+    std::shared_ptr<implementation> implementation_;
+};
+
+/// `view` as the plan sees it.
+observed_container observe(const container_view& view);
+
+} // namespace engine

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "compose/model/project.hpp"
+#include "engine/container/restart.hpp"
+#include "engine/project/plan.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace engine {
+
+/// How the last run of a container ended, as it is remembered.
+struct last_exit {
+    int code = 0;
+    bool oom = false;
+    std::string finished; // RFC 3339
+    std::string error;    // why it could not be started at all; empty when it ran
+
+    bool operator==(const last_exit&) const = default;
+};
+
+/// The durable part of a container (table::container, key: its id). Written before anything is done to the container:
+/// `wanted` says whether it should run, whatever it does at the moment.
+struct container_record {
+    std::string id;   // 64 hex digits
+    std::string name; // unique on this engine
+    std::string project;
+    std::string service;
+    unsigned number = 1;
+    bool one_off = false;
+    std::string hash;            // of the service's definition
+    std::string image;           // id
+    std::string image_reference; // as in the file
+    compose::project definition; // the project with this one service, as it was when the container was made
+    std::string created;         // RFC 3339
+
+    bool wanted = false;          // should run; false after it has ended for good
+    restart_history history;      // count and stopped-by-hand
+    std::uint64_t generation = 0; // of the last run
+    std::string started;          // RFC 3339; empty: never
+    std::optional<last_exit> exit;
+
+    const compose::service& service_definition() const { return definition.services.at(service); }
+};
+
+std::string encode(const container_record& record);
+/// Throws error{invalid} naming the record when the text is none.
+container_record decode_container(std::string_view key, std::string_view text);
+
+/// The labels that Docker Compose gives to its containers, with the service's own: other tools find stacks by them.
+std::map<std::string, std::string> labels_of(const container_record& record);
+
+} // namespace engine

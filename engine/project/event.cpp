@@ -1,0 +1,41 @@
+#include "engine/project/event.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <algorithm>
+
+namespace engine {
+
+namespace {
+
+constexpr std::size_t ring_size = 4096;
+
+} // namespace
+
+event_log::event_log(boost::asio::io_context& io) : added_(io) {}
+
+void event_log::add(event what) {
+    what.sequence = next_++;
+    what.time = std::chrono::system_clock::now();
+    ring_.push_back(std::move(what));
+    if (ring_.size() > ring_size)
+        ring_.pop_front();
+    added_.notify_all();
+}
+
+event_log::batch event_log::since(std::uint64_t from) const {
+    const std::uint64_t oldest = next_ - ring_.size();
+    batch result{.events = {}, .next = next_, .missed = from < oldest ? oldest - from : 0};
+    const std::uint64_t first = std::clamp(from, oldest, next_);
+    result.events.assign(ring_.begin() + static_cast<std::ptrdiff_t>(first - oldest), ring_.end());
+    return result;
+}
+
+task<> event_log::wait(std::uint64_t from) {
+    if (from >= next_)
+        co_await added_.wait();
+}
+
+void event_log::wake() { added_.notify_all(); }
+
+} // namespace engine

@@ -1,0 +1,66 @@
+#pragma once
+
+#include "engine/system/notifier.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace engine {
+
+/// Something that happened, for people and programs that look on. Never the cause of anything inside the engine.
+struct event {
+    std::uint64_t sequence = 0;
+    std::chrono::system_clock::time_point time;
+    std::string project;
+    std::string kind;   // container, network, volume, image, project
+    std::string name;
+    std::string id;     // of a container
+    std::string service;
+    std::string status; // "Creating", "Created", "Started", "Exited", "Healthy", "Pulling" …
+    std::string detail; // why, or what went wrong
+    std::optional<std::uint64_t> current; // of a pull, in bytes
+    std::optional<std::uint64_t> total;
+    std::optional<int> exit_code;
+};
+
+/// The last events of the engine and those who follow them. Each follower has a cursor into one shared ring, so a slow
+/// one costs nothing and stops nobody: when the ring has gone past it, it goes on with the oldest there is and is told
+/// how many it missed.
+class event_log {
+  public:
+    explicit event_log(boost::asio::io_context& io);
+
+    void add(event what);
+
+    /// The sequence number that the next event will have: where a new follower begins.
+    std::uint64_t next_sequence() const noexcept { return next_; }
+
+    struct batch {
+        std::vector<event> events;
+        std::uint64_t next = 0;   // where to go on
+        std::uint64_t missed = 0; // events that were gone already
+    };
+
+    /// What there is from `from` on; may be empty.
+    batch since(std::uint64_t from) const;
+
+    /// Resumes when there is an event from `from` on, or after wake().
+    task<> wait(std::uint64_t from);
+
+    /// Lets all followers look again: what they wait for may have ended without an event.
+    void wake();
+
+  private:
+    std::deque<event> ring_;
+    std::uint64_t next_ = 1;
+    notifier added_;
+};
+
+} // namespace engine

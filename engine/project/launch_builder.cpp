@@ -1,0 +1,276 @@
+#include "engine/project/launch_builder.hpp"
+
+#include "compose/model/error.hpp"
+#include "engine/project/naming_files.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <csignal>
+#include <sstream>
+#include <utility>
+
+namespace engine {
+
+using compose::error;
+using compose::error_kind;
+
+namespace {
+
+std::vector<std::string> arguments_of(const compose::service& service, const image_config& image) {
+    std::vector<std::string> args = service.entrypoint.value_or(image.entrypoint);
+    // An entrypoint of the service drops the image's command: it was written for the image's own entrypoint.
+    const std::vector<std::string> none;
+    const std::vector<std::string>& command =
+        service.command ? *service.command : (service.entrypoint ? none : image.cmd);
+    args.insert(args.end(), command.begin(), command.end());
+    if (args.empty())
+        throw error(error_kind::invalid,
+            fmt::format("service \"{}\": neither the image nor the file says what to run; set command or entrypoint",
+                service.name));
+    return args;
+}
+
+std::vector<std::string> environment_of(const compose::service& service, const image_config& image) {
+    std::vector<std::string> lines;
+    for (const std::string& line : image.env) {
+        const auto found = service.environment.find(line.substr(0, line.find('=')));
+        if (found == service.environment.end())
+            lines.push_back(line);
+    }
+    for (const auto& [name, value] : service.environment)
+        if (value)
+            lines.push_back(fmt::format("{}={}", name, *value));
+    return lines;
+}
+
+container_mount tmpfs_mount(const std::string& entry) {
+    const auto colon = entry.find(':');
+    container_mount mount{.type = container_mount::kind::tmpfs, .source = {}, .destination = entry.substr(0, colon)};
+    if (colon == std::string::npos)
+        return mount;
+    std::istringstream options(entry.substr(colon + 1));
+    for (std::string option; std::getline(options, option, ',');)
+        mount.options.push_back(option);
+    return mount;
+}
+
+void apply_security(container_spec& spec, const compose::service& service) {
+    for (const std::string& option : service.security_opt) {
+        const auto split = option.find_first_of("=:");
+        const std::string key = option.substr(0, split);
+        const std::string value = split == std::string::npos ? "" : option.substr(split + 1);
+        if (key == "no-new-privileges")
+            spec.no_new_privileges = value != "false";
+        else if (key == "seccomp" && value == "unconfined")
+            spec.seccomp_unconfined = true;
+        else if (key == "systempaths" && value == "unconfined")
+            spec.paths_unconfined = true;
+        else if (key != "apparmor" && key != "label")
+            throw error(error_kind::invalid,
+                fmt::format("service \"{}\": security_opt \"{}\" is not supported", service.name, option));
+    }
+}
+
+constexpr std::array<std::pair<std::string_view, int>, 31> signals{{{"HUP", SIGHUP}, {"INT", SIGINT},
+    {"QUIT", SIGQUIT}, {"ILL", SIGILL}, {"TRAP", SIGTRAP}, {"ABRT", SIGABRT}, {"BUS", SIGBUS}, {"FPE", SIGFPE},
+    {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV}, {"USR2", SIGUSR2}, {"PIPE", SIGPIPE},
+    {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD}, {"CONT", SIGCONT},
+    {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU}, {"URG", SIGURG},
+    {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH},
+    {"IO", SIGIO}, {"PWR", SIGPWR}, {"SYS", SIGSYS}}};
+
+// RTMIN, RTMIN+N, RTMAX, RTMAX-N: systemd images stop on SIGRTMIN+3.
+std::optional<int> realtime_signal(const std::string& name) {
+    const bool low = name.starts_with("RTMIN");
+    if (!low && !name.starts_with("RTMAX"))
+        return std::nullopt;
+    const std::string rest = name.substr(5);
+    if (rest.empty())
+        return low ? SIGRTMIN : SIGRTMAX;
+    int offset = 0;
+    const auto [end, failed] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), offset);
+    if (rest[0] != (low ? '+' : '-') || failed != std::errc() || end != rest.data() + rest.size())
+        return std::nullopt;
+    const int number = low ? SIGRTMIN + offset : SIGRTMAX - offset;
+    return number >= SIGRTMIN && number <= SIGRTMAX ? std::optional(number) : std::nullopt;
+}
+
+std::uint16_t port_number(const std::string& text, const std::string& whole) {
+    unsigned number = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (text.empty() || failed != std::errc() || end != text.data() + text.size() || number > 65535)
+        throw error(error_kind::invalid, fmt::format("publish port \"{}\": not a port number or range", whole));
+    return static_cast<std::uint16_t>(number);
+}
+
+std::uint64_t bytes_of(const std::string& option, const std::string& text) {
+    std::uint64_t number = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string unit(end, text.data() + text.size());
+    if (failed == std::errc()) {
+        if (unit.empty() || unit == "b")
+            return number;
+        if (unit == "k")
+            return number << 10U;
+        if (unit == "m")
+            return number << 20U;
+        if (unit == "g")
+            return number << 30U;
+    }
+    throw error(error_kind::invalid,
+        fmt::format("logging option {} is \"{}\": give a number with k, m or g, like 10m", option, text));
+}
+
+} // namespace
+
+int signal_number(const std::string& name) {
+    int number = 0;
+    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (failed == std::errc() && end == name.data() + name.size() && number > 0 && number <= SIGRTMAX)
+        return number;
+    std::string plain = name;
+    std::transform(plain.begin(), plain.end(), plain.begin(),
+        [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    if (plain.starts_with("SIG"))
+        plain = plain.substr(3);
+    for (const auto& [known, value] : signals)
+        if (plain == known)
+            return value;
+    if (const auto realtime = realtime_signal(plain))
+        return *realtime;
+    throw error(error_kind::invalid, fmt::format("signal \"{}\": there is none of that name", name));
+}
+
+int stop_signal_of(const compose::service& service, const image_config& image) {
+    if (!service.stop_signal.empty())
+        return signal_number(service.stop_signal);
+    if (!image.stop_signal.empty())
+        return signal_number(image.stop_signal);
+    return SIGTERM;
+}
+
+std::vector<port_request> ports_of(const compose::service& service) {
+    std::vector<port_request> requests;
+    for (const compose::port& port : service.ports) {
+        port_request request;
+        if (!port.host_ip.empty() && port.host_ip != "::") {
+            const auto host = parse_ipv4(port.host_ip);
+            if (!host)
+                throw error(error_kind::invalid,
+                    fmt::format("service \"{}\": host_ip \"{}\" is no IPv4 address; IPv6 is not supported yet",
+                        service.name, port.host_ip));
+            request.host = *host;
+        }
+        if (port.protocol != "tcp" && port.protocol != "udp")
+            throw error(error_kind::invalid,
+                fmt::format("service \"{}\": protocol \"{}\" of a port is not supported; use tcp or udp",
+                    service.name, port.protocol));
+        request.protocol = port.protocol == "udp" ? transport::udp : transport::tcp;
+        request.target = port.target;
+        if (!port.published.empty()) {
+            const auto dash = port.published.find('-');
+            request.first = port_number(port.published.substr(0, dash), port.published);
+            request.last = dash == std::string::npos ? request.first
+                                                     : port_number(port.published.substr(dash + 1), port.published);
+        }
+        requests.push_back(request);
+    }
+    return requests;
+}
+
+std::optional<health_config> health_of(const compose::service& service, const image_config& image) {
+    health_config config;
+    std::vector<std::string> test;
+    if (image.healthcheck) {
+        test = image.healthcheck->test;
+        config.interval = image.healthcheck->interval.value_or(config.interval);
+        config.timeout = image.healthcheck->timeout.value_or(config.timeout);
+        config.start_period = image.healthcheck->start_period.value_or(config.start_period);
+        config.start_interval = image.healthcheck->start_interval.value_or(config.start_interval);
+        config.retries = image.healthcheck->retries.value_or(config.retries);
+    }
+    if (service.health) {
+        const compose::healthcheck& own = *service.health;
+        if (own.disable)
+            return std::nullopt;
+        if (!own.test.empty())
+            test = own.test;
+        config.interval = own.interval.value_or(config.interval);
+        config.timeout = own.timeout.value_or(config.timeout);
+        config.start_period = own.start_period.value_or(config.start_period);
+        config.start_interval = own.start_interval.value_or(config.start_interval);
+        config.retries = own.retries.value_or(config.retries);
+    }
+    if (test.size() < 2 || test[0] == "NONE")
+        return std::nullopt;
+    if (test[0] == "CMD-SHELL")
+        config.args = {"/bin/sh", "-c", test[1]};
+    else
+        config.args.assign(test.begin() + 1, test.end());
+    return config;
+}
+
+log_options log_options_of(const compose::service& service, log_options defaults) {
+    if (!service.log)
+        return defaults;
+    const std::string& driver = service.log->driver;
+    if (!driver.empty() && driver != "json-file" && driver != "local" && driver != "none")
+        throw error(error_kind::invalid,
+            fmt::format("service \"{}\": logging driver \"{}\" is not supported; use json-file, local or none",
+                service.name, driver));
+    defaults.discard = driver == "none";
+    for (const auto& [option, value] : service.log->options) {
+        if (option == "max-size")
+            defaults.max_size = bytes_of(option, value);
+        else if (option == "max-file")
+            defaults.max_files = static_cast<unsigned>(std::max<std::uint64_t>(1, bytes_of(option, value)));
+    }
+    return defaults;
+}
+
+launch build_launch(const launch_parts& parts) {
+    const container_record& record = parts.record;
+    const compose::service& service = record.service_definition();
+    launch what;
+    what.id = record.id;
+    what.name = record.name;
+    what.generation = record.generation;
+    what.layers = parts.layers;
+    what.log = parts.log;
+    what.network = parts.network == nullptr || parts.network->endpoints.empty() ? network_kind::none : network_kind::own;
+    if (service.network_mode == "host")
+        what.network = network_kind::host;
+    if (what.network != network_kind::host) {
+        what.hosts = hosts_file(record, parts.network, parts.host_gateway);
+        what.resolv_conf = resolv_file(service);
+    }
+
+    container_spec& spec = what.spec;
+    spec.args = arguments_of(service, parts.image);
+    spec.env = environment_of(service, parts.image);
+    spec.cwd = !service.working_dir.empty()      ? service.working_dir
+               : !parts.image.working_dir.empty() ? parts.image.working_dir
+                                                  : "/";
+    spec.user = service.user.empty() ? parts.image.user : service.user;
+    spec.hostname = hostname_of(record);
+    spec.domainname = service.domainname;
+    spec.tty = service.tty;
+    spec.stdin_open = service.stdin_open;
+    spec.read_only = service.read_only;
+    spec.init = service.init.value_or(false);
+    spec.privileged = service.privileged;
+    spec.cap_add = service.cap_add;
+    spec.cap_drop = service.cap_drop;
+    spec.annotations = service.annotations;
+    spec.mounts = parts.mounts;
+    for (const std::string& entry : service.tmpfs)
+        spec.mounts.push_back(tmpfs_mount(entry));
+    apply_security(spec, service);
+    return what;
+}
+
+} // namespace engine

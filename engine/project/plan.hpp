@@ -1,0 +1,112 @@
+#pragma once
+
+#include "compose/model/project.hpp"
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace engine {
+
+enum class run_state { created, starting, running, restarting, stopping, exited };
+
+/// "created", "running" …: as Docker's API names them (starting and stopping are ours).
+std::string_view to_string(run_state state) noexcept;
+
+enum class observed_health { none, starting, healthy, unhealthy };
+
+/// A container of the project as it is now.
+struct observed_container {
+    std::string id;
+    std::string name;
+    std::string service;
+    unsigned number = 1;
+    std::string hash;  // of the definition it was made from
+    std::string image; // id of the image it was made from
+    run_state state = run_state::created;
+    observed_health health = observed_health::none;
+    std::optional<int> exit_code; // of the last run; nothing before there was one
+};
+
+/// What there is on the host, as far as the plan asks.
+struct observed_project {
+    std::vector<observed_container> containers;
+    std::set<std::string> networks;            // names on the host
+    std::set<std::string> volumes;             // names on the host
+    std::map<std::string, std::string> images; // reference in the file -> image id, for those that are here
+};
+
+enum class step_kind {
+    create_network,
+    create_volume,
+    pull_image,
+    create_container,
+    start_container,
+    await_condition, // a dependency's; `condition` says which
+    stop_container,
+    remove_container,
+    remove_network,
+    remove_volume,
+};
+
+std::string_view to_string(step_kind kind) noexcept;
+
+/// One thing to do. It may begin when all steps of `after` have succeeded.
+struct step {
+    step_kind kind = step_kind::create_container;
+    std::string name;    // of the container, network or volume on the host; the reference of an image
+    std::string service; // of containers and conditions
+    unsigned number = 0; // of a container to create
+    std::string container; // id, of one that exists
+    std::string key;       // of a network or volume in the project
+    std::string reason;    // for people: «image changed»
+    compose::dependency_condition condition = compose::dependency_condition::started;
+    bool required = true;           // of a condition: false lets what follows go on when it fails
+    std::vector<std::size_t> after; // indexes into the plan
+
+    bool operator==(const step&) const = default;
+};
+
+using plan = std::vector<step>;
+
+/// What is asked of the stack. `hashes` has the config hash of every service.
+struct up_request {
+    const compose::project& project;
+    const std::map<std::string, std::string>& hashes;
+    std::set<std::string> services; // the ones to bring up; others are left as they are
+    bool start = true;              // false: create only
+    bool remove_orphans = false;
+    std::set<std::string> force_recreate; // services whose containers are made anew even if nothing changed
+};
+
+/// The steps from `now` to what is asked for: empty when there is nothing to do. Pure.
+/// Throws error{not_found} for an external network or volume that is not there, error{invalid} for an image that may
+/// not be pulled (pull_policy never) and is not there.
+plan plan_up(const up_request& wanted, const observed_project& now);
+
+/// The steps that take the stack down: dependents before what they depend on, then networks and, if asked,
+/// volumes. `project` may be a former definition; containers it does not know are ended with the first.
+plan plan_down(const compose::project& project, const observed_project& now, bool volumes);
+
+/// The steps that end (and with `remove`, remove) the containers of `services`, dependents first.
+plan plan_stop(
+    const compose::project& project, const observed_project& now, const std::set<std::string>& services, bool remove);
+
+/// The steps that start the existing containers of `services` in dependency order with their conditions.
+plan plan_start(
+    const compose::project& project, const observed_project& now, const std::set<std::string>& services);
+
+/// PROJECT-SERVICE-NUMBER, or the service's container_name.
+std::string container_name_of(const compose::project& project, const compose::service& service, unsigned number);
+
+/// Services in dependency order, each after all it depends on. Requires: no cycles (the loader refuses them).
+std::vector<std::string> in_dependency_order(const compose::project& project);
+
+/// `services` and all they depend on, directly or not.
+std::set<std::string> with_dependencies(const compose::project& project, const std::set<std::string>& services);
+
+} // namespace engine

@@ -1,0 +1,75 @@
+#pragma once
+
+#include "engine/project/container_manager.hpp"
+#include "engine/project/operation.hpp"
+#include "engine/project/project_record.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace engine {
+
+struct up_options {
+    std::set<std::string> services; // empty: all
+    bool dependencies = true;       // what they depend on as well
+    bool start = true;
+    bool force_recreate = false;
+    bool remove_orphans = false;
+    bool wait = false; // until running or healthy
+    std::optional<std::chrono::nanoseconds> wait_timeout;
+};
+
+struct down_options {
+    bool volumes = false;
+    std::optional<std::chrono::nanoseconds> grace;
+};
+
+/// The stacks of this engine: what each should be (durable), and the one who brings the host there.
+///
+/// An operation first makes durable what is asked for, then drives the host toward it by a plan (plan.hpp). Of one
+/// stack one operation runs at a time; a later one supersedes an earlier one that still waits for something, which then
+/// ends with error{conflict}. Whoever asked may go away: the operation carries on. After a crash recover() carries on
+/// from the records.
+class project_manager {
+  public:
+    project_manager(engine_parts parts, container_manager& containers);
+    ~project_manager();
+
+    /// Carries on what a former daemon did not finish and starts what should run.
+    void recover();
+
+    /// Each returns once what is asked for is durable; the operation then tells how it goes on.
+    /// Throw error{not_found} for a project or service that there is none of.
+    task<std::shared_ptr<operation>> up(compose::project wanted, up_options options);
+    task<std::shared_ptr<operation>> down(std::string project, down_options options);
+    task<std::shared_ptr<operation>> start(std::string project, std::set<std::string> services);
+    task<std::shared_ptr<operation>> stop(std::string project, std::set<std::string> services,
+        std::optional<std::chrono::nanoseconds> grace, bool remove);
+    task<std::shared_ptr<operation>> restart(
+        std::string project, std::set<std::string> services, std::optional<std::chrono::nanoseconds> grace);
+    task<std::shared_ptr<operation>> kill(std::string project, std::set<std::string> services, int signal);
+
+    /// Removes the containers of `services` that do not run.
+    task<std::shared_ptr<operation>> remove_stopped(std::string project, std::set<std::string> services);
+
+    /// The plan that up() would follow now: `up --dry-run`.
+    plan preview(const compose::project& wanted, const up_options& options) const;
+
+    const project_record* find(const std::string& name) const;
+    std::vector<const project_record*> list() const;
+
+    /// Names of containers whose service the project no longer has.
+    std::vector<std::string> orphans_of(const compose::project& project) const;
+
+  private:
+    struct implementation;
+    std::shared_ptr<implementation> implementation_;
+};
+
+} // namespace engine

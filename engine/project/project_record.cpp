@@ -1,0 +1,51 @@
+#include "engine/project/project_record.hpp"
+
+#include "compose/encode/encode.hpp"
+#include "compose/model/error.hpp"
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+namespace engine {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr int format_version = 1;
+
+} // namespace
+
+std::string encode(const project_record& record) {
+    return json::serialize(json::object{{"v", format_version}, {"revision", record.revision},
+        {"definition", json::parse(compose::to_wire(record.definition))}, {"created", record.created},
+        {"removing", record.removing}, {"remove_volumes", record.remove_volumes}});
+}
+
+project_record decode_project(std::string_view key, std::string_view text) {
+    try {
+        const json::value parsed = json::parse(text);
+        const json::object& object = parsed.as_object();
+        return {.revision = object.at("revision").to_number<std::uint64_t>(),
+            .definition = compose::from_wire(json::serialize(object.at("definition"))),
+            .created = std::string(object.at("created").as_string()),
+            .removing = object.at("removing").as_bool(),
+            .remove_volumes = object.at("remove_volumes").as_bool()};
+    } catch (const std::exception& failure) {
+        throw compose::error(compose::error_kind::invalid,
+            fmt::format("read project \"{}\" from the store: {}", key, failure.what()));
+    }
+}
+
+std::string revision_key(const std::string& project, std::uint64_t revision) {
+    return fmt::format("{}/{:08}", project, revision);
+}
+
+std::map<std::string, std::string> hashes_of(const compose::project& project) {
+    std::map<std::string, std::string> hashes;
+    for (const auto& [name, service] : project.services)
+        hashes[name] = compose::service_hash(service);
+    return hashes;
+}
+
+} // namespace engine

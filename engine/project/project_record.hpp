@@ -1,0 +1,34 @@
+#pragma once
+
+#include "compose/model/project.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace engine {
+
+/// A stack as it was last asked for (table::project, key: its name). Written before anything is done; the same text is
+/// kept once more under its revision number (table::revision, key: NAME/NUMBER).
+struct project_record {
+    std::uint64_t revision = 0;
+    compose::project definition;
+    std::string created; // RFC 3339, of this revision
+    bool removing = false; // `down` was asked for and has not ended
+    bool remove_volumes = false;
+
+    const std::string& name() const { return definition.name; }
+};
+
+std::string encode(const project_record& record);
+/// Throws error{invalid} naming the record when the text is none.
+project_record decode_project(std::string_view key, std::string_view text);
+
+/// NAME/00000008: in the order of their numbers.
+std::string revision_key(const std::string& project, std::uint64_t revision);
+
+/// The config hash of every service: what a container is compared by.
+std::map<std::string, std::string> hashes_of(const compose::project& project);
+
+} // namespace engine

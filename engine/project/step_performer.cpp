@@ -1,0 +1,304 @@
+#include "engine/project/step_performer.hpp"
+
+#include "compose/model/error.hpp"
+#include "engine/image/image_store.hpp"
+#include "engine/network/network_manager.hpp"
+#include "engine/project/project_record.hpp"
+#include "engine/volume/volume_store.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace engine {
+
+using compose::dependency_condition;
+using compose::error;
+using compose::error_kind;
+
+step_performer::step_performer(engine_parts parts, container_manager& containers, compose::project project,
+    std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded)
+    : parts_(parts), containers_(containers), project_(std::move(project)), hashes_(hashes_of(project_)), grace_(grace),
+      superseded_(std::move(superseded)) {}
+
+void step_performer::announce(
+    std::string kind, std::string name, std::string service, std::string status, std::string detail) {
+    event what;
+    what.project = project_.name;
+    what.kind = std::move(kind);
+    what.name = std::move(name);
+    what.service = std::move(service);
+    what.status = std::move(status);
+    what.detail = std::move(detail);
+    parts_.events.add(std::move(what));
+}
+
+task<> step_performer::perform(step what) {
+    std::string failure;
+    try {
+        switch (what.kind) {
+        case step_kind::create_network:
+            co_await create_network(what);
+            break;
+        case step_kind::create_volume:
+            co_await create_volume(what);
+            break;
+        case step_kind::pull_image:
+            co_await pull_image(what);
+            break;
+        case step_kind::create_container:
+            co_await create_container(what);
+            break;
+        case step_kind::start_container:
+            co_await start_container(what);
+            break;
+        case step_kind::await_condition:
+            co_await gate(what);
+            break;
+        case step_kind::stop_container:
+            co_await stop_container(what);
+            break;
+        case step_kind::remove_container:
+            co_await remove_container(what);
+            break;
+        case step_kind::remove_network:
+            co_await remove_network(what);
+            break;
+        case step_kind::remove_volume:
+            co_await remove_volume(what);
+            break;
+        }
+        co_return;
+    } catch (const error& thrown) {
+        failure = thrown.what();
+        const bool of_container = !what.container.empty() || what.kind == step_kind::create_container;
+        if (of_container)
+            announce("container", what.name, what.service, "Error", failure);
+        throw;
+    }
+}
+
+task<> step_performer::create_network(step what) {
+    const compose::network& wanted = project_.networks.at(what.key);
+    if (!wanted.driver.empty() && wanted.driver != "bridge")
+        throw error(error_kind::invalid,
+            fmt::format("network \"{}\": driver \"{}\" is not supported yet; use bridge", what.name, wanted.driver));
+    announce("network", what.name, {}, "Creating");
+    network_definition definition{.name = wanted.name,
+        .project = project_.name,
+        .key = what.key,
+        .labels = wanted.labels,
+        .internal = wanted.internal,
+        .subnet = std::nullopt,
+        .gateway = std::nullopt,
+        .range = std::nullopt};
+    for (const compose::ipam_pool& pool : wanted.pools) {
+        definition.subnet = parse_subnet(pool.subnet);
+        definition.gateway = parse_ipv4(pool.gateway);
+        definition.range = parse_subnet(pool.ip_range);
+        if (!pool.subnet.empty() && !definition.subnet)
+            throw error(error_kind::invalid,
+                fmt::format("network \"{}\": subnet \"{}\" is no IPv4 prefix like 172.28.0.0/16", what.name,
+                    pool.subnet));
+        break;
+    }
+    co_await parts_.networks.ensure(std::move(definition));
+    announce("network", what.name, {}, "Created");
+}
+
+task<> step_performer::create_volume(step what) {
+    const compose::volume& wanted = project_.volumes.at(what.key);
+    announce("volume", what.name, {}, "Creating");
+    co_await parts_.volumes.create(volume_definition{.name = wanted.name,
+        .project = project_.name,
+        .key = what.key,
+        .driver_opts = wanted.driver_opts,
+        .labels = wanted.labels});
+    announce("volume", what.name, {}, "Created");
+}
+
+task<> step_performer::pull_image(step what) {
+    announce("image", what.name, what.service, "Pulling");
+    const compose::service& service = project_.services.at(what.service);
+    pull_options options;
+    options.platform = service.platform;
+    pull_progress_callback progress = [this, what](const pull_progress& at) {
+        event seen;
+        seen.project = project_.name;
+        seen.kind = "image";
+        seen.name = what.name;
+        seen.service = what.service;
+        seen.status = "Downloading";
+        seen.detail = at.layer;
+        seen.current = at.current;
+        seen.total = at.total;
+        parts_.events.add(std::move(seen));
+    };
+    co_await parts_.images.pull(what.name, std::move(options), std::move(progress));
+    announce("image", what.name, what.service, "Pulled");
+}
+
+task<> step_performer::create_container(step what) {
+    announce("container", what.name, what.service, "Creating", what.reason);
+    // Repeated after a crash or a superseded operation it may be there already.
+    const container_view* there = containers_.find_by_name(what.name);
+    if (there == nullptr || there->record.project != project_.name) {
+        container_request request{.project = project_,
+            .service = what.service,
+            .number = what.number,
+            .hash = hashes_.at(what.service)};
+        co_await containers_.create(std::move(request));
+    }
+    announce("container", what.name, what.service, "Created");
+}
+
+task<> step_performer::start_container(step what) {
+    std::string id = what.container;
+    if (id.empty()) {
+        const container_view* made = containers_.find_by_name(what.name);
+        if (made == nullptr)
+            throw error(error_kind::not_found, fmt::format("start container \"{}\": it was removed", what.name));
+        id = made->record.id;
+    }
+    announce("container", what.name, what.service, "Starting");
+    co_await containers_.start(id);
+    announce("container", what.name, what.service, "Started");
+}
+
+task<> step_performer::stop_container(step what) {
+    if (containers_.find(what.container) == nullptr)
+        co_return;
+    announce("container", what.name, what.service, "Stopping");
+    co_await containers_.stop(what.container, grace_);
+    announce("container", what.name, what.service, "Stopped");
+}
+
+task<> step_performer::remove_container(step what) {
+    if (containers_.find(what.container) == nullptr)
+        co_return;
+    announce("container", what.name, what.service, "Removing");
+    co_await containers_.remove(what.container);
+    announce("container", what.name, what.service, "Removed");
+}
+
+task<> step_performer::remove_network(step what) {
+    announce("network", what.name, {}, "Removing");
+    try {
+        co_await parts_.networks.remove(what.name);
+    } catch (const error& failure) {
+        // Another stack uses it: that is no fault of this one, and it is theirs now.
+        if (failure.kind() != error_kind::conflict)
+            throw;
+        announce("network", what.name, {}, "Resource is still in use", failure.what());
+        co_return;
+    }
+    announce("network", what.name, {}, "Removed");
+}
+
+task<> step_performer::remove_volume(step what) {
+    announce("volume", what.name, {}, "Removing");
+    if (containers_.volumes_in_use().contains(what.name)) {
+        announce("volume", what.name, {}, "Resource is still in use");
+        co_return;
+    }
+    co_await parts_.volumes.remove(what.name);
+    announce("volume", what.name, {}, "Removed");
+}
+
+task<> step_performer::gate(step what) {
+    std::string failure;
+    try {
+        co_await await_condition(what.service, what.condition);
+        co_return;
+    } catch (const error& thrown) {
+        if (what.required || thrown.kind() == error_kind::conflict)
+            throw;
+        failure = thrown.what();
+    }
+    announce("project", project_.name, what.service, "Warning",
+        fmt::format("optional dependency \"{}\" is not met: {}", what.service, failure));
+}
+
+namespace {
+
+enum class verdict { yes, not_yet, never };
+
+verdict judge(const observed_container& seen, dependency_condition condition) {
+    const bool ended = seen.state == run_state::exited || seen.state == run_state::stopping;
+    switch (condition) {
+    case dependency_condition::started:
+        return verdict::yes;
+    case dependency_condition::healthy:
+        if (seen.health == observed_health::healthy)
+            return verdict::yes;
+        if (ended || seen.health == observed_health::unhealthy ||
+            (seen.state == run_state::running && seen.health == observed_health::none))
+            return verdict::never;
+        return verdict::not_yet;
+    case dependency_condition::completed_successfully:
+        if (!ended)
+            return verdict::not_yet;
+        return seen.exit_code == 0 ? verdict::yes : verdict::never;
+    }
+    return verdict::never;
+}
+
+std::string reason_of(const observed_container& seen, dependency_condition condition) {
+    if (condition == dependency_condition::completed_successfully)
+        return fmt::format(
+            "service \"{}\" didn't complete successfully: exit {}", seen.service, seen.exit_code.value_or(255));
+    if (seen.state == run_state::exited)
+        return fmt::format("dependency failed to start: container {} exited ({})", seen.name,
+            seen.exit_code.value_or(255));
+    if (seen.health == observed_health::none)
+        return fmt::format("dependency failed to start: container {} has no healthcheck configured", seen.name);
+    return fmt::format("dependency failed to start: container {} is unhealthy", seen.name);
+}
+
+std::string_view word_for(dependency_condition condition) noexcept {
+    switch (condition) {
+    case dependency_condition::started:
+        return "Started";
+    case dependency_condition::healthy:
+        return "Healthy";
+    case dependency_condition::completed_successfully:
+        return "Exited";
+    }
+    return "";
+}
+
+} // namespace
+
+task<> step_performer::await_condition(std::string service, dependency_condition condition) {
+    std::set<std::string> waiting;
+    for (;;) {
+        if (superseded_())
+            throw error(error_kind::conflict,
+                fmt::format("wait for service \"{}\": another operation on project \"{}\" has taken over", service,
+                    project_.name));
+        bool all = true;
+        for (const container_view* each : containers_.of_project(project_.name)) {
+            if (each->record.service != service || each->record.one_off)
+                continue;
+            const observed_container seen = observe(*each);
+            const verdict now = judge(seen, condition);
+            if (now == verdict::never) {
+                announce("container", seen.name, service, "Error", reason_of(seen, condition));
+                throw error(error_kind::unavailable, reason_of(seen, condition));
+            }
+            if (now == verdict::not_yet) {
+                all = false;
+                if (waiting.insert(seen.id).second)
+                    announce("container", seen.name, service, "Waiting");
+            } else if (waiting.erase(seen.id) > 0) {
+                announce("container", seen.name, service, std::string(word_for(condition)));
+            }
+        }
+        if (all)
+            co_return;
+        co_await containers_.changed().wait();
+    }
+}
+
+} // namespace engine

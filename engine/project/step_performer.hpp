@@ -1,0 +1,48 @@
+#pragma once
+
+#include "engine/project/container_manager.hpp"
+#include "engine/project/plan.hpp"
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace engine {
+
+/// Carries out single steps of a plan for one project and announces each. One lives as long as its operation.
+class step_performer {
+  public:
+    step_performer(engine_parts parts, container_manager& containers, compose::project project,
+        std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded);
+
+    /// Throws what the step failed with. Every step can be repeated.
+    task<> perform(step what);
+
+    /// Waits until every container of the service fulfils the condition. Throws error{unavailable} when one cannot any
+    /// more, error{conflict} when the operation is superseded meanwhile.
+    task<> await_condition(std::string service, compose::dependency_condition condition);
+
+    void announce(std::string kind, std::string name, std::string service, std::string status, std::string detail = {});
+
+  private:
+    task<> create_network(step what);
+    task<> create_volume(step what);
+    task<> pull_image(step what);
+    task<> create_container(step what);
+    task<> start_container(step what);
+    task<> stop_container(step what);
+    task<> remove_container(step what);
+    task<> remove_network(step what);
+    task<> remove_volume(step what);
+    task<> gate(step what);
+
+    engine_parts parts_;
+    container_manager& containers_;
+    compose::project project_;
+    std::map<std::string, std::string> hashes_;
+    std::optional<std::chrono::nanoseconds> grace_;
+    std::function<bool()> superseded_;
+};
+
+} // namespace engine

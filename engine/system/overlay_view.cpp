@@ -1,0 +1,182 @@
+#include "engine/system/overlay_view.hpp"
+
+#include "engine/system/file.hpp"
+#include "engine/system/tree_writer.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <array>
+#include <exception>
+#include <memory>
+#include <thread>
+
+namespace engine {
+
+namespace {
+
+constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+void mount_layers(const std::vector<std::filesystem::path>& layers, const std::string& target) {
+    if (::mount("tmpfs", target.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700") != 0)
+        throw_errno("mount tmpfs at", target);
+    const std::string merged = target + "/merged";
+    const std::string empty = target + "/empty";
+    if (::mkdir(merged.c_str(), 0755) != 0 || ::mkdir(empty.c_str(), 0755) != 0)
+        throw_errno("make folder", merged);
+    // A read-only overlay needs two lower layers at least. Relative names keep the options below one page.
+    const std::filesystem::path base = layers.front().parent_path();
+    std::string lower = "lowerdir=";
+    for (const std::filesystem::path& layer : layers)
+        lower += layer.lexically_relative(base).native() + ":";
+    lower += empty;
+    if (::chdir(base.c_str()) != 0)
+        throw_errno("change into", base.native());
+    if (::mount("overlay", merged.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, lower.c_str()) != 0)
+        throw_errno("mount layers at", merged);
+}
+
+struct listing_closer {
+    void operator()(DIR* listing) const noexcept { ::closedir(listing); }
+};
+
+std::map<std::string, std::string> attributes_of(int fd) {
+    std::map<std::string, std::string> found;
+    std::array<char, 4096> names{};
+    const ssize_t size = ::flistxattr(fd, names.data(), names.size());
+    for (ssize_t at = 0; at < size;) {
+        const std::string name = names.data() + at;
+        at += static_cast<ssize_t>(name.size()) + 1;
+        std::array<char, 4096> value{};
+        const ssize_t length = ::fgetxattr(fd, name.c_str(), value.data(), value.size());
+        if (length >= 0 && (name == "security.capability" || name.starts_with("user.") || name.starts_with("system.posix_acl")))
+            found.emplace(name, std::string(value.data(), static_cast<std::size_t>(length)));
+    }
+    return found;
+}
+
+tree_attributes attributes_of(const struct stat& status) {
+    return {.mode = status.st_mode & 07777U,
+        .user = status.st_uid,
+        .group = status.st_gid,
+        .modified = status.st_mtim};
+}
+
+void copy_bytes(int from, const unique_fd& to, const std::string& path) {
+    for (;;) {
+        const ssize_t copied = ::copy_file_range(from, nullptr, to.get(), nullptr, 1U << 30U, 0);
+        if (copied == 0)
+            return;
+        if (copied < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP))
+            break;
+        if (copied < 0)
+            throw_errno("copy", path);
+    }
+    std::array<char, 64U << 10U> part{};
+    for (;;) {
+        const ssize_t got = ::read(from, part.data(), part.size());
+        if (got < 0)
+            throw_errno("read", path);
+        if (got == 0)
+            return;
+        write_to(to, {part.data(), static_cast<std::size_t>(got)}, path);
+    }
+}
+
+void copy_entry(tree_writer& to, int folder, const std::string& name, const std::string& path);
+
+void copy_content(tree_writer& to, int folder, const std::string& path) {
+    const std::unique_ptr<DIR, listing_closer> listing(::fdopendir(::fcntl(folder, F_DUPFD_CLOEXEC, 0)));
+    if (!listing)
+        throw_errno("list", path);
+    while (const dirent* entry = ::readdir(listing.get())) {
+        const std::string name = entry->d_name;
+        if (name != "." && name != "..")
+            copy_entry(to, folder, name, path.empty() ? name : path + "/" + name);
+    }
+}
+
+void copy_entry(tree_writer& to, int folder, const std::string& name, const std::string& path) {
+    struct stat status {};
+    if (::fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+        throw_errno("look at", path);
+    tree_attributes how = attributes_of(status);
+    if (S_ISLNK(status.st_mode)) {
+        std::string target(4096, '\0');
+        const ssize_t size = ::readlinkat(folder, name.c_str(), target.data(), target.size());
+        if (size < 0)
+            throw_errno("read link", path);
+        target.resize(static_cast<std::size_t>(size));
+        to.make_symlink(path, target, how);
+        return;
+    }
+    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+        to.make_node(path, status.st_mode & S_IFMT, status.st_rdev, how);
+        return;
+    }
+    const bool is_folder = S_ISDIR(status.st_mode);
+    const unique_fd from(::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (is_folder ? O_DIRECTORY : 0)));
+    if (!from)
+        throw_errno("open", path);
+    how.extended = attributes_of(from.get());
+    if (is_folder) {
+        to.make_folder(path, how);
+        copy_content(to, from.get(), path);
+        return;
+    }
+    unique_fd file = to.begin_file(path);
+    copy_bytes(from.get(), file, path);
+    to.finish_file(std::move(file), path, how);
+}
+
+} // namespace
+
+void in_overlay_view(const std::vector<std::filesystem::path>& layers,
+    const std::function<void(const std::filesystem::path& root)>& work) {
+    std::exception_ptr failure;
+    std::thread([&] {
+        try {
+            // Also takes the working directory away from the process's, which chdir() below would move.
+            if (::unshare(CLONE_NEWNS) != 0)
+                throw_errno("make", "mount namespace");
+            if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
+                throw_errno("detach mounts of", "/");
+            const std::string target = "/mnt";
+            mount_layers(layers, target);
+            work(target + "/merged");
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }).join();
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+void copy_tree_inside(
+    const std::filesystem::path& root, const std::string& path, const std::filesystem::path& into) {
+    const unique_fd base = open_file(root, folder_flags);
+    open_how how{};
+    how.flags = folder_flags;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    const unique_fd from(static_cast<int>(::syscall(SYS_openat2, base.get(), path.c_str(), &how, sizeof(how))));
+    if (!from)
+        return;
+    tree_writer to(into);
+    copy_content(to, from.get(), {});
+    to.finish();
+    struct stat status {};
+    if (::fstat(from.get(), &status) != 0)
+        throw_errno("look at", path);
+    if (::chown(into.c_str(), status.st_uid, status.st_gid) != 0 || ::chmod(into.c_str(), status.st_mode & 07777U) != 0)
+        throw_errno("set owner and mode of", into.native());
+}
+
+} // namespace engine

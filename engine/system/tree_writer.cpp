@@ -1,0 +1,265 @@
+#include "engine/system/tree_writer.hpp"
+
+#include "compose/model/error.hpp"
+#include "engine/system/file.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/openat2.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+
+namespace engine {
+
+namespace {
+
+constexpr mode_t mode_bits = 07777;
+constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+int open_in_root(int root, const char* path, int flags) {
+    open_how how{};
+    how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    return static_cast<int>(::syscall(SYS_openat2, root, path, &how, sizeof(how)));
+}
+
+void remove_at(int parent, const std::string& name, dev_t device);
+
+struct listing_closer {
+    void operator()(DIR* listing) const noexcept { ::closedir(listing); }
+};
+
+void remove_content(int folder, dev_t device) {
+    const std::unique_ptr<DIR, listing_closer> listing(::fdopendir(::fcntl(folder, F_DUPFD_CLOEXEC, 0)));
+    if (!listing)
+        return;
+    while (const dirent* entry = ::readdir(listing.get())) {
+        const std::string name = entry->d_name;
+        if (name != "." && name != "..")
+            remove_at(folder, name, device);
+    }
+}
+
+void remove_at(int parent, const std::string& name, dev_t device) {
+    if (::unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT)
+        return;
+    if (errno != EISDIR && errno != EPERM)
+        throw_errno("remove", name);
+    const unique_fd folder(::openat(parent, name.c_str(), folder_flags | O_NOFOLLOW));
+    struct stat status {};
+    if (folder && ::fstat(folder.get(), &status) == 0 && status.st_dev == device)
+        remove_content(folder.get(), device);
+    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+        throw_errno("remove", name);
+}
+
+// chown clears the set-user-id bits, and security.capability goes with it: so the order is owner, mode, attributes.
+void apply(int fd, const std::string& path, const tree_attributes& how) {
+    if (::fchown(fd, how.user, how.group) != 0)
+        throw_errno("set the owner of", path);
+    if (::fchmod(fd, how.mode & mode_bits) != 0)
+        throw_errno("set the mode of", path);
+    for (const auto& [name, value] : how.extended)
+        if (::fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) != 0 && errno != EOPNOTSUPP)
+            throw_errno(fmt::format("set the attribute {} of", name), path);
+    const std::array<timespec, 2> times{how.modified, how.modified};
+    ::futimens(fd, times.data());
+}
+
+void apply_to_node(int parent, const std::string& name, const tree_attributes& how, bool with_mode) {
+    if (::fchownat(parent, name.c_str(), how.user, how.group, AT_SYMLINK_NOFOLLOW) != 0)
+        throw_errno("set the owner of", name);
+    // Nodes cannot be opened without effects; the name is in a folder that only we write to.
+    if (with_mode && ::fchmodat(parent, name.c_str(), how.mode & mode_bits, 0) != 0)
+        throw_errno("set the mode of", name);
+    const std::array<timespec, 2> times{how.modified, how.modified};
+    ::utimensat(parent, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW);
+}
+
+} // namespace
+
+tree_writer::tree_writer(const std::filesystem::path& folder)
+    : root_(open_file(folder, folder_flags)), folder_(folder) {}
+
+unique_fd tree_writer::open_beneath(const std::string& path, int flags) const {
+    return unique_fd(open_in_root(root_.get(), path.empty() ? "." : path.c_str(), flags));
+}
+
+tree_writer::place tree_writer::locate(const std::string& path) {
+    const auto slash = path.rfind('/');
+    const std::string parent = slash == std::string::npos ? std::string() : path.substr(0, slash);
+    place found{.name = slash == std::string::npos ? path : path.substr(slash + 1)};
+    if (cached_ && cached_path_ == parent) {
+        found.parent = cached_.get();
+        return found;
+    }
+    unique_fd folder = open_beneath(parent, folder_flags);
+    if (!folder && (errno == ENOENT || errno == ENOTDIR) && !parent.empty()) {
+        const place above = locate(parent);
+        if (errno == ENOTDIR)
+            clear(above);
+        if (::mkdirat(above.parent, above.name.c_str(), 0755) != 0 && errno != EEXIST)
+            throw_errno("make folder", folder_ + "/" + parent);
+        implicit_.push_back(parent);
+        folder = open_beneath(parent, folder_flags);
+    }
+    if (!folder)
+        throw_errno("open", folder_ + "/" + parent);
+    cached_ = std::move(folder);
+    cached_path_ = parent;
+    found.parent = cached_.get();
+    return found;
+}
+
+void tree_writer::clear(const place& at) const {
+    struct stat status {};
+    if (::fstat(root_.get(), &status) != 0)
+        throw_errno("look at", folder_);
+    remove_at(at.parent, at.name, status.st_dev);
+}
+
+void tree_writer::make_folder(const std::string& path, const tree_attributes& how) {
+    const place at = locate(path);
+    if (::mkdirat(at.parent, at.name.c_str(), 0700) != 0) {
+        struct stat status {};
+        if (errno != EEXIST)
+            throw_errno("make folder", path);
+        if (::fstatat(at.parent, at.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode)) {
+            clear(at);
+            if (::mkdirat(at.parent, at.name.c_str(), 0700) != 0)
+                throw_errno("make folder", path);
+        }
+    }
+    const unique_fd folder(::openat(at.parent, at.name.c_str(), folder_flags | O_NOFOLLOW));
+    if (!folder)
+        throw_errno("open", path);
+    apply(folder.get(), path, how);
+    std::erase(implicit_, path);
+    folder_times_[path] = how.modified;
+}
+
+unique_fd tree_writer::begin_file(const std::string& path) {
+    const place at = locate(path);
+    constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    unique_fd file(::openat(at.parent, at.name.c_str(), flags, 0600));
+    if (!file && (errno == EEXIST || errno == EISDIR)) {
+        clear(at);
+        file = unique_fd(::openat(at.parent, at.name.c_str(), flags, 0600));
+    }
+    if (!file)
+        throw_errno("make file", path);
+    return file;
+}
+
+void tree_writer::finish_file(unique_fd file, const std::string& path, const tree_attributes& how) {
+    apply(file.get(), path, how);
+}
+
+void tree_writer::make_symlink(const std::string& path, const std::string& target, const tree_attributes& how) {
+    const place at = locate(path);
+    clear(at);
+    if (::symlinkat(target.c_str(), at.parent, at.name.c_str()) != 0)
+        throw_errno("make link", path);
+    apply_to_node(at.parent, at.name, how, false);
+    cached_path_ = "\n"; // a link may change what the cached path means
+    cached_.reset();
+}
+
+void tree_writer::make_hard_link(const std::string& path, const std::string& target) {
+    const unique_fd source = open_beneath(target, O_PATH | O_NOFOLLOW);
+    if (!source)
+        throw compose::error(compose::error_kind::invalid,
+            fmt::format("layer: \"{}\" is a link to \"{}\", which is not in the layer", path, target));
+    const place at = locate(path);
+    clear(at);
+    const std::string by_fd = fmt::format("/proc/self/fd/{}", source.get());
+    if (::linkat(AT_FDCWD, by_fd.c_str(), at.parent, at.name.c_str(), AT_SYMLINK_FOLLOW) == 0)
+        return;
+    throw_errno("make link", path);
+}
+
+void tree_writer::make_node(const std::string& path, mode_t type, dev_t device, const tree_attributes& how) {
+    const place at = locate(path);
+    clear(at);
+    if (::mknodat(at.parent, at.name.c_str(), type | 0600U, device) != 0)
+        throw_errno("make node", path);
+    apply_to_node(at.parent, at.name, how, true);
+}
+
+void tree_writer::make_whiteout(const std::string& path) {
+    const place at = locate(path);
+    struct stat status {};
+    if (::fstatat(at.parent, at.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+        // A whiteout is about lower layers: what this layer has under the name stays, a folder alone.
+        if (S_ISDIR(status.st_mode))
+            make_opaque(path);
+        return;
+    }
+    if (::mknodat(at.parent, at.name.c_str(), S_IFCHR, ::makedev(0, 0)) != 0)
+        throw_errno("make whiteout", path);
+}
+
+void tree_writer::make_opaque(const std::string& folder) {
+    const unique_fd opened = open_beneath(folder, folder_flags);
+    if (!opened)
+        throw_errno("open", folder);
+    if (::fsetxattr(opened.get(), "trusted.overlay.opaque", "y", 1, 0) != 0)
+        throw_errno("make opaque", folder);
+}
+
+bool tree_writer::exists(const std::string& path) const {
+    return static_cast<bool>(open_beneath(path, O_PATH | O_NOFOLLOW));
+}
+
+void tree_writer::copy_folder_attributes(const std::string& path, const std::filesystem::path& from) {
+    struct stat status {};
+    if (::stat(from.c_str(), &status) != 0)
+        throw_errno("look at", from.native());
+    const unique_fd folder = open_beneath(path, folder_flags);
+    if (!folder)
+        throw_errno("open", path);
+    apply(folder.get(), path,
+        {.mode = status.st_mode, .user = status.st_uid, .group = status.st_gid, .modified = status.st_mtim});
+}
+
+void tree_writer::finish() {
+    for (const auto& [path, time] : folder_times_) {
+        const unique_fd folder = open_beneath(path, folder_flags);
+        const std::array<timespec, 2> times{time, time};
+        if (folder)
+            ::futimens(folder.get(), times.data());
+    }
+}
+
+unique_fd open_inside(const std::filesystem::path& folder, const std::string& path) {
+    const unique_fd root = open_file(folder, folder_flags);
+    unique_fd file(open_in_root(root.get(), path.c_str(), O_RDONLY));
+    if (!file)
+        throw_errno("open", folder.native() + "/" + path);
+    return file;
+}
+
+void flush_file_system(const std::filesystem::path& folder) {
+    const unique_fd opened = open_file(folder, folder_flags);
+    if (::syncfs(opened.get()) != 0)
+        throw_errno("flush the file system of", folder.native());
+}
+
+void remove_tree(const std::filesystem::path& folder) {
+    const unique_fd parent(::open(folder.parent_path().c_str(), folder_flags));
+    if (!parent)
+        return;
+    struct stat status {};
+    if (::fstatat(parent.get(), folder.filename().c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0)
+        remove_at(parent.get(), folder.filename(), status.st_dev);
+}
+
+} // namespace engine

@@ -1,0 +1,185 @@
+#include "engine/volume/volume_store.hpp"
+
+#include "compose/model/error.hpp"
+#include "engine/store/store.hpp"
+#include "engine/system/async_mutex.hpp"
+#include "engine/system/identifier.hpp"
+#include "engine/system/tree_writer.hpp"
+#include "engine/volume/copy_up.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace engine {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+using compose::error;
+using compose::error_kind;
+
+namespace {
+
+constexpr int format_version = 1;
+
+json::object object_of(const std::map<std::string, std::string>& values) {
+    json::object object;
+    for (const auto& [key, value] : values)
+        object[key] = value;
+    return object;
+}
+
+std::map<std::string, std::string> map_of(const json::value& value) {
+    std::map<std::string, std::string> result;
+    for (const auto& member : value.as_object())
+        result[member.key()] = member.value().as_string();
+    return result;
+}
+
+std::string encode(const volume_record& record) {
+    const volume_definition& wanted = record.definition;
+    return json::serialize(json::object{{"v", format_version}, {"name", wanted.name}, {"project", wanted.project},
+        {"key", wanted.key}, {"driver_opts", object_of(wanted.driver_opts)}, {"labels", object_of(wanted.labels)},
+        {"created", record.created}, {"populated", record.populated}});
+}
+
+volume_record decode(const record& row) {
+    try {
+        const json::value value = json::parse(row.value);
+        const auto text = [&](std::string_view key) { return std::string(value.at(key).as_string()); };
+        return {.definition = {.name = text("name"),
+                    .project = text("project"),
+                    .key = text("key"),
+                    .driver_opts = map_of(value.at("driver_opts")),
+                    .labels = map_of(value.at("labels"))},
+            .created = text("created"),
+            .populated = value.at("populated").as_bool()};
+    } catch (const std::exception& failure) {
+        throw error(error_kind::invalid,
+            fmt::format("read volume \"{}\" from the store: {}", row.key, failure.what()));
+    }
+}
+
+} // namespace
+
+void check_volume_name(const std::string& name) {
+    const auto word = [](unsigned char c) { return std::isalnum(c) != 0; };
+    const bool valid = !name.empty() && name.size() <= 255 && word(static_cast<unsigned char>(name.front())) &&
+                       std::all_of(name.begin(), name.end(), [&](char c) {
+                           return word(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
+                       });
+    if (!valid)
+        throw error(error_kind::invalid,
+            fmt::format("volume name \"{}\": letters, digits and _ . - only, a letter or digit first", name));
+}
+
+struct volume_store::implementation {
+    implementation(executors on, store& to, fs::path where)
+        : executors_(on), records(to), folder(std::move(where)) {
+        for (const record& row : records.load(table::volume))
+            volumes.emplace(row.key, decode(row));
+    }
+
+    async_mutex& filling(const std::string& name) {
+        return locks.try_emplace(name, executors_.io).first->second;
+    }
+
+    executors executors_;
+    store& records;
+    fs::path folder;
+    std::map<std::string, volume_record> volumes;
+    std::map<std::string, async_mutex> locks;
+};
+
+volume_store::volume_store(executors on, store& records, fs::path folder)
+    : implementation_(std::make_shared<implementation>(on, records, std::move(folder))) {}
+
+volume_store::~volume_store() = default;
+
+task<volume_record> volume_store::create(volume_definition wanted) {
+    const auto self = implementation_;
+    check_volume_name(wanted.name);
+    if (!wanted.driver_opts.empty())
+        throw error(error_kind::invalid,
+            fmt::format("volume \"{}\": driver_opts are not supported yet; bind the folder into the service instead",
+                wanted.name));
+    const std::string name = wanted.name;
+    const auto found = self->volumes.find(name);
+    if (found == self->volumes.end()) {
+        volume_record record{.definition = std::move(wanted), .created = timestamp_now()};
+        self->records.put(table::volume, name, encode(record));
+        self->volumes.emplace(name, std::move(record));
+    }
+    co_await self->records.durable();
+    const bool used = self->volumes.at(name).populated;
+    auto work = [data = path(name), used] {
+        if (!used)
+            fs::create_directories(data);
+    };
+    co_await blocking(self->executors_.workers, work);
+    co_return self->volumes.at(name);
+}
+
+const volume_record* volume_store::find(const std::string& name) const {
+    const auto found = implementation_->volumes.find(name);
+    return found == implementation_->volumes.end() ? nullptr : &found->second;
+}
+
+std::vector<volume_record> volume_store::list() const {
+    std::vector<volume_record> all;
+    for (const auto& [name, record] : implementation_->volumes)
+        all.push_back(record);
+    return all;
+}
+
+fs::path volume_store::path(const std::string& name) const { return implementation_->folder / name / "_data"; }
+
+task<> volume_store::populate(std::string name, std::vector<fs::path> layers, std::string path_in_image) {
+    const auto self = implementation_;
+    const auto turn = co_await self->filling(name).lock();
+    const auto found = self->volumes.find(name);
+    if (found == self->volumes.end())
+        throw error(error_kind::not_found, fmt::format("volume \"{}\": there is none of that name", name));
+    const bool populated = found->second.populated;
+    auto work = [data = path(name), name, layers, path_in_image, populated] {
+        if (populated && !fs::is_directory(data))
+            throw error(error_kind::not_found,
+                fmt::format("volume \"{}\": its folder {} has disappeared; is its disk mounted? Put it back, or remove "
+                            "the volume",
+                    name, data.native()));
+        if (populated)
+            return;
+        fs::create_directories(data);
+        if (layers.empty() || !fs::is_empty(data))
+            return;
+        // Beside it and then in its place, so that a half copy is never taken for the whole.
+        const fs::path temporary = data.parent_path() / "_data.tmp";
+        remove_tree(temporary);
+        fs::create_directory(temporary);
+        copy_from_layers(layers, path_in_image, temporary);
+        fs::rename(temporary, data);
+    };
+    co_await blocking(self->executors_.workers, work);
+    if (populated)
+        co_return;
+    const auto still = self->volumes.find(name);
+    if (still == self->volumes.end())
+        co_return;
+    still->second.populated = true;
+    self->records.put(table::volume, name, encode(still->second));
+}
+
+task<> volume_store::remove(std::string name) {
+    const auto self = implementation_;
+    if (self->volumes.erase(name) == 0)
+        co_return;
+    self->records.erase(table::volume, name);
+    co_await self->records.durable();
+    auto work = [folder = self->folder / name] { remove_tree(folder); };
+    co_await blocking(self->executors_.workers, work);
+}
+
+} // namespace engine

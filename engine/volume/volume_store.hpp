@@ -1,0 +1,67 @@
+#pragma once
+
+#include "engine/system/blocking.hpp"
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace engine {
+
+class store;
+
+/// A volume as it was asked for.
+struct volume_definition {
+    std::string name; // on this host
+    std::string project;
+    std::string key; // in the project's file; empty for an anonymous volume
+    std::map<std::string, std::string> driver_opts;
+    std::map<std::string, std::string> labels;
+
+    bool operator==(const volume_definition&) const = default;
+};
+
+/// A volume as it is kept in the store (table::volume, key: its name).
+struct volume_record {
+    volume_definition definition;
+    std::string created;    // RFC 3339
+    bool populated = false; // filled from an image, or used: never filled (again)
+};
+
+/// The named volumes of this engine. Owns FOLDER/NAME/_data. The record is durable before the folder is made; a folder
+/// is never removed but by remove(). Engine state: used on the engine's thread only.
+class volume_store {
+  public:
+    volume_store(executors on, store& records, std::filesystem::path folder);
+    ~volume_store();
+
+    /// Makes it if there is none of that name. Throws error{invalid} for a bad name or a driver option that this host
+    /// cannot honour.
+    task<volume_record> create(volume_definition wanted);
+
+    const volume_record* find(const std::string& name) const;
+    std::vector<volume_record> list() const;
+
+    /// Where its content is.
+    std::filesystem::path path(const std::string& name) const;
+
+    /// Fills a volume that was never used with what an image (layers topmost first) has at a path. Two containers that
+    /// start on one volume at a time fill it once. Throws error{not_found} when its folder has disappeared: an empty
+    /// one in its place would look like lost data.
+    task<> populate(std::string name, std::vector<std::filesystem::path> layers, std::string path_in_image);
+
+    /// No error when there is none.
+    task<> remove(std::string name);
+
+  private:
+    struct implementation;
+    std::shared_ptr<implementation> implementation_;
+};
+
+/// Throws error{invalid} unless the name is [a-zA-Z0-9][a-zA-Z0-9_.-]*.
+void check_volume_name(const std::string& name);
+
+} // namespace engine
