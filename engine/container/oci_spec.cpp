@@ -231,6 +231,10 @@ json::object sysctl_object(const container_spec& spec, const oci_host& host) {
     return out;
 }
 
+bool is_filtered(const container_spec& spec, const oci_host& host) {
+    return host.seccomp != nullptr && !spec.privileged && !spec.seccomp_unconfined;
+}
+
 json::object linux_object(const container_spec& spec, const oci_host& host) {
     json::object out{{"namespaces", namespaces(spec, host)}, {"cgroupsPath", host.cgroup},
         {"resources", resource_object(spec, host)}};
@@ -242,7 +246,7 @@ json::object linux_object(const container_spec& spec, const oci_host& host) {
         out["maskedPaths"] = json::array(std::begin(masked_paths), std::end(masked_paths));
         out["readonlyPaths"] = json::array(std::begin(readonly_paths), std::end(readonly_paths));
     }
-    if (host.seccomp != nullptr && !spec.privileged && !spec.seccomp_unconfined)
+    if (is_filtered(spec, host))
         out["seccomp"] = *host.seccomp;
     return out;
 }
@@ -267,11 +271,13 @@ std::string render_oci_config(const container_spec& spec, const resolved_user& u
         {"linux", linux_object(spec, host)}};
     if (!spec.host_uts && !spec.hostname.empty())
         config["hostname"] = spec.hostname;
-    if (!spec.annotations.empty()) {
-        json::object& annotations = config["annotations"].emplace_object();
-        for (const auto& [name, value] : spec.annotations)
-            annotations[name] = value;
-    }
+    json::object annotations;
+    for (const auto& [name, value] : spec.annotations)
+        annotations[name] = value;
+    if (!host.compiled_seccomp.empty() && is_filtered(spec, host))
+        annotations["run.oci.seccomp_bpf_data"] = host.compiled_seccomp;
+    if (!annotations.empty())
+        config["annotations"] = std::move(annotations);
     return json::serialize(config);
 }
 
