@@ -66,7 +66,8 @@ class health_state {
 };
 
 /// Probes one running container until it is destroyed or the container is gone. A probe is reaped before the
-/// next is planned, so they never pile up; no more than four of all monitors start at once.
+/// next is planned, so they never pile up; delays vary by a twentieth, so that not all containers probe at
+/// once.
 class health_monitor {
   public:
     /// `runtime` outlives the monitor. `changed` is called on the engine's thread after each probe;

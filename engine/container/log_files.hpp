@@ -1,0 +1,47 @@
+#pragma once
+
+#include "engine/system/fd.hpp"
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace engine {
+
+/// The files of one rotated log as a stream of lines, oldest first: FILE.N … FILE.1, FILE. Blocks; belongs to
+/// one worker at a time.
+class log_files {
+  public:
+    explicit log_files(std::filesystem::path file) : file_(std::move(file)) {}
+
+    /// Opens what is there, so that the next line read is the first of the last `tail` ones (unset: of all).
+    void open(std::optional<std::size_t> tail);
+
+    /// The next whole lines without their '\n', some 256 KiB at most; empty when there is nothing more for
+    /// now. What was written into a file before it was rotated away is read before the file after it.
+    std::vector<std::string> read();
+
+  private:
+    struct opened {
+        unique_fd fd;
+        ino_t inode = 0;
+    };
+
+    std::filesystem::path numbered(unsigned number) const;
+    static std::optional<opened> open_one(const std::filesystem::path& path);
+    void seek_tail(std::size_t lines);
+    bool advance();
+    bool open_successor();
+
+    std::filesystem::path file_;
+    std::deque<opened> files_; // the front one is being read
+    std::string carry_;        // of a line that is not whole yet
+};
+
+} // namespace engine

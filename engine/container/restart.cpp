@@ -1,0 +1,64 @@
+#include "engine/container/restart.hpp"
+
+#include <algorithm>
+#include <csignal>
+
+namespace engine {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds first_delay{100};
+constexpr milliseconds longest_delay{60'000};
+constexpr milliseconds jitter_from{1'000};
+constexpr std::chrono::seconds long_run{10};
+constexpr double jitter_part = 0.1;
+
+bool wants_restart(
+    const compose::restart_policy& policy, const restart_history& history, int exit_code) noexcept {
+    switch (policy.mode) {
+    case compose::restart_mode::no:
+        return false;
+    case compose::restart_mode::always:
+    case compose::restart_mode::unless_stopped:
+        return true;
+    case compose::restart_mode::on_failure:
+        return exit_code != 0 && (policy.max_attempts == 0 || history.count < policy.max_attempts);
+    }
+    return false;
+}
+
+} // namespace
+
+restart_decision next_restart(
+    const compose::restart_policy& policy, restart_history& history, const exit_record& exit, double jitter) {
+    if (history.manually_stopped || !wants_restart(policy, history, exit.code))
+        return {};
+    const bool anew = history.delay == milliseconds(0) || exit.ran_for >= long_run;
+    history.delay = anew ? first_delay : std::min(history.delay * 2, longest_delay);
+    ++history.count;
+    milliseconds delay = history.delay;
+    if (delay > jitter_from)
+        delay += milliseconds(
+            static_cast<std::int64_t>(static_cast<double>(delay.count()) * jitter_part * jitter));
+    return {.restart = true, .delay = delay};
+}
+
+bool restart_at_boot(
+    const compose::restart_policy& policy, const restart_history& history, int last_exit_code) {
+    // always comes back even when it was stopped by hand: that is its difference to unless-stopped.
+    if (policy.mode == compose::restart_mode::always)
+        return true;
+    return !history.manually_stopped && wants_restart(policy, history, last_exit_code);
+}
+
+void started_by_hand(restart_history& history) noexcept {
+    history = {};
+}
+
+bool counts_as_stop(int signal, int stop_signal) noexcept {
+    return signal == SIGKILL || signal == stop_signal;
+}
+
+} // namespace engine

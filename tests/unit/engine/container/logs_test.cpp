@@ -1,0 +1,183 @@
+#include "runtime_fixture.hpp"
+
+#include "engine/container/logs.hpp"
+#include "engine/shim/json_log.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+namespace engine {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+
+constexpr std::int64_t second = 1'000'000'000;
+constexpr std::int64_t begin = 1'700'000'000 * second;
+
+std::chrono::system_clock::time_point at(std::int64_t seconds) {
+    return std::chrono::system_clock::time_point(std::chrono::nanoseconds(begin + seconds * second));
+}
+
+class logs_test : public ::testing::Test {
+  protected:
+    logs_test() {
+        std::string pattern = "/tmp/composed-logs-XXXXXX";
+        folder = ::mkdtemp(pattern.data());
+        file = folder / "x-json.log";
+    }
+    ~logs_test() override {
+        workers.join();
+        fs::remove_all(folder);
+    }
+
+    void write(json_log& log, int from, int to) {
+        for (int line = from; line < to; ++line) {
+            log.append(line % 2 == 0 ? json_log::out : json_log::err, std::to_string(line) + "\n",
+                begin + line * second);
+            log.flush();
+        }
+    }
+
+    static task<> collect(log_reader& reader, std::vector<std::string>& into, std::size_t enough) {
+        while (into.size() < enough) {
+            const std::vector<log_entry> entries = co_await reader.next();
+            if (entries.empty())
+                co_return;
+            for (const log_entry& each : entries)
+                into.push_back(each.text.substr(0, each.text.size() - 1));
+        }
+    }
+
+    std::vector<std::string> read(log_query query) {
+        log_reader reader({io, workers}, file, query);
+        std::vector<std::string> lines;
+        boost::asio::co_spawn(io, collect(reader, lines, SIZE_MAX), [](std::exception_ptr) {});
+        io.restart();
+        io.run();
+        return lines;
+    }
+
+    fs::path folder;
+    fs::path file;
+    boost::asio::io_context io;
+    boost::asio::thread_pool workers{1};
+};
+
+TEST_F(logs_test, a_line_is_parsed_with_stream_and_time) {
+    const auto entry =
+        parse_log_line(R"({"log":"a\u0001\"b\n","stream":"stderr","time":"2023-11-14T22:13:20.5Z"})");
+    ASSERT_TRUE(entry);
+    EXPECT_EQ(entry->text, "a\x01\"b\n");
+    EXPECT_EQ(entry->stream, log_stream::err);
+    EXPECT_EQ(entry->time, at(0) + 500ms);
+}
+
+TEST_F(logs_test, what_is_no_line_is_nothing) {
+    for (const char* line : {"", "{", "[]", R"({"log":1,"time":"x"})", R"({"log":"x"})",
+             R"({"log":"x","stream":"stdout","time":"yesterday"})", "[[[[[[[[[[]]]]]]]]]]"})
+        EXPECT_FALSE(parse_log_line(line)) << line;
+}
+
+TEST_F(logs_test, no_file_is_no_lines) {
+    EXPECT_THAT(read({}), testing::IsEmpty());
+}
+
+TEST_F(logs_test, rotated_files_come_first) {
+    json_log log;
+    log.open(file, 300, 4);
+    write(log, 0, 12);
+    ASSERT_TRUE(fs::exists(file.native() + ".2"));
+    const std::vector<std::string> lines = read({});
+    ASSERT_EQ(lines.size(), 12U);
+    EXPECT_EQ(lines.front(), "0");
+    EXPECT_EQ(lines.back(), "11");
+}
+
+TEST_F(logs_test, tail_counts_from_the_end_over_files) {
+    json_log log;
+    log.open(file, 300, 4);
+    write(log, 0, 12);
+    for (const std::size_t count : {0U, 1U, 2U, 5U, 11U, 12U, 50U}) {
+        log_query query;
+        query.tail = count;
+        const std::vector<std::string> lines = read(query);
+        ASSERT_EQ(lines.size(), std::min<std::size_t>(count, 12)) << count;
+        if (!lines.empty()) {
+            EXPECT_EQ(lines.back(), "11");
+        }
+    }
+}
+
+TEST_F(logs_test, tail_of_a_long_log_reads_backwards_over_blocks) {
+    json_log log;
+    log.open(file, 0, 1);
+    write(log, 0, 5000);
+    log_query query;
+    query.tail = 1500;
+    const std::vector<std::string> lines = read(query);
+    ASSERT_EQ(lines.size(), 1500U);
+    EXPECT_EQ(lines.front(), "3500");
+}
+
+TEST_F(logs_test, times_and_streams_are_filtered) {
+    json_log log;
+    log.open(file, 0, 1);
+    write(log, 0, 10);
+    log_query query;
+    query.since = at(3);
+    query.until = at(6);
+    EXPECT_THAT(read(query), ElementsAre("3", "4", "5", "6"));
+    query.err = false;
+    EXPECT_THAT(read(query), ElementsAre("4", "6"));
+}
+
+TEST_F(logs_test, a_torn_line_is_passed_over) {
+    json_log log;
+    log.open(file, 0, 1);
+    write(log, 0, 1);
+    std::ofstream(file, std::ios::app) << "{\"log\":\"half\n";
+    write(log, 1, 2);
+    EXPECT_THAT(read({}), ElementsAre("0", "1"));
+}
+
+TEST_F(logs_test, follow_goes_through_rotations_and_ends_when_finished) {
+    json_log log;
+    log.open(file, 300, 5);
+    write(log, 0, 2);
+    log_query query;
+    query.follow = true;
+    log_reader reader({io, workers}, file, query);
+    std::vector<std::string> lines;
+    bool done = false;
+    boost::asio::co_spawn(io, collect(reader, lines, SIZE_MAX), [&](std::exception_ptr) { done = true; });
+    io.restart();
+    const auto wait_for = [&](std::size_t count) {
+        const auto limit = std::chrono::steady_clock::now() + 5s;
+        while (lines.size() < count && std::chrono::steady_clock::now() < limit)
+            io.run_one_for(10ms);
+        EXPECT_EQ(lines.size(), count);
+    };
+    wait_for(2);
+    write(log, 2, 12); // several rotations between two looks
+    wait_for(12);
+    for (int line = 12; line < 40; ++line) {
+        write(log, line, line + 1);
+        wait_for(static_cast<std::size_t>(line) + 1);
+    }
+    EXPECT_FALSE(done);
+    write(log, 40, 41);
+    reader.finish();
+    io.run();
+    EXPECT_TRUE(done);
+    ASSERT_EQ(lines.size(), 41U);
+    for (std::size_t line = 0; line < lines.size(); ++line)
+        EXPECT_EQ(lines[line], std::to_string(line));
+}
+
+} // namespace
+} // namespace engine
