@@ -201,7 +201,10 @@ engine::task<> run(exchange& request, daemon_parts parts) {
         co_await through->changed.wait_for(drain_limit);
     std::exception_ptr gone;
     try {
-        co_await send(through, encode_frame(frame_type::exit, json::serialize(json::object{{"exit_code", code}})));
+        json::object last;
+        last["exit_code"] = code;
+        std::string bytes = encode_frame(frame_type::exit, json::serialize(last));
+        co_await send(through, std::move(bytes));
     } catch (...) {
         gone = std::current_exception();
     }

@@ -123,13 +123,17 @@ engine::task<> load(exchange& request, daemon_parts parts) {
     json::array loaded;
     for (const std::string& name : names)
         loaded.emplace_back(name);
-    co_await send_json(request, 200, json::object{{"loaded", std::move(loaded)}});
+    json::object reply;
+    reply["loaded"] = std::move(loaded);
+    co_await send_json(request, 200, std::move(reply));
 }
 
 engine::task<> remove(exchange& request, daemon_parts parts) {
     const std::string name = request.parameters.at("reference");
     co_await parts.engine.images.remove(name, parts.containers.images_in_use());
-    co_await send_json(request, 200, json::object{{"removed", name}});
+    json::object reply;
+    reply["removed"] = name;
+    co_await send_json(request, 200, std::move(reply));
 }
 
 } // namespace

@@ -54,7 +54,9 @@ engine::task<> put(exchange& request, daemon_parts parts) {
         json::array steps;
         for (const engine::step& each : parts.projects.preview(wanted, options))
             steps.push_back(view_of(each));
-        co_await send_json(request, 200, json::object{{"steps", std::move(steps)}});
+        json::object reply;
+        reply["steps"] = std::move(steps);
+        co_await send_json(request, 200, std::move(reply));
         co_return;
     }
     json::array orphans;

@@ -38,7 +38,8 @@ std::string blob_path(const json::value& descriptor) {
 
 std::vector<archived_image> read_docker(const std::filesystem::path& folder) {
     std::vector<archived_image> images;
-    for (const json::value& entry : json::parse(read_inside(folder, "manifest.json")).as_array()) {
+    const json::value manifest = json::parse(read_inside(folder, "manifest.json"));
+    for (const json::value& entry : manifest.as_array()) {
         archived_image image;
         const json::object& object = entry.as_object();
         if (const json::value* tags = object.if_contains("RepoTags"); tags != nullptr && !tags->is_null())

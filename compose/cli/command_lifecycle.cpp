@@ -1,0 +1,110 @@
+#include "compose/cli/context.hpp"
+#include "compose/cli/progress.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdio>
+#include <iostream>
+#include <optional>
+#include <set>
+#include <unistd.h>
+
+namespace compose::cli {
+
+namespace json = boost::json;
+
+namespace {
+
+struct lifecycle_flags {
+    std::optional<int> timeout;
+    std::string signal = "SIGKILL";
+    bool force = false;
+    bool stop = false;
+    std::vector<std::string> services;
+};
+using flags_ptr = std::shared_ptr<lifecycle_flags>;
+
+engine::task<> act(context& with, std::string name, std::string action, std::string query, std::string title) {
+    api::client daemon = with.daemon();
+    std::unique_ptr<api::client_stream> stream =
+        co_await daemon.open("POST", fmt::format("/api/v1/projects/{}/{}?{}", name, action, query));
+    co_await follow_operation(with, std::move(stream), std::move(title));
+}
+
+engine::task<> run(context& with, flags_ptr flags, std::string action, std::string title) {
+    std::string query = services_query(flags->services);
+    if (flags->timeout)
+        query += fmt::format("&timeout={}", *flags->timeout);
+    if (action == "kill")
+        query += "&signal=" + flags->signal;
+    const std::string name = with.project_name();
+    co_await act(with, name, action, query, std::move(title));
+}
+
+engine::task<> remove(context& with, flags_ptr flags) {
+    const std::string name = with.project_name();
+    const std::string query = services_query(flags->services);
+    if (flags->stop)
+        co_await act(with, name, "stop", query, "Stopping");
+    api::client daemon = with.daemon();
+    const std::string text = co_await daemon.call("GET", "/api/v1/containers?project=" + name);
+    const json::value all = parse_reply(text);
+    const std::set<std::string> services(flags->services.begin(), flags->services.end());
+    std::vector<std::string> names;
+    for (const json::value& each : all.as_array()) {
+        const json::object& container = each.as_object();
+        const std::string state = text_of(container, "state");
+        if ((state == "exited" || state == "created") && (services.empty() || services.contains(text_of(container, "service"))))
+            names.push_back(text_of(container, "name"));
+    }
+    if (names.empty()) {
+        fmt::print(stderr, "No stopped containers\n");
+        co_return;
+    }
+    fmt::print("? Going to remove {} (y/N) ", fmt::join(names, ", "));
+    std::fflush(stdout);
+    if (!flags->force) {
+        std::string answer;
+        std::getline(std::cin, answer);
+        if (answer != "y" && answer != "yes")
+            co_return;
+    }
+    fmt::print("\n");
+    co_await act(with, name, "remove", query, "Removing");
+}
+
+CLI::App* add(CLI::App& app, action& chosen, const std::string& name, const std::string& help, flags_ptr flags, const std::string& title) {
+    CLI::App* command = app.add_subcommand(name, help);
+    command->add_option("SERVICE", flags->services, "services; all when none is named");
+    command->callback([flags, name, title, &chosen] {
+        chosen = [flags, name, title](context& with) { return run(with, flags, name, title); };
+    });
+    return command;
+}
+
+} // namespace
+
+void add_lifecycle(CLI::App& app, action& chosen) {
+    add(app, chosen, "start", "Start services", std::make_shared<lifecycle_flags>(), "Starting");
+    for (const auto& [name, help, title] :
+        {std::tuple("stop", "Stop services", "Stopping"), std::tuple("restart", "Restart service containers", "Restarting")}) {
+        const auto flags = std::make_shared<lifecycle_flags>();
+        add(app, chosen, name, help, flags, title)
+            ->add_option("-t,--timeout", flags->timeout, "Specify a shutdown timeout in seconds");
+    }
+    const auto kill_flags = std::make_shared<lifecycle_flags>();
+    add(app, chosen, "kill", "Force stop service containers", kill_flags, "Killing")
+        ->add_option("-s,--signal", kill_flags->signal, "SIGNAL to send to the container");
+
+    const auto flags = std::make_shared<lifecycle_flags>();
+    CLI::App* command = app.add_subcommand("rm", "Removes stopped service containers");
+    command->add_flag("-f,--force", flags->force, "Don't ask to confirm removal");
+    command->add_flag("-s,--stop", flags->stop, "Stop the containers, if required, before removing");
+    command->add_option("SERVICE", flags->services, "services; all when none is named");
+    command->callback([flags, &chosen] { chosen = [flags](context& with) { return remove(with, flags); }; });
+}
+
+} // namespace compose::cli

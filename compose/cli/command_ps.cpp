@@ -1,0 +1,158 @@
+#include "compose/cli/context.hpp"
+#include "compose/cli/table.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+namespace compose::cli {
+
+namespace json = boost::json;
+
+namespace {
+
+struct ps_flags {
+    bool all = false;
+    bool quiet = false;
+    bool services = false;
+    std::string format = "table";
+    std::vector<std::string> only;
+};
+
+std::chrono::seconds since(const std::string& time) {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - parse_time(time));
+}
+
+std::int64_t number_of(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value == nullptr ? 0 : value->to_number<std::int64_t>();
+}
+
+/// "Up 2 minutes (healthy)", "Exited (0) 3 seconds ago": the engine's words in Docker's form.
+std::string status_of(const json::object& container) {
+    const std::string state = text_of(container, "state");
+    if (state == "running" || state == "stopping") {
+        std::string status = "Up " + human_duration(since(text_of(container, "started")));
+        const std::string health = text_of(container, "health");
+        if (health == "starting")
+            status += " (health: starting)";
+        else if (!health.empty() && health != "none")
+            status += fmt::format(" ({})", health);
+        return status;
+    }
+    const std::string error = text_of(container, "error");
+    if (state == "restarting")
+        return fmt::format("Restarting ({}) {} ago{}", number_of(container, "exit_code"),
+            human_duration(since(text_of(container, "finished"))), error.empty() ? "" : ": " + error);
+    if (state == "exited")
+        return fmt::format("Exited ({}) {} ago{}", number_of(container, "exit_code"),
+            human_duration(since(text_of(container, "finished"))), error.empty() ? "" : ": " + error);
+    return state == "starting" ? "Starting" : "Created";
+}
+
+std::string ports_of(const json::object& container) {
+    const json::value* ports = container.if_contains("ports");
+    if (ports == nullptr)
+        return {};
+    std::vector<std::string> texts;
+    for (const json::value& each : ports->as_array()) {
+        const json::object& port = each.as_object();
+        texts.push_back(fmt::format("{}:{}->{}/{}", text_of(port, "host_ip"), number_of(port, "published"),
+            number_of(port, "target"), text_of(port, "protocol")));
+    }
+    return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+std::string command_of(const json::object& container, std::size_t most) {
+    std::vector<std::string> words;
+    for (const json::value& word : container.at("command").as_array())
+        words.emplace_back(word.as_string());
+    std::string text = fmt::format("{}", fmt::join(words, " "));
+    if (text.size() + 2 > most)
+        return fmt::format("\"{}…\"", text.substr(0, most - 3));
+    return fmt::format("\"{}\"", text);
+}
+
+json::object docker_form(const json::object& container) {
+    json::array publishers;
+    if (const json::value* ports = container.if_contains("ports"))
+        for (const json::value& each : ports->as_array()) {
+            const json::object& port = each.as_object();
+            publishers.push_back(json::object{{"URL", port.at("host_ip")}, {"TargetPort", port.at("target")},
+                {"PublishedPort", port.at("published")}, {"Protocol", port.at("protocol")}});
+        }
+    std::vector<std::string> labels;
+    for (const auto& label : container.at("labels").as_object())
+        labels.push_back(fmt::format("{}={}", std::string_view(label.key()), std::string_view(label.value().as_string())));
+    std::vector<std::string> networks;
+    for (const auto& network : container.at("networks").as_object())
+        networks.emplace_back(network.key());
+    const std::string health = text_of(container, "health");
+    return {{"Command", command_of(container, 1U << 20U)}, {"CreatedAt", text_of(container, "created")},
+        {"ExitCode", number_of(container, "exit_code")}, {"Health", health == "none" ? "" : health},
+        {"ID", text_of(container, "id").substr(0, 12)}, {"Image", text_of(container, "image")},
+        {"Labels", fmt::format("{}", fmt::join(labels, ","))}, {"Name", text_of(container, "name")},
+        {"Names", text_of(container, "name")}, {"Networks", fmt::format("{}", fmt::join(networks, ","))},
+        {"Ports", ports_of(container)}, {"Project", text_of(container, "project")},
+        {"Publishers", std::move(publishers)},
+        {"RunningFor", human_duration(since(text_of(container, "created"))) + " ago"},
+        {"Service", text_of(container, "service")}, {"State", text_of(container, "state")},
+        {"Status", status_of(container)}};
+}
+
+bool is_running(const json::object& container) {
+    const std::string state = text_of(container, "state");
+    return state != "exited" && state != "created";
+}
+
+engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
+    const std::string name = with.project_name();
+    api::client daemon = with.daemon();
+    const std::string text = co_await daemon.call("GET", "/api/v1/containers?project=" + name);
+    const json::value all = parse_reply(text);
+    const std::set<std::string> only(flags->only.begin(), flags->only.end());
+    std::vector<const json::object*> shown;
+    for (const json::value& each : all.as_array()) {
+        const json::object& container = each.as_object();
+        if ((flags->all || is_running(container)) && (only.empty() || only.contains(text_of(container, "service"))))
+            shown.push_back(&container);
+    }
+    std::sort(shown.begin(), shown.end(), [](const json::object* a, const json::object* b) { return text_of(*a, "name") < text_of(*b, "name"); });
+    std::set<std::string> services;
+    std::vector<std::vector<std::string>> rows;
+    for (const json::object* container : shown) {
+        services.insert(text_of(*container, "service"));
+        if (flags->quiet)
+            fmt::print("{}\n", text_of(*container, "id"));
+        else if (flags->format == "json" && !flags->services)
+            fmt::print("{}\n", json::serialize(docker_form(*container)));
+        rows.push_back({text_of(*container, "name"), text_of(*container, "image"), command_of(*container, 22),
+            text_of(*container, "service"), human_duration(since(text_of(*container, "created"))) + " ago",
+            status_of(*container), ports_of(*container)});
+    }
+    if (flags->services)
+        for (const std::string& service : services)
+            fmt::print("{}\n", service);
+    else if (!flags->quiet && flags->format == "table")
+        fmt::print("{}", format_table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"}, rows));
+}
+
+} // namespace
+
+void add_ps(CLI::App& app, action& chosen) {
+    const auto flags = std::make_shared<ps_flags>();
+    CLI::App* command = app.add_subcommand("ps", "List containers");
+    command->add_flag("-a,--all", flags->all, "Show all stopped containers");
+    command->add_flag("-q,--quiet", flags->quiet, "Only display IDs");
+    command->add_flag("--services", flags->services, "Display services");
+    command->add_option("--format", flags->format, "table or json")->check(CLI::IsMember({"table", "json"}));
+    command->add_option("SERVICE", flags->only, "services to show; all when none is named");
+    command->callback([flags, &chosen] { chosen = [flags](context& with) { return ps(with, flags); }; });
+}
+
+} // namespace compose::cli

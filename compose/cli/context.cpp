@@ -1,0 +1,55 @@
+#include "compose/cli/context.hpp"
+
+#include "api/http/query.hpp"
+#include "compose/model/error.hpp"
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+
+namespace compose::cli {
+
+api::client context::daemon() { return api::client(io, host); }
+
+project context::load_project(const std::vector<std::string>& services) {
+    load_options options = files;
+    options.services = services;
+    if (std::find(options.files.begin(), options.files.end(), "-") != options.files.end())
+        options.standard_input.assign(std::istreambuf_iterator<char>(std::cin), {});
+    loaded read = load(options);
+    for (const std::string& warning : read.warnings)
+        fmt::print(stderr, "warning: {}\n", warning);
+    return std::move(read.project);
+}
+
+std::string context::project_name() {
+    if (const auto name = project_name_without_file(files))
+        return *name;
+    return load_project().name;
+}
+
+std::string services_query(const std::vector<std::string>& services) {
+    if (services.empty())
+        return {};
+    return "services=" + api::percent_encode(fmt::format("{}", fmt::join(services, ",")));
+}
+
+boost::json::value parse_reply(const std::string& text) {
+    boost::system::error_code broken;
+    boost::json::value value = boost::json::parse(text, broken);
+    if (broken)
+        throw error(error_kind::internal, fmt::format("composed answered with what is no JSON: {}", text.substr(0, 200)));
+    return value;
+}
+
+std::string text_of(const boost::json::object& object, std::string_view key) {
+    const boost::json::value* value = object.if_contains(key);
+    return value == nullptr || !value->is_string() ? std::string() : std::string(value->as_string());
+}
+
+} // namespace compose::cli

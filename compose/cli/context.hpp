@@ -1,0 +1,64 @@
+#pragma once
+
+#include "api/http/client.hpp"
+#include "compose/load/loader.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <boost/json/fwd.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace compose::cli {
+
+/// What every command has: the flags before it, the daemon, the project.
+class context {
+  public:
+    explicit context(boost::asio::io_context& on) : io(on) {}
+
+    boost::asio::io_context& io;
+    std::string host; // of the daemon
+    load_options files;
+    std::string ansi = "auto";
+    int exit_code = 0;
+
+    api::client daemon();
+
+    /// The project from its files; warnings go to stderr. `services`: named on the command line.
+    project load_project(const std::vector<std::string>& services = {});
+
+    /// The name alone: without a file where -p or COMPOSE_PROJECT_NAME gives it.
+    std::string project_name();
+};
+
+/// What runs when a command was given. The parsed values live in what it has captured.
+using action = std::function<engine::task<>(context&)>;
+
+/// Adds a command to `app`; `chosen` gets its action when the command line has it.
+using add_command = void (*)(CLI::App& app, action& chosen);
+
+void add_up(CLI::App& app, action& chosen);
+void add_down(CLI::App& app, action& chosen);
+void add_ps(CLI::App& app, action& chosen);
+void add_ls(CLI::App& app, action& chosen);
+void add_logs(CLI::App& app, action& chosen);
+void add_lifecycle(CLI::App& app, action& chosen); // start, stop, restart, kill, rm
+void add_exec(CLI::App& app, action& chosen);
+void add_config(CLI::App& app, action& chosen);
+void add_images(CLI::App& app, action& chosen); // images, pull, load
+void add_version(CLI::App& app, action& chosen);
+
+/// "services=a,b" for a query, escaped; empty for none.
+std::string services_query(const std::vector<std::string>& services);
+
+/// JSON from the daemon. Throws error{internal} for what is none.
+boost::json::value parse_reply(const std::string& text);
+
+/// A member's text, or empty.
+std::string text_of(const boost::json::object& object, std::string_view key);
+
+} // namespace compose::cli

@@ -1,0 +1,123 @@
+#include "compose/cli/context.hpp"
+#include "compose/model/error.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <string_view>
+#include <unistd.h>
+
+namespace {
+
+using compose::cli::action;
+using compose::cli::context;
+
+constexpr std::string_view default_host = "unix:///run/composed/composed.sock";
+
+void read_environment(context& into) {
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        const std::string_view line = *entry;
+        const auto equals = line.find('=');
+        if (equals != std::string_view::npos)
+            into.files.environment.emplace(line.substr(0, equals), line.substr(equals + 1));
+    }
+    into.files.working_directory = std::filesystem::current_path();
+    const auto host = into.files.environment.find("COMPOSED_HOST");
+    into.host = host == into.files.environment.end() ? default_host : host->second;
+}
+
+void add_global_flags(CLI::App& app, context& with) {
+    app.add_option("-f,--file", with.files.files, "Compose configuration files")->allow_extra_args(false);
+    app.add_option("-p,--project-name", with.files.project_name, "Project name");
+    app.add_option("--project-directory", with.files.project_directory, "Specify an alternate working directory");
+    app.add_option("--profile", with.files.profiles, "Specify a profile to enable")->allow_extra_args(false);
+    app.add_option("--env-file", with.files.env_files, "Specify an alternate environment file")->allow_extra_args(false);
+    app.add_option("--host", with.host, "The daemon's socket, as unix://PATH (also COMPOSED_HOST)");
+    app.add_option("--ansi", with.ansi, "Control when to print ANSI control characters")
+        ->check(CLI::IsMember({"never", "always", "auto"}));
+}
+
+/// Everything after `exec SERVICE` belongs to the command, whatever it looks like: CLI11 takes words after `--` as
+/// positional, so one is put there.
+std::vector<std::string> separate_exec_command(int count, char** arguments) {
+    std::vector<std::string> words(arguments + 1, arguments + count);
+    const auto exec = std::find(words.begin(), words.end(), "exec");
+    if (exec == words.end())
+        return words;
+    for (auto word = exec + 1; word != words.end(); ++word) {
+        const bool takes_value = *word == "-u" || *word == "--user" || *word == "-w" || *word == "--workdir" ||
+                                 *word == "-e" || *word == "--env" || *word == "--index";
+        if (takes_value && word + 1 != words.end()) {
+            ++word;
+            continue;
+        }
+        if (*word == "--")
+            break;
+        if (!word->starts_with('-')) {
+            words.insert(word, "--");
+            break;
+        }
+    }
+    return words;
+}
+
+int run(context& with, const action& chosen) {
+    std::string message;
+    bool failed = false;
+    boost::asio::co_spawn(with.io, chosen(with), [&](std::exception_ptr failure) {
+        if (!failure)
+            return;
+        failed = true;
+        try {
+            std::rethrow_exception(failure);
+        } catch (const std::exception& thrown) {
+            message = thrown.what();
+        }
+        with.io.stop();
+    });
+    with.io.run();
+    std::fflush(stdout);
+    if (!failed)
+        return with.exit_code;
+    fmt::print(stderr, "{}\n", message);
+    return 1;
+}
+
+} // namespace
+
+int main(int count, char** arguments) {
+    std::signal(SIGPIPE, SIG_IGN);
+    try {
+        boost::asio::io_context io(1);
+        context with(io);
+        read_environment(with);
+        action chosen;
+        CLI::App app("Define and run multi-container applications with composed", "compose");
+        add_global_flags(app, with);
+        app.require_subcommand(1);
+        app.fallthrough(false);
+        app.set_version_flag("-v,--version", std::string("composed version ") + COMPOSED_VERSION);
+        using namespace compose::cli;
+        for (const add_command add : {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_exec, add_config,
+                 add_images, add_version})
+            add(app, chosen);
+        std::vector<std::string> words = separate_exec_command(count, arguments);
+        std::reverse(words.begin(), words.end()); // CLI11 takes them from the back
+        try {
+            app.parse(words);
+        } catch (const CLI::ParseError& done) {
+            return app.exit(done) == 0 ? 0 : 1;
+        }
+        return run(with, chosen);
+    } catch (const std::exception& failure) {
+        fmt::print(stderr, "{}\n", failure.what());
+        return 1;
+    }
+}

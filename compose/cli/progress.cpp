@@ -1,0 +1,173 @@
+#include "compose/cli/progress.hpp"
+
+#include "compose/cli/table.hpp"
+#include "compose/cli/terminal.hpp"
+#include "compose/model/error.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <unistd.h>
+
+namespace compose::cli {
+
+namespace json = boost::json;
+using clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr auto redraw_every = std::chrono::milliseconds(100);
+constexpr std::array<std::string_view, 10> spinner{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"};
+constexpr int green = 32;
+constexpr int red = 31;
+constexpr int yellow = 33;
+
+// Words that end what is happening to a resource.
+constexpr std::array<std::string_view, 13> final_words{"Created", "Started", "Stopped", "Removed", "Running", "Healthy",
+    "Pulled", "Exited", "Error", "Recreated", "Unhealthy", "Warning", "Resource is still in use"};
+
+std::string capitalised(std::string text) {
+    if (!text.empty())
+        text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+    return text;
+}
+
+struct line {
+    std::string name; // "Container shop-web-1"
+    std::string status;
+    std::string detail;
+    clock::time_point began;
+    clock::time_point ended;
+    bool done = false;
+    bool failed = false;
+};
+
+} // namespace
+
+struct progress::implementation : std::enable_shared_from_this<implementation> {
+    implementation(boost::asio::io_context& io, bool on_terminal, std::string head)
+        : live(on_terminal), title(std::move(head)), timer(io) {}
+
+    void draw();
+    void tick();
+
+    bool live;
+    std::string title;
+    boost::asio::steady_timer timer;
+    std::vector<line> lines;
+    std::size_t drawn = 0;
+    std::size_t frame = 0;
+    bool finished = false;
+};
+
+void progress::implementation::tick() {
+    timer.expires_after(redraw_every);
+    timer.async_wait([weak = weak_from_this()](boost::system::error_code cancelled) {
+        const auto self = weak.lock();
+        if (cancelled || !self || self->finished)
+            return;
+        self->draw();
+        self->tick();
+    });
+}
+
+void progress::implementation::draw() {
+    std::string picture = drawn > 0 ? fmt::format("\x1b[{}A", drawn) : std::string();
+    const auto done = static_cast<std::size_t>(
+        std::count_if(lines.begin(), lines.end(), [](const line& each) { return each.done; }));
+    picture += fmt::format("\x1b[2K[+] {} {}/{}\n", title, done, lines.size());
+    std::size_t widest = 0;
+    for (const line& each : lines)
+        widest = std::max(widest, each.name.size());
+    const std::size_t room = size_of_terminal(STDERR_FILENO).rows - 2U;
+    const std::size_t shown = std::min(lines.size(), room);
+    for (std::size_t index = 0; index < shown; ++index) {
+        const line& each = lines[index];
+        const auto until = each.done ? each.ended : clock::now();
+        const double seconds = std::chrono::duration<double>(until - each.began).count();
+        const std::string mark = each.failed ? coloured("✘", red, true)
+                                 : each.done ? coloured("✔", green, true)
+                                             : coloured(spinner[frame % spinner.size()], yellow, true);
+        picture += fmt::format("\x1b[2K {} {:<{}}  {}{}  {:.1f}s\n", mark, each.name, widest, each.status,
+            each.detail.empty() ? "" : " " + each.detail, seconds);
+    }
+    drawn = shown + 1;
+    ++frame;
+    std::fwrite(picture.data(), 1, picture.size(), stderr);
+    std::fflush(stderr);
+}
+
+progress::progress(boost::asio::io_context& io, bool live, std::string title)
+    : implementation_(std::make_shared<implementation>(io, live, std::move(title))) {
+    if (live)
+        implementation_->tick();
+}
+
+progress::~progress() { finish(); }
+
+void progress::show(const json::object& event) {
+    implementation& self = *implementation_;
+    const std::string status = text_of(event, "status");
+    const std::string name = capitalised(text_of(event, "kind")) + " " + text_of(event, "name");
+    const json::value* current = event.if_contains("current");
+    if (!self.live) {
+        if (current != nullptr)
+            return; // bytes mean nothing in a log
+        const std::string detail = status == "Error" || status == "Warning" ? "  " + text_of(event, "detail") : std::string();
+        fmt::print(stderr, " {}  {}{}\n", name, status, detail);
+        return;
+    }
+    auto found = std::find_if(self.lines.begin(), self.lines.end(), [&](const line& each) { return each.name == name; });
+    if (found == self.lines.end())
+        found = self.lines.insert(self.lines.end(), {.name = name, .began = clock::now()});
+    if (found->done)
+        found->began = clock::now();
+    found->status = status;
+    found->detail.clear();
+    if (current != nullptr)
+        found->detail = fmt::format("{} / {}", human_bytes(current->to_number<double>()),
+            human_bytes(event.at("total").to_number<double>()));
+    found->done = std::find(final_words.begin(), final_words.end(), status) != final_words.end();
+    found->failed = status == "Error";
+    found->ended = clock::now();
+}
+
+void progress::finish() {
+    implementation& self = *implementation_;
+    if (std::exchange(self.finished, true))
+        return;
+    self.timer.cancel();
+    if (self.live && !self.lines.empty())
+        self.draw();
+}
+
+engine::task<> follow_operation(
+    context& with, std::unique_ptr<api::client_stream> stream, std::string title, json::object* first) {
+    progress drawn(with.io, with.ansi != "never" && is_terminal(STDERR_FILENO), std::move(title));
+    for (;;) {
+        const std::optional<std::string> text = co_await stream->next_line();
+        if (!text)
+            throw error(error_kind::unavailable, "composed ended the connection; it carries on with what was asked, see: compose ps");
+        const json::value parsed = parse_reply(*text);
+        const json::object& object = parsed.as_object();
+        if (object.contains("done"))
+            co_return;
+        if (const json::value* failure = object.if_contains("error")) {
+            drawn.finish();
+            const json::object& what = failure->as_object();
+            throw error(error_kind_from(text_of(what, "kind")), text_of(what, "message"));
+        }
+        if (object.contains("revision") && first != nullptr)
+            *first = object;
+        else if (object.contains("kind"))
+            drawn.show(object);
+    }
+}
+
+} // namespace compose::cli

@@ -1,0 +1,220 @@
+#include "engine/options.hpp"
+
+#include "compose/model/error.hpp"
+#include "engine/system/file.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include <cstdlib>
+
+namespace engine {
+
+using compose::error;
+using compose::error_kind;
+
+namespace {
+
+// Subnets for networks that choose none: 4,096 of /24, then 256 more. Docker's own thirty-one run out after as many
+// projects.
+constexpr std::string_view default_pools[] = {"172.16.0.0/12", "192.168.0.0/16"};
+
+std::vector<ipv4_subnet> parse_pools(const std::vector<std::string>& texts) {
+    std::vector<ipv4_subnet> pools;
+    for (const std::string& text : texts) {
+        const auto pool = parse_subnet(text);
+        if (!pool)
+            throw error(error_kind::invalid, fmt::format("networks.pools: \"{}\" is no IPv4 prefix like 10.200.0.0/16", text));
+        pools.push_back(*pool);
+    }
+    return pools;
+}
+
+std::uint64_t parse_size(const std::string& text) {
+    std::size_t end = 0;
+    std::uint64_t number = 0;
+    try {
+        number = std::stoull(text, &end);
+    } catch (const std::exception&) {
+        end = std::string::npos;
+    }
+    const std::string unit = end == std::string::npos ? "?" : text.substr(end);
+    if (unit.empty())
+        return number;
+    if (unit == "k")
+        return number << 10U;
+    if (unit == "m")
+        return number << 20U;
+    if (unit == "g")
+        return number << 30U;
+    throw error(error_kind::invalid, fmt::format("logs.max-size: \"{}\" is no size; write a number with k, m or g", text));
+}
+
+/// The configuration file, key by key; an unknown one is an error, as a typo would otherwise go unseen.
+class config_reader {
+  public:
+    config_reader(std::string file, daemon_options& into) : file_(std::move(file)), into_(into) {}
+
+    void read(const YAML::Node& root) {
+        each(root, "", [this](const std::string& key, const YAML::Node& value) {
+            if (key == "instance")
+                into_.instance = value.as<std::string>();
+            else if (key == "state")
+                into_.state = value.as<std::string>();
+            else if (key == "run")
+                into_.run = value.as<std::string>();
+            else if (key == "runtime")
+                into_.runtime = value.as<std::string>();
+            else if (key == "group")
+                into_.group = value.as<std::string>();
+            else if (key == "log-file")
+                into_.log_file = value.as<std::string>();
+            else if (key == "log-level")
+                into_.log_level = value.as<std::string>();
+            else if (key == "registries")
+                registries(value);
+            else if (key == "networks")
+                networks(value);
+            else if (key == "logs")
+                logs(value);
+            else
+                unknown(key, value);
+        });
+    }
+
+  private:
+    void registries(const YAML::Node& node) {
+        each(node, "registries.", [this](const std::string& key, const YAML::Node& value) {
+            if (key == "mirrors")
+                for (const auto& mirror : value)
+                    into_.images.mirrors[mirror.first.as<std::string>()] = mirror.second.as<std::vector<std::string>>();
+            else if (key == "insecure")
+                for (const auto& host : value)
+                    into_.images.insecure.insert(host.as<std::string>());
+            else
+                unknown("registries." + key, value);
+        });
+    }
+
+    void networks(const YAML::Node& node) {
+        each(node, "networks.", [this](const std::string& key, const YAML::Node& value) {
+            if (key == "pools")
+                into_.networks.pools = parse_pools(value.as<std::vector<std::string>>());
+            else
+                unknown("networks." + key, value);
+        });
+    }
+
+    void logs(const YAML::Node& node) {
+        each(node, "logs.", [this](const std::string& key, const YAML::Node& value) {
+            if (key == "max-size")
+                into_.logs.max_size = parse_size(value.as<std::string>());
+            else if (key == "max-file")
+                into_.logs.max_files = value.as<unsigned>();
+            else
+                unknown("logs." + key, value);
+        });
+    }
+
+    template <typename Use>
+    void each(const YAML::Node& node, const std::string& prefix, Use use) {
+        if (node.IsNull())
+            return;
+        if (!node.IsMap())
+            throw error(error_kind::invalid, fmt::format("{}:{}: {}must be a mapping", file_, node.Mark().line + 1, prefix));
+        for (const auto& entry : node)
+            use(entry.first.as<std::string>(), entry.second);
+    }
+
+    [[noreturn]] void unknown(const std::string& key, const YAML::Node& at) const {
+        throw error(error_kind::invalid, fmt::format("{}:{}: unknown key \"{}\"", file_, at.Mark().line + 1, key));
+    }
+
+    std::string file_;
+    daemon_options& into_;
+};
+
+void read_config(daemon_options& into, bool must_exist) {
+    const auto text = read_file_if_there(into.config, 1U << 20U);
+    if (!text && must_exist)
+        throw error(error_kind::not_found, fmt::format("configuration file \"{}\": no such file", into.config.native()));
+    if (!text)
+        return;
+    try {
+        config_reader(into.config, into).read(YAML::Load(*text));
+    } catch (const YAML::Exception& failure) {
+        throw error(error_kind::invalid,
+            fmt::format("{}:{}: {}", into.config.native(), failure.mark.line + 1, failure.msg));
+    }
+}
+
+} // namespace
+
+daemon_options read_options(int count, char** arguments) {
+    daemon_options from_line;
+    CLI::App app("composed: a container engine with Compose built in. Holds stacks as their Compose files want them.");
+    app.set_version_flag("--version", std::string("composed ") + COMPOSED_VERSION);
+    std::vector<std::string> pools;
+    std::vector<std::string> mirrors;
+    std::vector<std::string> insecure;
+    std::string max_size;
+    auto* config = app.add_option("--config", from_line.config, "configuration file");
+    auto* instance = app.add_option("--instance", from_line.instance, "name that bridges, cgroups and the firewall table derive from");
+    auto* state = app.add_option("--state", from_line.state, "folder for what must survive");
+    auto* run = app.add_option("--run", from_line.run, "folder for sockets and what ends with a reboot");
+    auto* log_file = app.add_option("--log-file", from_line.log_file, "log here instead of stderr");
+    auto* log_level = app.add_option("--log-level", from_line.log_level, "trace, debug, info, warn or error")
+                          ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
+    auto* runtime = app.add_option("--runtime", from_line.runtime, "OCI runtime program (crun, else runc)");
+    auto* group = app.add_option("--group", from_line.group, "group that may use the socket");
+    app.add_option("--shim", from_line.shim, "composed-shim program")->group("");
+    app.add_option("--network-pool", pools, "prefix that subnets are cut from; may be given several times");
+    app.add_option("--registry-mirror", mirrors, "REGISTRY=URL; may be given several times");
+    app.add_option("--insecure-registry", insecure, "HOST:PORT without TLS; may be given several times");
+    auto* log_size = app.add_option("--log-max-size", max_size, "size at which a container's log is rotated");
+    auto* log_count = app.add_option("--log-max-file", from_line.logs.max_files, "files kept of a container's log");
+    app.add_flag("--daemonize", from_line.daemonize, "go to the background once the API answers");
+    app.add_flag("--check", from_line.check, "say what the host has and lacks, and end");
+    try {
+        app.parse(count, arguments);
+    } catch (const CLI::ParseError& done) {
+        std::exit(app.exit(done) == 0 ? 0 : 1);
+    }
+
+    daemon_options options;
+    options.networks.pools = parse_pools({std::begin(default_pools), std::end(default_pools)});
+    options.config = from_line.config;
+    read_config(options, config->count() > 0);
+    const auto take = [](const CLI::Option* given, auto& into, const auto& from) {
+        if (given->count() > 0)
+            into = from;
+    };
+    take(instance, options.instance, from_line.instance);
+    take(state, options.state, from_line.state);
+    take(run, options.run, from_line.run);
+    take(log_file, options.log_file, from_line.log_file);
+    take(log_level, options.log_level, from_line.log_level);
+    take(runtime, options.runtime, from_line.runtime);
+    take(group, options.group, from_line.group);
+    take(log_count, options.logs.max_files, from_line.logs.max_files);
+    if (log_size->count() > 0)
+        options.logs.max_size = parse_size(max_size);
+    if (!pools.empty())
+        options.networks.pools = parse_pools(pools);
+    for (const std::string& mirror : mirrors) {
+        const auto equals = mirror.find('=');
+        if (equals == std::string::npos)
+            throw error(error_kind::invalid, fmt::format("--registry-mirror \"{}\": write REGISTRY=URL", mirror));
+        options.images.mirrors[mirror.substr(0, equals)].push_back(mirror.substr(equals + 1));
+    }
+    options.images.insecure.insert(insecure.begin(), insecure.end());
+    options.networks.instance = options.instance;
+    options.shim = from_line.shim.empty() ? std::filesystem::read_symlink("/proc/self/exe").parent_path() / "composed-shim"
+                                          : from_line.shim;
+    options.daemonize = from_line.daemonize;
+    options.check = from_line.check;
+    return options;
+}
+
+} // namespace engine

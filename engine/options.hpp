@@ -1,0 +1,34 @@
+#pragma once
+
+#include "engine/container/launch.hpp"
+#include "engine/image/image_store.hpp"
+#include "engine/network/network_manager.hpp"
+
+#include <filesystem>
+#include <string>
+
+namespace engine {
+
+/// All that can be set of the daemon: built-in values, over them the configuration file, over it the command line.
+struct daemon_options {
+    std::string instance = "composed";
+    std::filesystem::path state = "/var/lib/composed";
+    std::filesystem::path run = "/run/composed";
+    std::filesystem::path config = "/etc/composed/composed.yaml";
+    std::filesystem::path log_file; // empty: stderr
+    std::string log_level = "info";
+    std::filesystem::path runtime; // empty: crun, else runc, by PATH
+    std::filesystem::path shim;    // empty: beside this program
+    std::string group = "composed"; // owns the socket, when there is such a group
+    bool daemonize = false;
+    bool check = false;
+    image_settings images;
+    network_settings networks;
+    log_options logs;
+};
+
+/// Throws error{invalid} naming what is wrong, with file and line where it is the file. Ends the process for --help,
+/// --version and what the command line does not know.
+daemon_options read_options(int count, char** arguments);
+
+} // namespace engine
