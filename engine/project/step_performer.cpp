@@ -110,11 +110,12 @@ task<> step_performer::create_network(step what) {
 task<> step_performer::create_volume(step what) {
     const compose::volume& wanted = project_.volumes.at(what.key);
     announce("volume", what.name, {}, "Creating");
-    co_await parts_.volumes.create(volume_definition{.name = wanted.name,
+    volume_definition definition{.name = wanted.name,
         .project = project_.name,
         .key = what.key,
         .driver_opts = wanted.driver_opts,
-        .labels = wanted.labels});
+        .labels = wanted.labels};
+    co_await parts_.volumes.create(std::move(definition));
     announce("volume", what.name, {}, "Created");
 }
 
