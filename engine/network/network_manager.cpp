@@ -222,7 +222,7 @@ std::vector<plug_step> network_manager::implementation::plan_plug(const attachme
     for (std::size_t index = 0; index < of.endpoints.size(); ++index) {
         const endpoint& each = of.endpoints[index];
         const network_record& network = networks.at(each.network);
-        plug_step step{.veth = {.name = names.veth(of.container, static_cast<unsigned>(index)),
+        plug_step step{.veth = {.name = names.veth(of.container, static_cast<unsigned>(index), pid),
                            .bridge = 0,
                            .peer_pid = pid,
                            .peer_name = fmt::format("eth{}", index),
