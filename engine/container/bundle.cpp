@@ -231,7 +231,7 @@ void end_shim(const child_process& shim) {
 } // namespace
 
 std::vector<std::string> capabilities_of(const container_spec& spec) {
-    return effective_capabilities(spec.cap_add, spec.cap_drop, spec.privileged);
+    return effective_capabilities(spec.cap_add, spec.cap_drop, spec.privileged, grantable_capabilities());
 }
 
 bool learns_seccomp(const runtime_host& host, const container_spec& spec) {

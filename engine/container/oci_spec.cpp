@@ -112,8 +112,9 @@ json::object process_object(const container_spec& spec, const resolved_user& use
     add_missing(env, "HOME", user.home);
     json::object out{{"terminal", spec.tty}, {"user", user_object(user)}, {"args", strings(args)},
         {"env", strings(env)}, {"cwd", spec.cwd},
-        {"capabilities", capability_object(
-                             effective_capabilities(spec.cap_add, spec.cap_drop, spec.privileged), user.uid)},
+        {"capabilities", capability_object(effective_capabilities(spec.cap_add, spec.cap_drop,
+                                               spec.privileged, grantable_capabilities()),
+                             user.uid)},
         {"noNewPrivileges", spec.no_new_privileges},
         {"oomScoreAdj", std::max(spec.oom_score_adj, host.lowest_oom_score_adj)}};
     if (spec.tty && host.rows > 0)
@@ -308,7 +309,7 @@ std::string render_exec_process(const json::value& config, const exec_process& p
     if (process.privileged || process.user != nullptr) {
         std::vector<std::string> names;
         if (process.privileged)
-            names = effective_capabilities({}, {}, true);
+            names = effective_capabilities({}, {}, true, grantable_capabilities());
         else
             for (const json::value& each : out.at("capabilities").at("bounding").as_array())
                 names.emplace_back(each.as_string());

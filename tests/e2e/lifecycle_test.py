@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from harness import DaemonTest, wait_until
+from harness import BIN, DaemonTest, wait_until
 
 
 class RestartTest(DaemonTest):
@@ -115,7 +115,6 @@ class DaemonEndTest(DaemonTest):
         self.assertEqual(self.wait_for_state("s", "exited")["exit_code"], 9)
 
     def test_a_second_daemon_on_the_state_is_refused(self):
-        from harness import BIN
         second = subprocess.run([BIN / "composed", "--instance", self.instance, "--state", self.state, "--run",
                                  self.folder / "other", "--config", "/dev/null"], text=True, capture_output=True, timeout=10)
         self.assertEqual(second.returncode, 1)
@@ -132,7 +131,7 @@ class MistakeTest(DaemonTest):
 
     def test_an_unknown_key_is_named_with_its_place_and_the_nearest_key(self):
         self.refused("services:\n  web:\n    image: busybox\n    prots: ['80']\n",
-                     "compose.yaml:4:", "services.web.prots", 'did you mean "ports"?')
+                     "compose.yaml:4:5: services.web.prots", 'did you mean "ports"?')
 
     def test_bad_yaml_is_named_with_its_place(self):
         self.refused("services:\n  web: [unclosed\n", "compose.yaml:", "not YAML")
@@ -191,8 +190,8 @@ class ManyTest(DaemonTest):
         self.assertEqual(len(self.containers()), 50)
 
     def test_udp_reaches_a_published_port(self):
-        self.write("name: u\nservices:\n  s:\n    image: busybox\n    init: true\n"
-                   "    command: udpsvd -E 0.0.0.0 53 echo pong\n    ports: ['127.0.0.1:18053:53/udp']\n")
+        self.write("name: u\nservices:\n  s:\n    image: busybox\n    init: true\n    command: /udp_echo 53\n"
+                   f"    volumes: ['{BIN}/udp_echo:/udp_echo:ro']\n    ports: ['127.0.0.1:18053:53/udp']\n")
         self.compose("up", "-d")
 
         def ask():
@@ -204,7 +203,7 @@ class ManyTest(DaemonTest):
                 except OSError:
                     return b""
 
-        self.assertEqual(wait_until(ask, 5, "an answer"), b"pong\n")
+        self.assertEqual(wait_until(ask, 5, "an answer"), b"ping")
 
 
 if __name__ == "__main__":
