@@ -1,8 +1,9 @@
 """What may reach what: the probes of the firewall skeleton, through the real engine.
 
-A second "machine" is a network namespace with a veth to the host; it reaches the containers' subnets by a route over
+All of it happens in a network namespace of the test's own, with br_netfilter off. A second "machine" is a network namespace with a veth to the host; it reaches the containers' subnets by a route over
 us, as a neighbour on a LAN could.
 """
+import ctypes
 import os
 import socket
 import subprocess
@@ -33,6 +34,21 @@ networks:
 
 def run(*command):
     return subprocess.run(command, text=True, capture_output=True)
+
+
+CLONE_NEWNET = 0x40000000
+
+
+def enter_own_network():
+    """The test and all that it starts, in a network namespace that ends with it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    run("ip", "link", "set", "lo", "up")
+    bridge_netfilter = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+    if os.path.exists(bridge_netfilter):
+        with open(bridge_netfilter, "w") as setting:
+            setting.write("0")
 
 
 class FirewallTest(DaemonTest):
@@ -130,4 +146,5 @@ class FirewallTest(DaemonTest):
 
 
 if __name__ == "__main__":
+    enter_own_network()
     unittest.main()
