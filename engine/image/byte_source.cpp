@@ -106,7 +106,8 @@ class gzip_source final : public byte_source {
             const std::uint32_t before = state_->avail_in;
             const int result = ::isal_inflate(state_.get());
             if (result != ISAL_DECOMP_OK)
-                throw error(error_kind::invalid, fmt::format("layer: the gzip stream is broken (ISA-L says {})", result));
+                throw error(error_kind::invalid,
+                    fmt::format("layer: the gzip stream is broken (ISA-L says {})", result));
             input_->consume(before - state_->avail_in);
         }
         return into.size() - state_->avail_out;
@@ -124,7 +125,8 @@ class gzip_source final : public byte_source {
 
 class zstd_source final : public byte_source {
   public:
-    explicit zstd_source(std::unique_ptr<ahead> input) : input_(std::move(input)), stream_(::ZSTD_createDStream()) {
+    explicit zstd_source(std::unique_ptr<ahead> input)
+        : input_(std::move(input)), stream_(::ZSTD_createDStream()) {
         if (!stream_)
             throw error(error_kind::exhausted, "begin zstd: out of memory");
         ::ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, longest_window_log);

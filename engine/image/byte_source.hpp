@@ -48,8 +48,8 @@ class hashing_source final : public byte_source {
     std::uint64_t size_ = 0;
 };
 
-/// Inflates gzip (ISA-L) and zstd by their magic numbers; everything else passes as it is. Several members or frames
-/// one after another are one stream, as eStargz and zstd:chunked write them.
+/// Inflates gzip (ISA-L) and zstd by their magic numbers; everything else passes as it is. Several members or
+/// frames one after another are one stream, as eStargz and zstd:chunked write them.
 std::unique_ptr<byte_source> decompress(byte_source& from);
 
 } // namespace engine

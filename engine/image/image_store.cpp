@@ -55,7 +55,8 @@ struct finished_layer {
 };
 
 /// One layer of an unpacked archive into layers/; blocks.
-finished_layer import_layer(const fs::path& archive, const std::string& layer, const digest& expected, const fs::path& images) {
+finished_layer import_layer(
+    const fs::path& archive, const std::string& layer, const digest& expected, const fs::path& images) {
     const fs::path target = images / "layers" / expected.hex();
     if (fs::exists(target))
         return {.id = expected};
@@ -70,19 +71,22 @@ finished_layer import_layer(const fs::path& archive, const std::string& layer, c
     unpacked_layer unpacked = unpack_layer(hashed, made.path());
     const digest actual = hashed.finish();
     if (actual != expected)
-        throw error(error_kind::invalid, fmt::format("layer \"{}\": its content is {}, the image says {}; the archive is damaged",
-                                             layer, actual.text(), expected.text()));
+        throw error(error_kind::invalid,
+            fmt::format("layer \"{}\": its content is {}, the image says {}; the archive is damaged", layer,
+                actual.text(), expected.text()));
     std::error_code taken;
     fs::rename(made.path(), target, taken);
     // Somebody else made the same layer meanwhile: equal content, either will do.
     if (taken && !fs::exists(target))
-        throw error(error_kind::internal, fmt::format("keep layer \"{}\": {}", expected.text(), taken.message()));
+        throw error(
+            error_kind::internal, fmt::format("keep layer \"{}\": {}", expected.text(), taken.message()));
     return {.id = expected, .size = unpacked.bytes, .implicit_folders = std::move(unpacked.implicit_folders)};
 }
 
-/// Folders that a layer has only because something is in them look as the layer below has them: without that, an
-/// upper layer with one file in /tmp would take the sticky bit from it. Blocks.
-void settle_implicit_folders(const fs::path& images, const std::vector<digest>& chain, const finished_layer& layer) {
+/// Folders that a layer has only because something is in them look as the layer below has them: without that,
+/// an upper layer with one file in /tmp would take the sticky bit from it. Blocks.
+void settle_implicit_folders(
+    const fs::path& images, const std::vector<digest>& chain, const finished_layer& layer) {
     if (layer.implicit_folders.empty())
         return;
     tree_writer writer(images / "layers" / layer.id.hex());
@@ -132,7 +136,8 @@ void image_store::implementation::load() {
             else
                 names[row.key.substr(name_prefix.size())] = value.at("id").as_string();
         } catch (const std::exception& failure) {
-            throw error(error_kind::invalid, fmt::format("read image \"{}\" from the store: {}", row.key, failure.what()));
+            throw error(error_kind::invalid,
+                fmt::format("read image \"{}\" from the store: {}", row.key, failure.what()));
         }
     }
     for (const auto& [name, id] : names)
@@ -161,15 +166,17 @@ void image_store::implementation::name(const std::string& name, const std::strin
     std::vector<std::string>& all = images.at(id).names;
     if (std::find(all.begin(), all.end(), shown) == all.end())
         all.push_back(shown);
-    records.put(table::image, fmt::format("{}{}", name_prefix, name), json::serialize(json::object{{"v", format_version}, {"id", id}}));
+    records.put(table::image, fmt::format("{}{}", name_prefix, name),
+        json::serialize(json::object{{"v", format_version}, {"id", id}}));
 }
 
 task<std::string> image_store::implementation::import(fs::path archive, archived_image from) {
     const std::string id = sha256_of(from.config).text();
     const image_document document = parse_image_document(from.config);
     if (document.diff_ids.size() != from.layers.size())
-        throw error(error_kind::invalid, fmt::format("archive: an image has {} layers, its configuration names {}",
-                                             from.layers.size(), document.diff_ids.size()));
+        throw error(
+            error_kind::invalid, fmt::format("archive: an image has {} layers, its configuration names {}",
+                                     from.layers.size(), document.diff_ids.size()));
     auto work = [archive, from, images = folder, chain = document.diff_ids] {
         std::uint64_t size = 0;
         std::vector<finished_layer> layers;
@@ -205,7 +212,8 @@ std::optional<image> image_store::find(const std::string& name_or_id) const {
     const implementation& self = *implementation_;
     if (const auto exact = self.images.find(name_or_id); exact != self.images.end())
         return exact->second;
-    const bool hex = name_or_id.size() >= 12 && name_or_id.find_first_not_of("0123456789abcdef") == std::string::npos;
+    const bool hex =
+        name_or_id.size() >= 12 && name_or_id.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (hex)
         for (const auto& [id, each] : self.images)
             if (id.substr(7).starts_with(name_or_id))
@@ -261,7 +269,8 @@ task<std::vector<std::string>> image_store::load_archive(fs::path file) {
 
 task<image> image_store::pull(std::string reference, pull_options, pull_progress_callback) {
     throw error(error_kind::unavailable,
-        fmt::format("pull \"{}\": this build cannot reach registries yet; load the image with: compose load -i FILE",
+        fmt::format(
+            "pull \"{}\": this build cannot reach registries yet; load the image with: compose load -i FILE",
             reference));
     co_return image();
 }
@@ -270,14 +279,16 @@ task<> image_store::remove(std::string name_or_id, std::set<std::string> used) {
     const auto self = implementation_;
     const auto found = find(name_or_id);
     if (!found)
-        throw error(error_kind::not_found, fmt::format("image \"{}\": there is none of that name", name_or_id));
+        throw error(
+            error_kind::not_found, fmt::format("image \"{}\": there is none of that name", name_or_id));
     if (used.contains(found->id))
         throw error(error_kind::conflict,
             fmt::format("remove image \"{}\": containers use it; remove them first", name_or_id));
     image& whole = self->images.at(found->id);
     const bool by_id = found->id.find(name_or_id) != std::string::npos;
     for (auto entry = self->names.begin(); entry != self->names.end();) {
-        const bool meant = entry->second == found->id && (by_id || entry->first == parse_reference(name_or_id).name());
+        const bool meant =
+            entry->second == found->id && (by_id || entry->first == parse_reference(name_or_id).name());
         if (!meant) {
             ++entry;
             continue;

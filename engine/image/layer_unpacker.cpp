@@ -60,7 +60,8 @@ class layer_reader {
             if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
                 fail();
             if (++entries_ > limits_.entries)
-                throw error(error_kind::exhausted, fmt::format("layer: more than {} entries", limits_.entries));
+                throw error(
+                    error_kind::exhausted, fmt::format("layer: more than {} entries", limits_.entries));
             write(entry);
         }
         for (const std::string& folder : opaque_)
@@ -89,14 +90,16 @@ class layer_reader {
         if (failure_)
             std::rethrow_exception(failure_);
         const char* words = ::archive_error_string(archive_.get());
-        throw error(error_kind::invalid, fmt::format("layer: not a tar archive: {}", words == nullptr ? "" : words));
+        throw error(
+            error_kind::invalid, fmt::format("layer: not a tar archive: {}", words == nullptr ? "" : words));
     }
 
     static tree_attributes attributes_of(archive_entry* entry) {
         tree_attributes how{.mode = ::archive_entry_perm(entry),
             .user = static_cast<uid_t>(::archive_entry_uid(entry)),
             .group = static_cast<gid_t>(::archive_entry_gid(entry)),
-            .modified = {.tv_sec = ::archive_entry_mtime(entry), .tv_nsec = ::archive_entry_mtime_nsec(entry)}};
+            .modified = {
+                .tv_sec = ::archive_entry_mtime(entry), .tv_nsec = ::archive_entry_mtime_nsec(entry)}};
         ::archive_entry_xattr_reset(entry);
         const char* name = nullptr;
         const void* value = nullptr;
@@ -160,7 +163,8 @@ class layer_reader {
         case AE_IFBLK: {
             const dev_t device = ::archive_entry_rdev(entry);
             if (type == AE_IFCHR && device == 0)
-                throw error(error_kind::invalid, fmt::format("layer: \"{}\" is the device 0:0, a forged whiteout", path));
+                throw error(error_kind::invalid,
+                    fmt::format("layer: \"{}\" is the device 0:0, a forged whiteout", path));
             writer_.make_node(path, type, device, how);
             return;
         }
@@ -213,7 +217,8 @@ class layer_reader {
 
 } // namespace
 
-unpacked_layer unpack_layer(byte_source& tar, const std::filesystem::path& folder, const unpack_limits& limits) {
+unpacked_layer unpack_layer(
+    byte_source& tar, const std::filesystem::path& folder, const unpack_limits& limits) {
     return layer_reader(tar, folder, limits).run();
 }
 

@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/openat2.h>
-#include <sys/sysmacros.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -61,7 +61,8 @@ void remove_at(int parent, const std::string& name, dev_t device) {
         throw_errno("remove", name);
 }
 
-// chown clears the set-user-id bits, and security.capability goes with it: so the order is owner, mode, attributes.
+// chown clears the set-user-id bits, and security.capability goes with it: so the order is owner, mode,
+// attributes.
 void apply(int fd, const std::string& path, const tree_attributes& how) {
     if (::fchown(fd, how.user, how.group) != 0)
         throw_errno("set the owner of", path);
@@ -132,7 +133,8 @@ void tree_writer::make_folder(const std::string& path, const tree_attributes& ho
         struct stat status {};
         if (errno != EEXIST)
             throw_errno("make folder", path);
-        if (::fstatat(at.parent, at.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode)) {
+        if (::fstatat(at.parent, at.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISDIR(status.st_mode)) {
             clear(at);
             if (::mkdirat(at.parent, at.name.c_str(), 0700) != 0)
                 throw_errno("make folder", path);
@@ -163,7 +165,8 @@ void tree_writer::finish_file(unique_fd file, const std::string& path, const tre
     apply(file.get(), path, how);
 }
 
-void tree_writer::make_symlink(const std::string& path, const std::string& target, const tree_attributes& how) {
+void tree_writer::make_symlink(
+    const std::string& path, const std::string& target, const tree_attributes& how) {
     const place at = locate(path);
     clear(at);
     if (::symlinkat(target.c_str(), at.parent, at.name.c_str()) != 0)

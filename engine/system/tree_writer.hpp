@@ -24,10 +24,11 @@ struct tree_attributes {
     std::map<std::string, std::string> extended; // xattr name -> value
 };
 
-/// Makes a tree beneath one folder out of names that cannot be trusted. No name, link or race leads outside: every path
-/// is resolved by the kernel with the folder as its root (openat2 RESOLVE_IN_ROOT), files are made with O_EXCL and
-/// O_NOFOLLOW, attributes go through descriptors. What is in the way of an entry is removed first, except a folder in
-/// the way of a folder. Paths are relative, without "." and "..". Throws error naming the path.
+/// Makes a tree beneath one folder out of names that cannot be trusted. No name, link or race leads outside:
+/// every path is resolved by the kernel with the folder as its root (openat2 RESOLVE_IN_ROOT), files are made
+/// with O_EXCL and O_NOFOLLOW, attributes go through descriptors. What is in the way of an entry is removed
+/// first, except a folder in the way of a folder. Paths are relative, without "." and "..". Throws error
+/// naming the path.
 class tree_writer {
   public:
     explicit tree_writer(const std::filesystem::path& folder);
@@ -50,7 +51,8 @@ class tree_writer {
     /// Sets the folders' times, which making their content has moved. Once, at the end.
     void finish();
 
-    /// Folders that were made only because something is in them: what they are like is for a lower layer to say.
+    /// Folders that were made only because something is in them: what they are like is for a lower layer to
+    /// say.
     const std::vector<std::string>& implicit_folders() const noexcept { return implicit_; }
 
     /// Copies owner, mode and times of `from` (a folder) to the folder at `path`.

@@ -1,0 +1,3 @@
+unit_test(engine/image
+    SOURCES image_test.cpp unpack_test.cpp
+    LINKS engine_image)
