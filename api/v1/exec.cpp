@@ -57,7 +57,9 @@ engine::exec_spec read_spec(const std::string& text) {
             else
                 throw error(error_kind::invalid, fmt::format("exec: \"{}\" is no key of an exec", key));
         }
-    } catch (const boost::system::system_error& failure) {
+    } catch (const error&) {
+        throw;
+    } catch (const std::exception& failure) {
         throw error(error_kind::invalid, fmt::format("exec: {}", failure.what()));
     }
     if (spec.args.empty())

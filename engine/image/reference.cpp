@@ -49,7 +49,9 @@ bool is_tag(std::string_view text) {
 }
 
 bool is_host(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    const bool begins =
+        !text.empty() && (std::isalnum(static_cast<unsigned char>(text.front())) != 0 || text.front() == '[');
+    return begins && std::all_of(text.begin(), text.end(), [](unsigned char c) {
         return std::isalnum(c) != 0 || c == '.' || c == ':' || c == '-' || c == '[' || c == ']';
     });
 }
