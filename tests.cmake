@@ -1,3 +1,0 @@
-unit_test(engine/volume
-    SOURCES copy_up_test.cpp volume_store_test.cpp
-    LINKS engine_volume)
