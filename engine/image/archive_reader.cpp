@@ -21,13 +21,14 @@ namespace {
 constexpr std::size_t document_limit = 8U << 20U;
 
 std::string read_inside(const std::filesystem::path& folder, const std::string& path) {
-    file_source source(open_inside(folder, path), path, 0, std::filesystem::file_size(folder / path));
+    file_source source(open_inside(folder, path), path);
     std::string text;
     std::array<char, 64U << 10U> part{};
     for (std::size_t got = source.read(part); got > 0; got = source.read(part)) {
         text.append(part.data(), got);
         if (text.size() > document_limit)
-            throw error(error_kind::exhausted, fmt::format("archive: \"{}\" is larger than {} bytes", path, document_limit));
+            throw error(error_kind::exhausted,
+                fmt::format("archive: \"{}\" is larger than {} bytes", path, document_limit));
     }
     return text;
 }
@@ -106,9 +107,9 @@ std::vector<archived_image> read_archive(const std::filesystem::path& folder) {
     } catch (const std::filesystem::filesystem_error& failure) {
         throw error(error_kind::invalid, fmt::format("archive: {}", failure.what()));
     }
-    throw error(error_kind::invalid,
-        "archive: neither manifest.json nor index.json is in it; make one with `docker save` or `skopeo copy … "
-        "oci-archive:FILE`");
+    throw error(error_kind::invalid, "archive: neither manifest.json nor index.json is in it; make one with "
+                                     "`docker save` or `skopeo copy … "
+                                     "oci-archive:FILE`");
 }
 
 } // namespace engine

@@ -50,7 +50,8 @@ compose::healthcheck health_of(const json::object& object) {
     health.timeout = duration("Timeout");
     health.start_period = duration("StartPeriod");
     health.start_interval = duration("StartInterval");
-    if (const json::value* retries = find(object, "Retries"); retries != nullptr && retries->to_number<unsigned>() > 0)
+    if (const json::value* retries = find(object, "Retries");
+        retries != nullptr && retries->to_number<unsigned>() > 0)
         health.retries = retries->to_number<unsigned>();
     return health;
 }
@@ -82,7 +83,8 @@ image_document parse_image_document(std::string_view text) {
         image_document document;
         const std::string system = text_of(object, "os");
         if (!system.empty() && system != "linux")
-            throw error(error_kind::invalid, fmt::format("image configuration: the image is for {}, not linux", system));
+            throw error(error_kind::invalid,
+                fmt::format("image configuration: the image is for {}, not linux", system));
         document.platform = fmt::format("linux/{}", text_of(object, "architecture"));
         document.created = text_of(object, "created");
         if (const json::value* config = find(object, "config"))

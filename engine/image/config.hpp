@@ -19,7 +19,7 @@ struct image_config {
     std::string user;
     std::string working_dir;
     std::string stop_signal;
-    std::vector<std::string> volumes; // paths
+    std::vector<std::string> volumes;       // paths
     std::vector<std::string> exposed_ports; // "80/tcp"
     std::map<std::string, std::string> labels;
     std::optional<compose::healthcheck> healthcheck;

@@ -40,7 +40,9 @@ sha256::~sha256() = default;
 sha256::sha256(sha256&&) noexcept = default;
 sha256& sha256::operator=(sha256&&) noexcept = default;
 
-void sha256::add(std::span<const char> bytes) { ::EVP_DigestUpdate(context_->handle, bytes.data(), bytes.size()); }
+void sha256::add(std::span<const char> bytes) {
+    ::EVP_DigestUpdate(context_->handle, bytes.data(), bytes.size());
+}
 
 digest sha256::finish() {
     std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};

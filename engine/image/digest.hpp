@@ -8,8 +8,8 @@
 
 namespace engine {
 
-/// A content address "sha256:" and 64 lower-case hex digits. Can be made in no other form, so it is safe as a part of a
-/// path (CVE-2024-3727 was one that was not).
+/// A content address "sha256:" and 64 lower-case hex digits. Can be made in no other form, so it is safe as a
+/// part of a path (CVE-2024-3727 was one that was not).
 class digest {
   public:
     /// Throws error{invalid} for anything else.

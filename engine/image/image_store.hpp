@@ -47,10 +47,10 @@ struct pull_progress {
 
 using pull_progress_callback = std::function<void(const pull_progress&)>;
 
-/// The images of this engine. Owns FOLDER: layers/DIFF_ID are unpacked layers, each by itself; tmp-* is half made and
-/// removed at start. Records (table::image): "image:ID" with the configuration document and "name:NAME" with an id. An
-/// image is recorded only when all its layers are on disk for good, so a power cut leaves none that is half there.
-/// Engine state: used on the engine's thread only.
+/// The images of this engine. Owns FOLDER: layers/DIFF_ID are unpacked layers, each by itself; tmp-* is half
+/// made and removed at start. Records (table::image): "image:ID" with the configuration document and
+/// "name:NAME" with an id. An image is recorded only when all its layers are on disk for good, so a power cut
+/// leaves none that is half there. Engine state: used on the engine's thread only.
 class image_store {
   public:
     image_store(executors on, store& records, std::filesystem::path folder, image_settings settings = {});
@@ -63,15 +63,15 @@ class image_store {
     /// For overlayfs, topmost first.
     std::vector<std::filesystem::path> layer_folders(const image& of) const;
 
-    /// Fetches an image and gives it its name. Throws error{not_found} when the registry has none of that name,
-    /// error{unauthorized} when it wants credentials, error{unavailable} when it cannot be reached.
+    /// Fetches an image and gives it its name. Throws error{not_found} when the registry has none of that
+    /// name, error{unauthorized} when it wants credentials, error{unavailable} when it cannot be reached.
     task<image> pull(std::string reference, pull_options options, pull_progress_callback progress);
 
     /// Takes in the images of an archive; gives their names, or ids where they have none.
     task<std::vector<std::string>> load_archive(std::filesystem::path file);
 
-    /// Takes a name away, and with the last name the image and the layers that no other has. Throws error{conflict}
-    /// while its id is in `used`, error{not_found}.
+    /// Takes a name away, and with the last name the image and the layers that no other has. Throws
+    /// error{conflict} while its id is in `used`, error{not_found}.
     task<> remove(std::string name_or_id, std::set<std::string> used);
 
   private:

@@ -44,9 +44,8 @@ bool is_repository(std::string_view text) {
 bool is_tag(std::string_view text) {
     const auto word = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
     return !text.empty() && text.size() <= 128 && word(static_cast<unsigned char>(text.front())) &&
-           std::all_of(text.begin(), text.end(), [&](char c) {
-               return word(static_cast<unsigned char>(c)) || c == '.' || c == '-';
-           });
+           std::all_of(text.begin(), text.end(),
+               [&](char c) { return word(static_cast<unsigned char>(c)) || c == '.' || c == '-'; });
 }
 
 bool is_host(std::string_view text) {

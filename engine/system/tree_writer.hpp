@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace engine {
 
@@ -24,10 +24,11 @@ struct tree_attributes {
     std::map<std::string, std::string> extended; // xattr name -> value
 };
 
-/// Makes a tree beneath one folder out of names that cannot be trusted. No name, link or race leads outside: every path
-/// is resolved by the kernel with the folder as its root (openat2 RESOLVE_IN_ROOT), files are made with O_EXCL and
-/// O_NOFOLLOW, attributes go through descriptors. What is in the way of an entry is removed first, except a folder in
-/// the way of a folder. Paths are relative, without "." and "..". Throws error naming the path.
+/// Makes a tree beneath one folder out of names that cannot be trusted. No name, link or race leads outside:
+/// every path is resolved by the kernel with the folder as its root (openat2 RESOLVE_IN_ROOT), files are made
+/// with O_EXCL and O_NOFOLLOW, attributes go through descriptors. What is in the way of an entry is removed
+/// first, except a folder in the way of a folder. Paths are relative, without "." and "..". Throws error
+/// naming the path.
 class tree_writer {
   public:
     explicit tree_writer(const std::filesystem::path& folder);
@@ -50,11 +51,13 @@ class tree_writer {
     /// Sets the folders' times, which making their content has moved. Once, at the end.
     void finish();
 
-    /// Folders that were made only because something is in them: what they are like is for a lower layer to say.
-    const std::vector<std::string>& implicit_folders() const noexcept { return implicit_; }
+    /// Folders that were made only because something is in them: what they are like is for a lower layer to
+    /// say.
+    const std::set<std::string>& implicit_folders() const noexcept { return implicit_; }
 
-    /// Copies owner, mode and times of `from` (a folder) to the folder at `path`.
-    void copy_folder_attributes(const std::string& path, const std::filesystem::path& from);
+    /// Gives the folder at `path` the owner, mode and times that `lower` (a layer below) has at that path.
+    /// False when that layer says nothing about it and the next one below is to be asked.
+    bool copy_folder_attributes(const std::string& path, const std::filesystem::path& lower);
 
   private:
     struct place {
@@ -69,11 +72,12 @@ class tree_writer {
     std::string folder_;
     std::string cached_path_; // of the last parent: archives are in the order of their folders
     unique_fd cached_;
-    std::vector<std::string> implicit_;
+    std::set<std::string> implicit_;
     std::map<std::string, timespec> folder_times_;
 };
 
-/// Opens a path inside `folder` for reading; links lead nowhere but into it. Throws error naming both.
+/// Opens a regular file inside `folder` for reading; links lead nowhere but into it. Throws error naming
+/// both.
 unique_fd open_inside(const std::filesystem::path& folder, const std::string& path);
 
 /// Writes back all dirty data of the file system that `folder` is on.
