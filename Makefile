@@ -3,13 +3,18 @@
 PRESET ?= release
 BUILD  := build/$(PRESET)
 JOBS   ?= $(shell nproc)
+# `make run` keeps to itself: a daemon with its own instance name and folders.
+RUN_FOLDER ?= /tmp/composed-run
 
-.PHONY: help deps configure build headers test clean
+.PHONY: help deps build headers run stop test install clean
 
 help:
 	@echo "make deps      install what is missing (Debian 12)"
-	@echo "make build     build/$(PRESET)/bin/{composed,composed-shim,compose}; PRESET=debug|asan|tsan for others"
+	@echo "make build     $(BUILD)/bin/{composed,composed-shim,compose}; PRESET=debug|asan|tsan for others"
+	@echo "make run       deps, build, start composed, bring examples/hello up and fetch its page"
+	@echo "make stop      take what 'make run' started down again"
 	@echo "make test      deps, build and every test"
+	@echo "make install   to /usr/local (DESTDIR and PREFIX are honoured)"
 
 deps:
 	@docker/install-deps.sh
@@ -18,13 +23,24 @@ $(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json
 	cmake --preset $(PRESET)
 
 build: $(BUILD)/build.ninja
-	cmake --build --preset $(PRESET) -j $(JOBS)
+	@start=$$(date +%s); cmake --build --preset $(PRESET) -j $(JOBS) && echo "build took $$(($$(date +%s) - start)) s"
 
 headers: $(BUILD)/build.ninja
 	cmake --build --preset $(PRESET) -j $(JOBS) --target check_headers
 
+run: deps build
+	@docker/run-example.sh $(BUILD)/bin $(RUN_FOLDER)
+
+stop:
+	@docker/run-example.sh $(BUILD)/bin $(RUN_FOLDER) stop
+
 test: deps build headers
 	ctest --test-dir $(BUILD) --output-on-failure
+
+PREFIX ?= /usr/local
+install: build
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/composed $(BUILD)/bin/composed-shim $(BUILD)/bin/compose
+	install -D -m 644 -t $(DESTDIR)/lib/systemd/system docker/composed.service
 
 clean:
 	rm -rf $(BUILD)

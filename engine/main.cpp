@@ -5,6 +5,7 @@
 #include "engine/options.hpp"
 #include "engine/project/project_manager.hpp"
 #include "engine/store/store.hpp"
+#include "engine/system/file.hpp"
 #include "engine/system/service_notice.hpp"
 #include "engine/volume/volume_store.hpp"
 
@@ -18,6 +19,9 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <string>
+
+#include <unistd.h>
 
 namespace {
 
@@ -74,6 +78,8 @@ struct daemon {
 
 engine::task<> start(daemon& of, const daemon_options& options) {
     co_await of.containers.recover();
+    if (!options.pid_file.empty())
+        engine::write_file(options.pid_file, std::to_string(::getpid()) + "\n");
     of.server.listen(options.run / "composed.sock", 0660, options.group);
     spdlog::info("composed {} serves {}/composed.sock, state in {}, runtime {}", COMPOSED_VERSION,
         options.run.native(), options.state.native(), of.containers.runtime().oci_runtime().native());

@@ -168,6 +168,7 @@ daemon_options read_options(int count, char** arguments) {
                           ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
     auto* runtime = app.add_option("--runtime", from_line.runtime, "OCI runtime program (crun, else runc)");
     auto* group = app.add_option("--group", from_line.group, "group that may use the socket");
+    app.add_option("--pid-file", from_line.pid_file, "write the daemon's pid here");
     app.add_option("--shim", from_line.shim, "composed-shim program")->group("");
     app.add_option("--network-pool", pools, "prefix that subnets are cut from; may be given several times");
     app.add_option("--registry-mirror", mirrors, "REGISTRY=URL; may be given several times");
@@ -212,6 +213,7 @@ daemon_options read_options(int count, char** arguments) {
     options.networks.instance = options.instance;
     options.shim = from_line.shim.empty() ? std::filesystem::read_symlink("/proc/self/exe").parent_path() / "composed-shim"
                                           : from_line.shim;
+    options.pid_file = from_line.pid_file;
     options.daemonize = from_line.daemonize;
     options.check = from_line.check;
     return options;

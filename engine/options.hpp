@@ -16,6 +16,7 @@ struct daemon_options {
     std::filesystem::path run = "/run/composed";
     std::filesystem::path config = "/etc/composed/composed.yaml";
     std::filesystem::path log_file; // empty: stderr
+    std::filesystem::path pid_file; // empty: none
     std::string log_level = "info";
     std::filesystem::path runtime; // empty: crun, else runc, by PATH
     std::filesystem::path shim;    // empty: beside this program

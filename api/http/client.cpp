@@ -236,6 +236,16 @@ engine::task<std::string> client::call(std::string method, std::string target, r
     }
 }
 
+// Without a body by overload, not by a default argument: g++ 12 destroys a temporary aggregate twice that is an argument
+// in a full expression with a co_await.
+engine::task<std::string> client::call(std::string method, std::string target) {
+    return call(std::move(method), std::move(target), request_body());
+}
+
+engine::task<std::unique_ptr<client_stream>> client::open(std::string method, std::string target) {
+    return open(std::move(method), std::move(target), request_body());
+}
+
 engine::task<std::unique_ptr<client_stream>> client::open(
     std::string method, std::string target, request_body body) {
     std::unique_ptr<call_state> state = co_await begin(io_, path_, host_, method, target, "", std::move(body));

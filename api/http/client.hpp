@@ -46,8 +46,10 @@ class client {
     client(boost::asio::io_context& io, const std::string& host);
 
     /// The whole body of the reply.
-    engine::task<std::string> call(std::string method, std::string target, request_body body = {});
-    engine::task<std::unique_ptr<client_stream>> open(std::string method, std::string target, request_body body = {});
+    engine::task<std::string> call(std::string method, std::string target, request_body body);
+    engine::task<std::string> call(std::string method, std::string target);
+    engine::task<std::unique_ptr<client_stream>> open(std::string method, std::string target, request_body body);
+    engine::task<std::unique_ptr<client_stream>> open(std::string method, std::string target);
     engine::task<std::unique_ptr<client_connection>> upgrade(
         std::string target, std::string protocol, request_body body);
 

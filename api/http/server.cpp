@@ -55,7 +55,11 @@ engine::task<> server::implementation::serve(
     std::shared_ptr<implementation> self, std::shared_ptr<stream_socket> socket) {
     self->open.insert(socket);
     const std::shared_ptr<void> leave(nullptr, [self, socket](void*) { self->open.erase(socket); });
-    co_await serve_connection(socket, self->routes, self->limits);
+    try {
+        co_await serve_connection(socket, self->routes, self->limits);
+    } catch (const boost::system::system_error&) {
+        // The client is gone in the middle of a reply: its own business.
+    }
 }
 
 server::server(asio::io_context& io, const router& routes, server_limits limits)

@@ -27,7 +27,8 @@ engine::task<> follow(exchange& request, daemon_parts parts) {
             if (project.empty() || each.project == project)
                 lines += line_of(view_of(each));
         co_await request.write(std::move(lines));
-        co_await events.wait(next);
+        if (!request.closed())
+            co_await events.wait(next);
     }
 }
 

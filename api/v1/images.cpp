@@ -81,7 +81,8 @@ engine::task<> pull(exchange& request, daemon_parts parts) {
         co_await request.write(std::move(lines));
         if (done)
             break;
-        co_await seen->changed.wait();
+        if (!seen->done && seen->newest.empty() && !request.closed())
+            co_await seen->changed.wait();
     }
     json::object last;
     if (seen->failure)

@@ -113,7 +113,8 @@ engine::task<> remove(exchange& request, daemon_parts parts) {
         .volumes = request.query.flag("volumes"), .grace = seconds_in(request, "timeout")};
     std::shared_ptr<engine::operation> under_way =
         co_await parts.projects.down(request.parameters.at("project"), options);
-    co_await stream_operation(request, parts, std::move(under_way), {});
+    json::object nothing_first;
+    co_await stream_operation(request, parts, std::move(under_way), std::move(nothing_first));
 }
 
 engine::task<> act(exchange& request, daemon_parts parts) {
@@ -137,7 +138,8 @@ engine::task<> act(exchange& request, daemon_parts parts) {
     else
         throw compose::error(compose::error_kind::not_found,
             fmt::format("\"{}\" is nothing to do with a project; there are start, stop, restart, kill and remove", action));
-    co_await stream_operation(request, parts, std::move(under_way), {});
+    json::object nothing_first;
+    co_await stream_operation(request, parts, std::move(under_way), std::move(nothing_first));
 }
 
 } // namespace

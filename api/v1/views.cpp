@@ -145,7 +145,9 @@ engine::task<> stream_operation(
         co_await request.write(std::move(lines));
         if (done)
             break;
-        co_await events.wait(next);
+        // What changed while the lines were written is not announced again.
+        if (!under_way->done() && !request.closed())
+            co_await events.wait(next);
     }
     json::object last;
     if (under_way->failure())

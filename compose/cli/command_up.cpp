@@ -100,8 +100,8 @@ engine::task<> attach(context& with, project wanted, up_flags flags) {
 
 engine::task<> dry_run(context& with, project wanted, up_flags flags) {
     api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("PUT", target_of(wanted, flags) + "&dry_run=1",
-        {.content_type = "application/json", .text = to_wire(wanted)});
+    api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
+    const std::string text = co_await daemon.call("PUT", target_of(wanted, flags) + "&dry_run=1", std::move(body));
     const json::value reply = parse_reply(text);
     for (const json::value& each : reply.at("steps").as_array()) {
         const json::object& step = each.as_object();

@@ -115,6 +115,8 @@ void progress::show(const json::object& event) {
     implementation& self = *implementation_;
     const std::string status = text_of(event, "status");
     const std::string name = capitalised(text_of(event, "kind")) + " " + text_of(event, "name");
+    if (event.contains("exit_code"))
+        return; // how a process ended is for `events`; here it is a part of Stopping or Restarting
     const json::value* current = event.if_contains("current");
     if (!self.live) {
         if (current != nullptr)

@@ -88,14 +88,14 @@ bool decoder::expect(const node& from, node_kind kind, const std::string& path) 
 
 void decoder::unknown(const node& at, const std::string& path, std::string_view key,
     const std::vector<std::string_view>& known, const std::vector<std::string_view>& later) {
-    if (std::find(later.begin(), later.end(), key) != later.end()) {
-        fail(at, path, "is not supported yet by this version of composed");
-        return;
+    std::string message = "is not supported yet by this version of composed";
+    if (std::find(later.begin(), later.end(), key) == later.end()) {
+        std::vector<std::string_view> all = known;
+        all.insert(all.end(), later.begin(), later.end());
+        const std::string near = nearest(key, all);
+        message = near.empty() ? "unknown key" : fmt::format("unknown key, did you mean \"{}\"?", near);
     }
-    std::vector<std::string_view> all = known;
-    all.insert(all.end(), later.begin(), later.end());
-    const std::string near = nearest(key, all);
-    fail(at, path, near.empty() ? "unknown key" : fmt::format("unknown key, did you mean \"{}\"?", near));
+    wrong_.push_back({.at = at.key_at, .path = path, .message = std::move(message)});
 }
 
 std::string decoder::text(const node& from, const std::string& path) {

@@ -100,6 +100,7 @@ class converter {
             if (!seen.insert(key).second)
                 fail(at, child_path(path, key), "the key is there twice");
             node value = convert(pair.second, child_path(path, key), depth + 1);
+            value.key_at = at;
             if (value.at.line == 0 || value.is_null())
                 value.at = at;
             made.entries.emplace_back(key, std::move(value));

@@ -23,6 +23,7 @@ struct node {
     std::vector<node> items;                          // of a list
     std::vector<std::pair<std::string, node>> entries; // of a map, in the order of the file
     position at;
+    position key_at; // of the key it stands under, in a map
 
     bool is_null() const noexcept { return kind == node_kind::null; }
     bool is_scalar() const noexcept { return kind == node_kind::scalar; }

@@ -193,8 +193,8 @@ static_assert(static_cast<int>(network_kind::host) == static_cast<int>(shim_netw
 
 std::string config_for(const runtime_host& host, const launch& what, const resolved_user& user, pid_t shim) {
     const fs::path state = host.state_folder(what.id);
-    const auto seccomp = host.seccomp.for_capabilities(
-        effective_capabilities(what.spec.cap_add, what.spec.cap_drop, what.spec.privileged));
+    const std::vector<std::string> capabilities = capabilities_of(what.spec);
+    const auto seccomp = host.seccomp.for_capabilities(capabilities);
     oci_host values;
     values.cgroup = fmt::format("/{}/{}", host.options.instance, what.id);
     values.cgroups = host.cgroups;
@@ -214,6 +214,8 @@ std::string config_for(const runtime_host& host, const launch& what, const resol
     values.lowest_oom_score_adj = host.lowest_oom_score_adj;
     values.hard_limit = hard_limit;
     values.seccomp = seccomp.get();
+    if (host.is_crun)
+        values.compiled_seccomp = host.seccomp.compiled(capabilities);
     values.devices = devices_of(what.spec);
     return render_oci_config(what.spec, user, values);
 }
@@ -227,6 +229,14 @@ void end_shim(const child_process& shim) {
 }
 
 } // namespace
+
+std::vector<std::string> capabilities_of(const container_spec& spec) {
+    return effective_capabilities(spec.cap_add, spec.cap_drop, spec.privileged, grantable_capabilities());
+}
+
+bool learns_seccomp(const runtime_host& host, const container_spec& spec) {
+    return host.is_crun && host.seccomp.present() && !spec.privileged && !spec.seccomp_unconfined;
+}
 
 runtime_host::runtime_host(runtime_options given)
     : options(std::move(given)), oci_runtime(find_runtime(options.oci_runtime)),

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace engine {
 
@@ -36,6 +37,11 @@ struct runtime_host {
     int lowest_oom_score_adj;
     seccomp_profiles seccomp;
 };
+
+std::vector<std::string> capabilities_of(const container_spec& spec);
+
+/// Whether a run of it leaves a compiled system call filter that later runs can be given.
+bool learns_seccomp(const runtime_host& host, const container_spec& spec);
 
 /// A shim that was started and told about its container: its answer network_ready or failed will come on
 /// `socket`.

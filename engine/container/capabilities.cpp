@@ -1,6 +1,7 @@
 #include "engine/container/capabilities.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/system/file.hpp"
 
 #include <fmt/format.h>
 
@@ -50,15 +51,18 @@ bool has(const std::vector<std::string>& names, std::string_view name) {
 
 } // namespace
 
-std::vector<std::string> effective_capabilities(
-    const std::vector<std::string>& add, const std::vector<std::string>& drop, bool privileged) {
+std::vector<std::string> effective_capabilities(const std::vector<std::string>& add,
+    const std::vector<std::string>& drop, bool privileged, std::uint64_t grantable) {
     const std::vector<std::string> added = normalised(add);
     const std::vector<std::string> dropped = normalised(drop);
     std::set<std::string_view> chosen;
-    if (privileged || has(added, everything))
-        chosen.insert(known.begin(), known.end());
-    else if (!has(dropped, everything))
+    if (privileged || has(added, everything)) {
+        for (std::size_t number = 0; number < known.size(); ++number)
+            if ((grantable >> number & 1U) != 0)
+                chosen.insert(known[number]);
+    } else if (!has(dropped, everything)) {
         chosen.insert(defaults.begin(), defaults.end());
+    }
     if (!privileged) {
         for (const std::string& name : dropped)
             if (!has(added, name))
@@ -71,6 +75,17 @@ std::vector<std::string> effective_capabilities(
     for (const std::string_view name : chosen)
         result.push_back(fmt::format("CAP_{}", name));
     return result;
+}
+
+std::uint64_t grantable_capabilities() {
+    static const std::uint64_t bounding = [] {
+        const std::string status = read_file("/proc/self/status");
+        constexpr std::string_view key = "CapBnd:\t";
+        const auto at = status.find(key);
+        return at == std::string::npos ? ~std::uint64_t{0}
+                                       : std::stoull(status.substr(at + key.size(), 16), nullptr, 16);
+    }();
+    return bounding;
 }
 
 } // namespace engine

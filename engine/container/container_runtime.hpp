@@ -113,6 +113,8 @@ class container_runtime {
     const std::filesystem::path& oci_runtime() const noexcept;
 
   private:
+    task<start_record> start_run(launch what, network_hook network);
+
     struct implementation;
     std::shared_ptr<implementation> implementation_;
 };

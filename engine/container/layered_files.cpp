@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <deque>
 
 namespace engine {
@@ -93,9 +94,11 @@ folder_stack open_roots(const std::vector<fs::path>& folders) {
 }
 
 std::string read_all(const unique_fd& file, std::string_view path, std::size_t limit) {
-    std::string text(limit + 1, '\0');
+    std::string text;
     std::size_t used = 0;
-    for (ssize_t got = 1; got > 0 && used < text.size(); used += static_cast<std::size_t>(got)) {
+    for (ssize_t got = 1; got > 0 && used <= limit; used += static_cast<std::size_t>(got)) {
+        if (used == text.size())
+            text.resize(std::min(std::max<std::size_t>(4096, used * 2), limit + 1));
         got = ::read(file.get(), text.data() + used, text.size() - used);
         if (got < 0)
             throw_errno("read", path);

@@ -112,8 +112,9 @@ json::object process_object(const container_spec& spec, const resolved_user& use
     add_missing(env, "HOME", user.home);
     json::object out{{"terminal", spec.tty}, {"user", user_object(user)}, {"args", strings(args)},
         {"env", strings(env)}, {"cwd", spec.cwd},
-        {"capabilities", capability_object(
-                             effective_capabilities(spec.cap_add, spec.cap_drop, spec.privileged), user.uid)},
+        {"capabilities", capability_object(effective_capabilities(spec.cap_add, spec.cap_drop,
+                                               spec.privileged, grantable_capabilities()),
+                             user.uid)},
         {"noNewPrivileges", spec.no_new_privileges},
         {"oomScoreAdj", std::max(spec.oom_score_adj, host.lowest_oom_score_adj)}};
     if (spec.tty && host.rows > 0)
@@ -231,6 +232,10 @@ json::object sysctl_object(const container_spec& spec, const oci_host& host) {
     return out;
 }
 
+bool is_filtered(const container_spec& spec, const oci_host& host) {
+    return host.seccomp != nullptr && !spec.privileged && !spec.seccomp_unconfined;
+}
+
 json::object linux_object(const container_spec& spec, const oci_host& host) {
     json::object out{{"namespaces", namespaces(spec, host)}, {"cgroupsPath", host.cgroup},
         {"resources", resource_object(spec, host)}};
@@ -242,7 +247,7 @@ json::object linux_object(const container_spec& spec, const oci_host& host) {
         out["maskedPaths"] = json::array(std::begin(masked_paths), std::end(masked_paths));
         out["readonlyPaths"] = json::array(std::begin(readonly_paths), std::end(readonly_paths));
     }
-    if (host.seccomp != nullptr && !spec.privileged && !spec.seccomp_unconfined)
+    if (is_filtered(spec, host))
         out["seccomp"] = *host.seccomp;
     return out;
 }
@@ -267,11 +272,13 @@ std::string render_oci_config(const container_spec& spec, const resolved_user& u
         {"linux", linux_object(spec, host)}};
     if (!spec.host_uts && !spec.hostname.empty())
         config["hostname"] = spec.hostname;
-    if (!spec.annotations.empty()) {
-        json::object& annotations = config["annotations"].emplace_object();
-        for (const auto& [name, value] : spec.annotations)
-            annotations[name] = value;
-    }
+    json::object annotations;
+    for (const auto& [name, value] : spec.annotations)
+        annotations[name] = value;
+    if (!host.compiled_seccomp.empty() && is_filtered(spec, host))
+        annotations["run.oci.seccomp_bpf_data"] = host.compiled_seccomp;
+    if (!annotations.empty())
+        config["annotations"] = std::move(annotations);
     return json::serialize(config);
 }
 
@@ -302,7 +309,7 @@ std::string render_exec_process(const json::value& config, const exec_process& p
     if (process.privileged || process.user != nullptr) {
         std::vector<std::string> names;
         if (process.privileged)
-            names = effective_capabilities({}, {}, true);
+            names = effective_capabilities({}, {}, true, grantable_capabilities());
         else
             for (const json::value& each : out.at("capabilities").at("bounding").as_array())
                 names.emplace_back(each.as_string());

@@ -49,7 +49,8 @@ struct oci_host {
     /// The daemon's own hard limit by name ("nofile"), -1: unlimited. Not set: limits are taken as they are.
     std::function<std::int64_t(const std::string& name)> hard_limit;
     const boost::json::value* seccomp = nullptr; // OCI object; null: none
-    std::vector<device_node> devices;            // those of container_spec::devices, or all when privileged
+    std::string compiled_seccomp;     // base64, for crun: what `seccomp` compiles to; empty: not known
+    std::vector<device_node> devices; // those of container_spec::devices, or all when privileged
 };
 
 /// The OCI config.json (runtime specification 1.0.2) of a container. Pure: same values, same bytes. Throws

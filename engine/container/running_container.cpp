@@ -285,6 +285,8 @@ task<> running_container::clear_up() {
     } catch (const std::exception& caught) {
         spdlog::error("clear up container \"{}\": {}", name_, caught.what());
     }
+    if (detached_)
+        co_return;
     if (started && !exited) {
         exit_record record = written.value_or(exit_record{.generation = started->generation,
             .code = 255,

@@ -5,6 +5,9 @@
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
+#include <linux/bpf_common.h>
+#include <linux/filter.h>
+#include <openssl/evp.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -106,6 +109,16 @@ json::object convert(std::string_view text, const std::vector<std::string>& capa
     }
 }
 
+constexpr std::size_t max_program = sizeof(sock_filter) * BPF_MAXINSNS;
+
+std::string base64(std::string_view bytes) {
+    std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0'); // and the zero that OpenSSL ends it with
+    const int length = ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+        reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+    text.resize(static_cast<std::size_t>(length));
+    return text;
+}
+
 } // namespace
 
 std::string convert_seccomp_profile(std::string_view profile, const std::vector<std::string>& capabilities) {
@@ -134,6 +147,21 @@ std::shared_ptr<const json::value> seccomp_profiles::for_capabilities(
     if (!cached)
         cached = std::make_shared<const json::value>(convert(profile_, capabilities));
     return cached;
+}
+
+std::string seccomp_profiles::compiled(const std::vector<std::string>& capabilities) const {
+    const std::lock_guard held(mutex_);
+    const auto found = compiled_.find(capabilities);
+    return found != compiled_.end() ? found->second : std::string();
+}
+
+void seccomp_profiles::learn(
+    const std::vector<std::string>& capabilities, const std::filesystem::path& file) const {
+    const auto program = read_file_if_there(file, max_program);
+    if (!program || program->empty() || program->size() % sizeof(sock_filter) != 0)
+        return;
+    const std::lock_guard held(mutex_);
+    compiled_[capabilities] = base64(*program);
 }
 
 } // namespace engine

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <string_view>
 
@@ -11,7 +13,8 @@ class host_names {
     explicit host_names(std::string_view instance);
 
     std::string bridge(std::string_view network_id) const;
-    std::string veth(std::string_view container_id, unsigned index) const;
+    /// Another one each run (`pid` is that of the shim): the kernel takes its time to clear the former away.
+    std::string veth(std::string_view container_id, unsigned index, pid_t pid) const;
     /// nftables identifiers have no dots and dashes.
     std::string table() const;
 

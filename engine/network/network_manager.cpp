@@ -105,10 +105,11 @@ struct network_manager::implementation {
     endpoint lease(const endpoint_request& wanted);
     void give_back(const attachment& of);
 
+    /// An lvalue for the same reason as blocking(); it must live until the task has ended.
     template <typename Change>
-    task<> change_rules(Change change) {
+    task<> change_rules(Change& change) {
         const auto turn = co_await rules_turn.lock();
-        auto work = [this, change = std::move(change)] { change(rules); };
+        auto work = [this, &change] { change(rules); };
         co_await blocking(executors_.workers, work);
     }
 
@@ -221,7 +222,7 @@ std::vector<plug_step> network_manager::implementation::plan_plug(const attachme
     for (std::size_t index = 0; index < of.endpoints.size(); ++index) {
         const endpoint& each = of.endpoints[index];
         const network_record& network = networks.at(each.network);
-        plug_step step{.veth = {.name = names.veth(of.container, static_cast<unsigned>(index)),
+        plug_step step{.veth = {.name = names.veth(of.container, static_cast<unsigned>(index), pid),
                            .bridge = 0,
                            .peer_pid = pid,
                            .peer_name = fmt::format("eth{}", index),
@@ -257,7 +258,8 @@ task<> network_manager::start(std::set<std::string> alive) {
         if (self.running.contains(container))
             for (firewall_port& port : firewall_ports(each))
                 state.ports.push_back(std::move(port));
-    co_await self.change_rules([state](firewall& rules) { rules.load(state); });
+    auto change = [state](firewall& rules) { rules.load(state); };
+    co_await self.change_rules(change);
 
     std::vector<network_record> records = list();
     const host_names names = self.names;
@@ -303,7 +305,8 @@ task<network_record> network_manager::ensure(network_definition wanted) {
     auto work = [record] { make_bridge(record); };
     co_await blocking(self.executors_.workers, work);
     const firewall_network entry = firewall_entry(record);
-    co_await self.change_rules([entry](firewall& rules) { rules.add_network(entry); });
+    auto change = [entry](firewall& rules) { rules.add_network(entry); };
+    co_await self.change_rules(change);
     co_return record;
 }
 
@@ -327,7 +330,8 @@ task<> network_manager::remove(std::string name) {
     self.store_.erase(table::network, name);
     co_await self.store_.durable();
     const firewall_network entry = firewall_entry(record);
-    co_await self.change_rules([entry](firewall& rules) { rules.remove_network(entry); });
+    auto change = [entry](firewall& rules) { rules.remove_network(entry); };
+    co_await self.change_rules(change);
     // Off the path of whoever asked: a bridge takes the kernel 36 ms.
     auto work = [bridge = record.bridge] { netlink_socket().delete_link(bridge); };
     spawn(self.executors_.io, "remove bridge " + record.bridge, blocking(self.executors_.workers, work));
@@ -393,8 +397,10 @@ task<> network_manager::plug(std::string container, pid_t pid) {
     const std::vector<firewall_port> ports = firewall_ports(mine);
     auto work = [pid, steps = self.plan_plug(mine, pid)] { connect(pid, steps); };
     co_await blocking(self.executors_.workers, work);
-    if (!ports.empty())
-        co_await self.change_rules([ports](firewall& rules) { rules.add_ports(ports); });
+    if (!ports.empty()) {
+        auto change = [ports](firewall& rules) { rules.add_ports(ports); };
+        co_await self.change_rules(change);
+    }
     self.running.insert(container);
 }
 
@@ -419,7 +425,8 @@ task<> network_manager::unplug(std::string container) {
         co_return;
     found->second.published.clear();
     self.store_.put(table::lease, container, encode(found->second));
-    co_await self.change_rules([ports](firewall& rules) { rules.remove_ports(ports); });
+    auto change = [ports](firewall& rules) { rules.remove_ports(ports); };
+    co_await self.change_rules(change);
 }
 
 void network_manager::release(const std::string& container) {
@@ -441,7 +448,8 @@ const attachment* network_manager::find_attachment(const std::string& container)
 
 task<> network_manager::clear_host() {
     implementation& self = *implementation_;
-    co_await self.change_rules([](firewall& rules) { rules.unload(); });
+    auto change = [](firewall& rules) { rules.unload(); };
+    co_await self.change_rules(change);
     const host_names names = self.names;
     auto work = [names] {
         netlink_socket netlink;

@@ -110,11 +110,12 @@ task<> step_performer::create_network(step what) {
 task<> step_performer::create_volume(step what) {
     const compose::volume& wanted = project_.volumes.at(what.key);
     announce("volume", what.name, {}, "Creating");
-    co_await parts_.volumes.create(volume_definition{.name = wanted.name,
+    volume_definition definition{.name = wanted.name,
         .project = project_.name,
         .key = what.key,
         .driver_opts = wanted.driver_opts,
-        .labels = wanted.labels});
+        .labels = wanted.labels};
+    co_await parts_.volumes.create(std::move(definition));
     announce("volume", what.name, {}, "Created");
 }
 
@@ -256,18 +257,6 @@ std::string reason_of(const observed_container& seen, dependency_condition condi
     return fmt::format("dependency failed to start: container {} is unhealthy", seen.name);
 }
 
-std::string_view word_for(dependency_condition condition) noexcept {
-    switch (condition) {
-    case dependency_condition::started:
-        return "Started";
-    case dependency_condition::healthy:
-        return "Healthy";
-    case dependency_condition::completed_successfully:
-        return "Exited";
-    }
-    return "";
-}
-
 } // namespace
 
 task<> step_performer::await_condition(std::string service, dependency_condition condition) {
@@ -291,8 +280,8 @@ task<> step_performer::await_condition(std::string service, dependency_condition
                 all = false;
                 if (waiting.insert(seen.id).second)
                     announce("container", seen.name, service, "Waiting");
-            } else if (waiting.erase(seen.id) > 0) {
-                announce("container", seen.name, service, std::string(word_for(condition)));
+            } else {
+                waiting.erase(seen.id);
             }
         }
         if (all)

@@ -12,9 +12,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <initializer_list>
 #include <cstring>
 #include <ctime>
+#include <initializer_list>
 
 namespace engine {
 
@@ -50,7 +50,8 @@ monitor::monitor(int socket)
 monitor::~monitor() {
     for (int& fd : kept_)
         close_fd(fd);
-    for (int* fd : {&lock_, &signals_, &dns_.udp, &dns_.tcp, &streams_[0], &streams_[1]})
+    for (int* fd :
+        {&lock_, &signals_, &network_.udp, &network_.tcp, &network_.host, &streams_[0], &streams_[1]})
         close_fd(*fd);
 }
 
@@ -164,14 +165,14 @@ void monitor::on_setup(const message& in) {
     have_setup_ = true;
     snapshot_.generation = setup_.generation;
     snapshot_.shim = ::getpid();
-    if (const int failure = enter_network(setup_, dns_); failure != 0)
+    if (const int failure = enter_network(setup_, network_); failure != 0)
         return fail(failure_step::network, failure, setup_.join_namespace);
     send_snapshot(message_type::network_ready);
 }
 
 void monitor::send_snapshot(message_type type) {
-    if (dns_.udp >= 0 && (type == message_type::snapshot || type == message_type::network_ready))
-        daemon_.send(type, 0, encode(snapshot_), {dns_.udp, dns_.tcp});
+    if (network_.udp >= 0 && (type == message_type::snapshot || type == message_type::network_ready))
+        daemon_.send(type, 0, encode(snapshot_), {network_.udp, network_.tcp});
     else
         daemon_.send(type, 0, encode(snapshot_));
 }
@@ -279,7 +280,7 @@ void monitor::start_container() {
     if (setup_.tty)
         words.insert(words.end(), {"--console-socket", console_.name()});
     words.push_back(setup_.id);
-    start_ = start_runtime(setup_, words, stdio, runtime_view::with_root);
+    start_ = start_runtime(setup_, words, stdio, runtime_view::with_root, network_.host);
     const int failure = errno;
     for (int& fd : stdio)
         close_fd(fd);

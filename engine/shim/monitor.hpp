@@ -78,7 +78,7 @@ class monitor {
 
     shim_setup setup_;
     shim_snapshot snapshot_;
-    dns_listeners dns_;
+    network_descriptors network_;
     std::vector<int> kept_;
     std::string failure_;
 

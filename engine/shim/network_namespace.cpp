@@ -62,9 +62,10 @@ int join(const char* path) {
 
 } // namespace
 
-int enter_network(const shim_setup& setup, dns_listeners& listeners) {
+int enter_network(const shim_setup& setup, network_descriptors& descriptors) {
     if (setup.network == shim_network::host)
         return 0;
+    descriptors.host = ::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     if (setup.network == shim_network::join)
         return join(setup.join_namespace.c_str());
     if (::unshare(CLONE_NEWNET) != 0)
@@ -74,9 +75,9 @@ int enter_network(const shim_setup& setup, dns_listeners& listeners) {
         return result;
     std::uint16_t udp_port = 0;
     std::uint16_t tcp_port = 0;
-    result = listen_on_dns_address(SOCK_DGRAM, listeners.udp, udp_port);
+    result = listen_on_dns_address(SOCK_DGRAM, descriptors.udp, udp_port);
     if (result == 0)
-        result = listen_on_dns_address(SOCK_STREAM, listeners.tcp, tcp_port);
+        result = listen_on_dns_address(SOCK_STREAM, descriptors.tcp, tcp_port);
     return result == 0 ? install_dns_redirect(udp_port, tcp_port) : result;
 }
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,8 +12,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <initializer_list>
 #include <cstring>
+#include <initializer_list>
 
 namespace engine {
 
@@ -58,13 +59,15 @@ void default_signals() {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-[[noreturn]] void become_runtime(
-    const shim_setup& setup, char* const* argv, const int stdio[3], runtime_view view, int report) {
+[[noreturn]] void become_runtime(const shim_setup& setup, char* const* argv, const int stdio[3],
+    runtime_view view, int host_network, int report) {
     default_signals();
     // A half-made container must not outlive us; the kernel clears this for the container's own process.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!take_stdio(stdio))
         give_up(report, failure_step::runtime, errno, "stdio");
+    if (host_network >= 0 && ::setns(host_network, CLONE_NEWNET) != 0)
+        give_up(report, failure_step::network, errno, "host");
     const char* what = "";
     int failure = 0;
     if (view == runtime_view::with_root)
@@ -82,7 +85,7 @@ void default_signals() {
 } // namespace
 
 runtime_command start_runtime(const shim_setup& setup, const std::vector<std::string>& arguments,
-    const int stdio[3], runtime_view view) {
+    const int stdio[3], runtime_view view, int host_network) {
     std::vector<std::string> words{setup.runtime, "--root", setup.runtime_root, "--log-format", "json"};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
@@ -97,7 +100,7 @@ runtime_command start_runtime(const shim_setup& setup, const std::vector<std::st
         return command;
     command.pid = ::fork();
     if (command.pid == 0)
-        become_runtime(setup, argv.data(), stdio, view, report[1]);
+        become_runtime(setup, argv.data(), stdio, view, host_network, report[1]);
     ::close(report[1]);
     if (command.pid < 0)
         ::close(report[0]);

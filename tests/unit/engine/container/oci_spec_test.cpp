@@ -176,6 +176,17 @@ TEST(oci_config, a_cgroup_namespace_is_for_v2_only) {
     EXPECT_THAT(json::serialize(render(spec(), old)), Not(HasSubstr(R"({"type":"cgroup"})")));
 }
 
+TEST(oci_config, a_compiled_filter_goes_only_where_a_filter_goes) {
+    const json::value filter = json::object{{"defaultAction", "SCMP_ACT_ERRNO"}};
+    oci_host compiled = host();
+    compiled.seccomp = &filter;
+    compiled.compiled_seccomp = "AAAA";
+    EXPECT_THAT(render_oci_config(spec(), {}, compiled), HasSubstr(R"("run.oci.seccomp_bpf_data":"AAAA")"));
+    container_spec open = spec();
+    open.seccomp_unconfined = true;
+    EXPECT_THAT(render_oci_config(open, {}, compiled), Not(HasSubstr("seccomp")));
+}
+
 TEST(exec_process, takes_over_what_is_not_said) {
     container_spec wanted = spec();
     wanted.env = {"A=1", "B=2"};

@@ -497,6 +497,21 @@ TEST_F(container_runtime_test, running_out_of_memory_is_told) {
     EXPECT_TRUE(record.oom);
 }
 
+TEST_F(container_runtime_test, a_learnt_system_call_filter_is_the_one_that_was_compiled) {
+    std::vector<std::string> programs;
+    for (int number = 0; number < 2; ++number) {
+        const launch what = shell("grep Seccomp: /proc/self/status; sleep 100");
+        start(what);
+        programs.push_back(
+            read_file_if_there(folder / "run/oci" / what.id / "seccomp.bpf").value_or("of runc, in memory"));
+        for (int tries = 0; tries < 200 && log_text(what.id).empty(); ++tries)
+            run(sleep(5ms));
+        EXPECT_THAT(log_text(what.id), HasSubstr(R"(Seccomp:\t2\n)"));
+    }
+    EXPECT_FALSE(programs[0].empty());
+    EXPECT_EQ(programs[0], programs[1]);
+}
+
 TEST_F(container_runtime_test, limits_above_our_own_are_lowered) {
     launch what = shell("ulimit -n");
     what.spec.rlimits = {{.name = "nofile", .soft = 1 << 20, .hard = 1 << 20}};

@@ -1,0 +1,162 @@
+"""What the end-to-end tests share: a daemon of their own, the compose program, and a look at what is left on the host.
+
+Every test has its own instance name, state and run folder. After it, the host must look as before: no process, mount,
+network interface, cgroup or nftables table of the instance (leaks() lists what there is).
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("COMPOSED_BIN", ROOT / "build/release/bin"))
+CACHE = pathlib.Path(os.environ.get("COMPOSED_TEST_CACHE", "/var/tmp/composed-tests"))
+
+
+def busybox_archive():
+    """A docker-archive with the image busybox:latest, made once."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    archive = CACHE / "busybox.tar"
+    if not archive.exists():
+        made = CACHE / f"busybox.{os.getpid()}.tar"
+        subprocess.run([ROOT / "tests/images/make-busybox.sh", made], check=True)
+        made.rename(archive)
+    return archive
+
+
+def wait_until(condition, seconds=10, what="the condition"):
+    """Polls, as the tests look from outside; fails the test when the time is up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come true within {seconds} s")
+
+
+class DaemonTest(unittest.TestCase):
+    """One daemon a test; `compose()` talks to it from a project folder."""
+
+    arguments = ()
+
+    def setUp(self):
+        self.instance = f"t{os.getpid() % 10000}x{DaemonTest.counter}"
+        DaemonTest.counter += 1
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="composed-e2e-"))
+        self.state = self.folder / "state"
+        self.run_folder = self.folder / "run"
+        self.project = self.folder / "project"
+        self.project.mkdir()
+        self.addCleanup(self.clean_up)
+        self.daemon = None
+        self.start_daemon()
+        self.compose("load", "-i", str(busybox_archive()))
+
+    def clean_up(self):
+        if self.daemon is None or self.daemon.poll() is not None:
+            self.start_daemon()
+        for project in self.api("/projects"):
+            self.compose("-p", project["name"], "down", "-v", "-t", "0", check=False)
+        self.stop_daemon()
+        subprocess.run(["nft", "delete", "table", "ip", self.instance], check=False)
+        try:
+            wait_until(lambda: not self.leaks(), 5, "the host to be clean")
+        except AssertionError:
+            raise AssertionError("left on the host: " + ", ".join(self.leaks())) from None
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start_daemon(self):
+        self.log = open(self.folder / "log", "a")
+        self.daemon = subprocess.Popen(
+            [BIN / "composed", "--instance", self.instance, "--state", self.state, "--run", self.run_folder,
+             "--config", "/dev/null", "--log-level", "debug", *self.arguments],
+            stderr=self.log, stdout=self.log)
+        wait_until(self.answers, 10, "the daemon to answer")
+
+    def answers(self):
+        if self.daemon.poll() is not None:
+            raise AssertionError("the daemon ended: " + (self.folder / "log").read_text())
+        return self.compose("ls", "-q", check=False).returncode == 0
+
+    def stop_daemon(self, how=signal.SIGTERM):
+        self.daemon.send_signal(how)
+        self.daemon.wait(10)
+        self.log.close()
+
+    def compose(self, *arguments, check=True, input=None, timeout=60, env=None):
+        """Runs compose in the project folder; on failure the test fails with what it printed."""
+        environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock", **(env or {})}
+        done = subprocess.run([BIN / "compose", *arguments], cwd=self.project, text=True, capture_output=True,
+                              timeout=timeout, input=input if input is not None else "", env=environment)
+        if check and done.returncode != 0:
+            raise AssertionError(f"compose {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}\n"
+                                 + (self.folder / "log").read_text()[-4000:])
+        return done
+
+    def write(self, text, name="compose.yaml"):
+        (self.project / name).write_text(text)
+
+    def api(self, path, method="GET", body=None, content_type="application/json"):
+        """A call with another program than ours."""
+        command = ["curl", "-sS", "-X", method, "--unix-socket", self.run_folder / "composed.sock",
+                   f"http://composed/api/v1{path}"]
+        if body is not None:
+            command += ["-H", f"Content-Type: {content_type}", "--data-binary", "@-"]
+        done = subprocess.run(command, input=body, text=True, capture_output=True, timeout=30, check=True)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line]
+        return lines[0] if len(lines) == 1 else lines
+
+    def containers(self, service=None):
+        return [each for each in self.api("/containers") if service is None or each["service"] == service]
+
+    def container(self, service):
+        found = self.containers(service)
+        self.assertEqual(len(found), 1, found)
+        return found[0]
+
+    def wait_for_state(self, service, state, seconds=15):
+        return wait_until(lambda: next((c for c in self.containers(service) if c["state"] == state), None), seconds,
+                          f"{service} to be {state}")
+
+    def leaks(self):
+        """What bears our instance's name or comes from our folders."""
+        left = []
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                cgroup = (process / "cgroup").read_text()
+            except OSError:
+                continue
+            if str(self.folder) in command or re.search(rf"/{self.instance}(/|$)", cgroup, re.MULTILINE):
+                left.append(f"process {process.name}: {command[:80]}")
+        if str(self.folder) in pathlib.Path("/proc/mounts").read_text():
+            left.append("a mount")
+        tag = self.tag()
+        for link in os.listdir("/sys/class/net"):
+            if link.startswith((f"b{tag}-", f"v{tag}-")):
+                left.append(f"link {link}")
+        tables = subprocess.run(["nft", "list", "tables"], text=True, capture_output=True).stdout
+        if f"table ip {self.instance}\n" in tables:
+            left.append("an nftables table")
+        for cgroup in pathlib.Path("/sys/fs/cgroup").glob(f"**/{self.instance}/*"):
+            if cgroup.is_dir():
+                left.append(f"cgroup {cgroup}")
+        return left
+
+    def tag(self):
+        """As engine/network/host_names.cpp makes it: five hex digits of FNV-1a over the instance's name."""
+        value = 0xCBF29CE484222325
+        for byte in self.instance.encode():
+            value = ((value ^ byte) * 0x100000001B3) % 2**64
+        return f"{value & 0xFFFFF:05x}"
+
+
+DaemonTest.counter = 0

@@ -1,0 +1,210 @@
+"""Restart policies, dependency conditions, the daemon's own end, and mistakes."""
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+from harness import BIN, DaemonTest, wait_until
+
+
+class RestartTest(DaemonTest):
+    def restarts(self, policy, command, seconds=1.5):
+        self.write(f"name: r\nservices:\n  s:\n    image: busybox\n    restart: {policy}\n    command: sh -c '{command}'\n")
+        self.compose("up", "-d")
+        time.sleep(seconds)
+        found = self.container("s")
+        return found["restart_count"], found["state"]
+
+    def test_no_never_restarts(self):
+        self.assertEqual(self.restarts('"no"', "exit 1"), (0, "exited"))
+
+    def test_on_failure_leaves_success_alone(self):
+        self.assertEqual(self.restarts("on-failure", "exit 0"), (0, "exited"))
+
+    def test_on_failure_with_a_limit_gives_up(self):
+        self.assertEqual(self.restarts("on-failure:2", "exit 3"), (2, "exited"))
+
+    def test_always_restarts_after_success_too(self):
+        count, state = self.restarts("always", "exit 0")
+        self.assertGreaterEqual(count, 2)
+        self.assertIn(state, ("restarting", "running", "starting"))
+
+    def test_stopped_by_hand_stays_stopped_over_the_daemons_restart(self):
+        self.restarts("unless-stopped", "exec sleep 1000")
+        self.compose("stop", "-t", "0")
+        self.stop_daemon()
+        self.start_daemon()
+        self.assertEqual(self.container("s")["state"], "exited")
+
+
+class DependencyTest(DaemonTest):
+    def test_a_job_that_fails_keeps_its_dependents_from_starting(self):
+        self.write("name: d\nservices:\n  job:\n    image: busybox\n    command: sh -c 'exit 3'\n"
+                   "  app:\n    image: busybox\n    command: sleep 1000\n"
+                   "    depends_on: {job: {condition: service_completed_successfully}}\n")
+        up = self.compose("up", "-d", check=False)
+        self.assertEqual(up.returncode, 1)
+        self.assertIn('service "job" didn\'t complete successfully: exit 3', up.stderr)
+        self.assertEqual(self.container("app")["state"], "created")
+
+    def test_a_job_that_succeeds_lets_them_start_and_is_not_run_again(self):
+        self.write("name: d\nservices:\n  job:\n    image: busybox\n    command: 'true'\n"
+                   "  app:\n    image: busybox\n    init: true\n    command: sleep 1000\n"
+                   "    depends_on: {job: {condition: service_completed_successfully}}\n")
+        self.compose("up", "-d")
+        first = self.container("job")["started"]
+        self.compose("up", "-d")
+        self.assertEqual(self.container("job")["started"], first)
+        self.assertEqual(self.container("app")["state"], "running")
+
+    def test_an_unhealthy_dependency_is_named(self):
+        self.write("name: d\nservices:\n  db:\n    image: busybox\n    init: true\n    command: sleep 1000\n"
+                   "    healthcheck: {test: 'false', interval: 100ms, retries: 2}\n"
+                   "  app:\n    image: busybox\n    command: sleep 1000\n"
+                   "    depends_on: {db: {condition: service_healthy}}\n")
+        up = self.compose("up", "-d", check=False)
+        self.assertEqual(up.returncode, 1)
+        self.assertIn("dependency failed to start: container d-db-1 is unhealthy", up.stderr)
+
+
+class DaemonEndTest(DaemonTest):
+    def test_kill_9_loses_no_request_and_everything_is_found_again(self):
+        self.write("name: k\nservices:\n  web:\n    image: busybox\n    init: true\n    restart: always\n"
+                   "    command: httpd -f -p 80 -h /etc\n    ports: ['127.0.0.1:18081:80']\n")
+        self.compose("up", "-d")
+        before = self.container("web")
+        failures, requests, stop = [], [0], threading.Event()
+
+        def load():
+            while not stop.is_set():
+                done = subprocess.run(["curl", "-sS", "-m", "2", "-o", "/dev/null", "http://127.0.0.1:18081/group"],
+                                      text=True, capture_output=True)
+                requests[0] += 1
+                if done.returncode != 0:
+                    failures.append(done.stderr)
+
+        thread = threading.Thread(target=load)
+        thread.start()
+        try:
+            time.sleep(0.3)
+            self.stop_daemon(signal.SIGKILL)
+            time.sleep(0.3)
+            began = time.monotonic()
+            self.start_daemon()
+            took = time.monotonic() - began
+            time.sleep(0.3)
+        finally:
+            stop.set()
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertGreater(requests[0], 10)
+        self.assertLess(took, 1.0)
+        after = self.container("web")
+        self.assertEqual((before["id"], before["pid"]), (after["id"], after["pid"]))
+        self.assertEqual(after["state"], "running")
+
+    def test_an_exit_while_there_is_no_daemon_is_not_lost(self):
+        self.write("name: k\nservices:\n  s:\n    image: busybox\n    command: sh -c 'sleep 1; exit 9'\n")
+        self.compose("up", "-d")
+        self.stop_daemon(signal.SIGKILL)
+        time.sleep(1.5)
+        self.start_daemon()
+        self.assertEqual(self.wait_for_state("s", "exited")["exit_code"], 9)
+
+    def test_a_second_daemon_on_the_state_is_refused(self):
+        second = subprocess.run([BIN / "composed", "--instance", self.instance, "--state", self.state, "--run",
+                                 self.folder / "other", "--config", "/dev/null"], text=True, capture_output=True, timeout=10)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("locked", second.stderr)
+
+
+class MistakeTest(DaemonTest):
+    def refused(self, text, *expected, arguments=("up", "-d")):
+        self.write(text)
+        done = self.compose(*arguments, check=False)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        for part in expected:
+            self.assertIn(part, done.stderr)
+
+    def test_an_unknown_key_is_named_with_its_place_and_the_nearest_key(self):
+        self.refused("services:\n  web:\n    image: busybox\n    prots: ['80']\n",
+                     "compose.yaml:4:5: services.web.prots", 'did you mean "ports"?')
+
+    def test_bad_yaml_is_named_with_its_place(self):
+        self.refused("services:\n  web: [unclosed\n", "compose.yaml:", "not YAML")
+
+    def test_a_circle_of_dependencies_is_shown(self):
+        self.refused("services:\n  a: {image: busybox, depends_on: [b]}\n  b: {image: busybox, depends_on: [a]}\n",
+                     "dependency cycle detected: a -> b -> a")
+
+    def test_all_mistakes_are_told_at_once(self):
+        self.refused("services:\n  a: {image: busybox, tty: maybe}\n  b: {imagee: x}\n", "services.a.tty", "services.b.imagee")
+
+    def test_a_taken_port_is_named_with_its_holder(self):
+        with socket.create_server(("127.0.0.1", 0)) as holder:
+            port = holder.getsockname()[1]
+            self.refused(f"name: p\nservices:\n  web: {{image: busybox, command: sleep 100, ports: ['127.0.0.1:{port}:80']}}\n",
+                         f"127.0.0.1:{port}/tcp", f"(pid {os.getpid()})")
+
+    def test_a_missing_bind_source_is_named(self):
+        self.refused("name: p\nservices:\n  web:\n    image: busybox\n    command: sleep 100\n    volumes:\n"
+                     "      - {type: bind, source: ./none, target: /x, bind: {create_host_path: false}}\n",
+                     "/project/none", "does not exist")
+
+    def test_a_missing_command_is_told(self):
+        self.refused("name: p\nservices:\n  web: {image: busybox, command: no-such-program}\n", "no-such-program")
+
+    def test_nonsense_at_the_api_is_an_error_and_harms_nothing(self):
+        for body in ("{", "[]", '{"name": 3}', '{"name":"x","services":{"a":{"name":"b"}}}', "\0\0"):
+            answer = self.api("/projects/x", "PUT", body)
+            self.assertEqual(answer["kind"], "invalid", answer)
+        self.assertEqual(self.api("/nothing")["kind"], "not_found")
+        self.assertTrue(self.api("/ping")["ok"])
+
+    def test_no_daemon_is_told_with_what_to_do(self):
+        done = self.compose("ls", check=False, env={"COMPOSED_HOST": "unix:///nowhere/composed.sock"})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("Cannot connect to composed at unix:///nowhere/composed.sock. Is it running?", done.stderr)
+
+
+class ManyTest(DaemonTest):
+    def test_thirty_of_one_service_then_one(self):
+        text = "name: m\nservices:\n  s: {image: busybox, init: true, command: sleep 1000, scale: %d}\n"
+        self.write(text % 30)
+        self.compose("up", "-d")
+        found = self.containers("s")
+        self.assertEqual(len({each["networks"]["m_default"] for each in found}), 30)
+        self.assertEqual({each["state"] for each in found}, {"running"})
+        self.write(text % 1)
+        self.compose("up", "-d")
+        self.assertEqual([each["number"] for each in self.containers("s")], [1])
+
+    def test_a_process_that_ends_at_once_is_recorded_every_time(self):
+        self.write("name: m\nservices:\n  s: {image: busybox, command: 'true', scale: 50}\n")
+        self.compose("up", "-d")
+        wait_until(lambda: all(each["state"] == "exited" for each in self.containers()), 20, "all to have ended")
+        self.assertEqual({each["exit_code"] for each in self.containers()}, {0})
+        self.assertEqual(len(self.containers()), 50)
+
+    def test_udp_reaches_a_published_port(self):
+        self.write("name: u\nservices:\n  s:\n    image: busybox\n    init: true\n    command: /udp_echo 53\n"
+                   f"    volumes: ['{BIN}/udp_echo:/udp_echo:ro']\n    ports: ['127.0.0.1:18053:53/udp']\n")
+        self.compose("up", "-d")
+
+        def ask():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(0.5)
+                client.sendto(b"ping", ("127.0.0.1", 18053))
+                try:
+                    return client.recv(100)
+                except OSError:
+                    return b""
+
+        self.assertEqual(wait_until(ask, 5, "an answer"), b"ping")
+
+
+if __name__ == "__main__":
+    unittest.main()
