@@ -100,12 +100,11 @@ std::vector<archived_image> read_archive(const std::filesystem::path& folder) {
             return read_docker(folder);
         if (std::filesystem::exists(folder / "index.json"))
             return read_oci(folder);
-    } catch (const boost::system::system_error& failure) {
+    } catch (const error&) {
+        throw;
+    } catch (const std::exception& failure) {
+        // Boost.JSON has several: for what is no JSON, of another kind, missing or out of range.
         throw error(error_kind::invalid, fmt::format("archive: its index is broken: {}", failure.what()));
-    } catch (const std::out_of_range&) {
-        throw error(error_kind::invalid, "archive: its index lacks a part that must be there");
-    } catch (const std::filesystem::filesystem_error& failure) {
-        throw error(error_kind::invalid, fmt::format("archive: {}", failure.what()));
     }
     throw error(error_kind::invalid, "archive: neither manifest.json nor index.json is in it; make one with "
                                      "`docker save` or `skopeo copy … "

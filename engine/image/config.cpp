@@ -92,10 +92,11 @@ image_document parse_image_document(std::string_view text) {
         for (const json::value& each : object.at("rootfs").at("diff_ids").as_array())
             document.diff_ids.emplace_back(std::string_view(each.as_string()));
         return document;
-    } catch (const boost::system::system_error& failure) {
+    } catch (const error&) {
+        throw;
+    } catch (const std::exception& failure) {
+        // Boost.JSON has several: for what is no JSON, of another kind, missing or out of range.
         throw error(error_kind::invalid, fmt::format("image configuration: {}", failure.what()));
-    } catch (const std::out_of_range&) {
-        throw error(error_kind::invalid, "image configuration: rootfs.diff_ids is missing");
     }
 }
 

@@ -159,10 +159,11 @@ std::variant<image_manifest, image_index> parse_manifest(
     std::string_view text, std::string_view content_type) {
     try {
         return parse(text, content_type);
-    } catch (const boost::system::system_error& failure) {
+    } catch (const error&) {
+        throw;
+    } catch (const std::exception& failure) {
+        // Boost.JSON has several: for what is no JSON, of another kind, missing or out of range.
         throw error(error_kind::invalid, fmt::format("image manifest: {}", failure.what()));
-    } catch (const std::out_of_range&) {
-        throw error(error_kind::invalid, "image manifest: lacks a part that must be there");
     }
 }
 
