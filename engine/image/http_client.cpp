@@ -199,7 +199,8 @@ task<std::unique_ptr<http_reply>> http_client::get(std::string address, header_m
             co_return reply;
         if (redirects == most_redirects)
             throw error(error_kind::invalid, fmt::format("\"{}\" redirects without end", origin.host));
-        const auto location = urls::parse_uri_reference(reply->header("location"));
+        const std::string where = reply->header("location"); // parsing refers to it
+        const auto location = urls::parse_uri_reference(where);
         urls::url next;
         if (!location || !urls::resolve(url, *location, next))
             throw error(
