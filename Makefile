@@ -6,7 +6,7 @@ JOBS   ?= $(shell nproc)
 # `make run` keeps to itself: a daemon with its own instance name and folders.
 RUN_FOLDER ?= /tmp/composed-run
 
-.PHONY: help deps build headers run stop test install clean
+.PHONY: help deps build headers run stop test bench install clean
 
 help:
 	@echo "make deps      install what is missing (Debian 12)"
@@ -14,6 +14,7 @@ help:
 	@echo "make run       deps, build, start composed, bring examples/hello up and fetch its page"
 	@echo "make stop      take what 'make run' started down again"
 	@echo "make test      deps, build and every test"
+	@echo "make bench     deps, build and the figures of a stack of fifty services"
 	@echo "make install   to /usr/local (DESTDIR and PREFIX are honoured)"
 
 deps:
@@ -36,6 +37,9 @@ stop:
 
 test: deps build headers
 	ctest --test-dir $(BUILD) --output-on-failure
+
+bench: deps build
+	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/stack_bench.py
 
 PREFIX ?= /usr/local
 install: build

@@ -27,7 +27,8 @@ namespace {
 
 using engine::daemon_options;
 
-// What blocks, blocks here: unpacking, fsync, netlink. More threads than cores, as most of it waits for the kernel.
+// What blocks, blocks here: unpacking, fsync, netlink. More threads than cores, as most of it waits for the
+// kernel.
 constexpr std::size_t worker_threads = 8;
 
 void open_log(const daemon_options& options) {
@@ -44,13 +45,13 @@ struct daemon {
     daemon(boost::asio::io_context& io, boost::asio::thread_pool& workers, const daemon_options& options)
         : on{.io = io, .workers = workers}, records(on, options.state / "state.db"),
           images(on, records, options.state / "image", options.images),
-          volumes(on, records, options.state / "volume"), networks(on, records, options.networks), events(io),
-          parts{.on = on,
-              .records = records,
-              .images = images,
-              .volumes = volumes,
-              .networks = networks,
-              .events = events},
+          volumes(on, records, options.state / "volume"), networks(on, records, options.networks),
+          events(io), parts{.on = on,
+                          .records = records,
+                          .images = images,
+                          .volumes = volumes,
+                          .networks = networks,
+                          .events = events},
           containers(parts,
               {.instance = options.instance,
                   .state = options.state,

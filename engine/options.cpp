@@ -16,8 +16,8 @@ using compose::error_kind;
 
 namespace {
 
-// Subnets for networks that choose none: 4,096 of /24, then 256 more. Docker's own thirty-one run out after as many
-// projects.
+// Subnets for networks that choose none: 4,096 of /24, then 256 more. Docker's own thirty-one run out after
+// as many projects.
 constexpr std::string_view default_pools[] = {"172.16.0.0/12", "192.168.0.0/16"};
 
 std::vector<ipv4_subnet> parse_pools(const std::vector<std::string>& texts) {
@@ -25,7 +25,8 @@ std::vector<ipv4_subnet> parse_pools(const std::vector<std::string>& texts) {
     for (const std::string& text : texts) {
         const auto pool = parse_subnet(text);
         if (!pool)
-            throw error(error_kind::invalid, fmt::format("networks.pools: \"{}\" is no IPv4 prefix like 10.200.0.0/16", text));
+            throw error(error_kind::invalid,
+                fmt::format("networks.pools: \"{}\" is no IPv4 prefix like 10.200.0.0/16", text));
         pools.push_back(*pool);
     }
     return pools;
@@ -48,7 +49,8 @@ std::uint64_t parse_size(const std::string& text) {
         return number << 20U;
     if (unit == "g")
         return number << 30U;
-    throw error(error_kind::invalid, fmt::format("logs.max-size: \"{}\" is no size; write a number with k, m or g", text));
+    throw error(error_kind::invalid,
+        fmt::format("logs.max-size: \"{}\" is no size; write a number with k, m or g", text));
 }
 
 /// The configuration file, key by key; an unknown one is an error, as a typo would otherwise go unseen.
@@ -88,7 +90,8 @@ class config_reader {
         each(node, "registries.", [this](const std::string& key, const YAML::Node& value) {
             if (key == "mirrors")
                 for (const auto& mirror : value)
-                    into_.images.mirrors[mirror.first.as<std::string>()] = mirror.second.as<std::vector<std::string>>();
+                    into_.images.mirrors[mirror.first.as<std::string>()] =
+                        mirror.second.as<std::vector<std::string>>();
             else if (key == "insecure")
                 for (const auto& host : value)
                     into_.images.insecure.insert(host.as<std::string>());
@@ -122,13 +125,15 @@ class config_reader {
         if (node.IsNull())
             return;
         if (!node.IsMap())
-            throw error(error_kind::invalid, fmt::format("{}:{}: {}must be a mapping", file_, node.Mark().line + 1, prefix));
+            throw error(error_kind::invalid,
+                fmt::format("{}:{}: {}must be a mapping", file_, node.Mark().line + 1, prefix));
         for (const auto& entry : node)
             use(entry.first.as<std::string>(), entry.second);
     }
 
     [[noreturn]] void unknown(const std::string& key, const YAML::Node& at) const {
-        throw error(error_kind::invalid, fmt::format("{}:{}: unknown key \"{}\"", file_, at.Mark().line + 1, key));
+        throw error(
+            error_kind::invalid, fmt::format("{}:{}: unknown key \"{}\"", file_, at.Mark().line + 1, key));
     }
 
     std::string file_;
@@ -138,7 +143,8 @@ class config_reader {
 void read_config(daemon_options& into, bool must_exist) {
     const auto text = read_file_if_there(into.config, 1U << 20U);
     if (!text && must_exist)
-        throw error(error_kind::not_found, fmt::format("configuration file \"{}\": no such file", into.config.native()));
+        throw error(error_kind::not_found,
+            fmt::format("configuration file \"{}\": no such file", into.config.native()));
     if (!text)
         return;
     try {
@@ -153,14 +159,16 @@ void read_config(daemon_options& into, bool must_exist) {
 
 daemon_options read_options(int count, char** arguments) {
     daemon_options from_line;
-    CLI::App app("composed: a container engine with Compose built in. Holds stacks as their Compose files want them.");
+    CLI::App app(
+        "composed: a container engine with Compose built in. Holds stacks as their Compose files want them.");
     app.set_version_flag("--version", std::string("composed ") + COMPOSED_VERSION);
     std::vector<std::string> pools;
     std::vector<std::string> mirrors;
     std::vector<std::string> insecure;
     std::string max_size;
     auto* config = app.add_option("--config", from_line.config, "configuration file");
-    auto* instance = app.add_option("--instance", from_line.instance, "name that bridges, cgroups and the firewall table derive from");
+    auto* instance = app.add_option(
+        "--instance", from_line.instance, "name that bridges, cgroups and the firewall table derive from");
     auto* state = app.add_option("--state", from_line.state, "folder for what must survive");
     auto* run = app.add_option("--run", from_line.run, "folder for sockets and what ends with a reboot");
     auto* log_file = app.add_option("--log-file", from_line.log_file, "log here instead of stderr");
@@ -174,7 +182,8 @@ daemon_options read_options(int count, char** arguments) {
     app.add_option("--registry-mirror", mirrors, "REGISTRY=URL; may be given several times");
     app.add_option("--insecure-registry", insecure, "HOST:PORT without TLS; may be given several times");
     auto* log_size = app.add_option("--log-max-size", max_size, "size at which a container's log is rotated");
-    auto* log_count = app.add_option("--log-max-file", from_line.logs.max_files, "files kept of a container's log");
+    auto* log_count =
+        app.add_option("--log-max-file", from_line.logs.max_files, "files kept of a container's log");
     app.add_flag("--daemonize", from_line.daemonize, "go to the background once the API answers");
     app.add_flag("--check", from_line.check, "say what the host has and lacks, and end");
     try {
@@ -206,13 +215,15 @@ daemon_options read_options(int count, char** arguments) {
     for (const std::string& mirror : mirrors) {
         const auto equals = mirror.find('=');
         if (equals == std::string::npos)
-            throw error(error_kind::invalid, fmt::format("--registry-mirror \"{}\": write REGISTRY=URL", mirror));
+            throw error(
+                error_kind::invalid, fmt::format("--registry-mirror \"{}\": write REGISTRY=URL", mirror));
         options.images.mirrors[mirror.substr(0, equals)].push_back(mirror.substr(equals + 1));
     }
     options.images.insecure.insert(insecure.begin(), insecure.end());
     options.networks.instance = options.instance;
-    options.shim = from_line.shim.empty() ? std::filesystem::read_symlink("/proc/self/exe").parent_path() / "composed-shim"
-                                          : from_line.shim;
+    options.shim = from_line.shim.empty()
+                       ? std::filesystem::read_symlink("/proc/self/exe").parent_path() / "composed-shim"
+                       : from_line.shim;
     options.pid_file = from_line.pid_file;
     options.daemonize = from_line.daemonize;
     options.check = from_line.check;

@@ -9,7 +9,8 @@
 
 namespace engine {
 
-/// All that can be set of the daemon: built-in values, over them the configuration file, over it the command line.
+/// All that can be set of the daemon: built-in values, over them the configuration file, over it the command
+/// line.
 struct daemon_options {
     std::string instance = "composed";
     std::filesystem::path state = "/var/lib/composed";
@@ -18,8 +19,8 @@ struct daemon_options {
     std::filesystem::path log_file; // empty: stderr
     std::filesystem::path pid_file; // empty: none
     std::string log_level = "info";
-    std::filesystem::path runtime; // empty: crun, else runc, by PATH
-    std::filesystem::path shim;    // empty: beside this program
+    std::filesystem::path runtime;  // empty: crun, else runc, by PATH
+    std::filesystem::path shim;     // empty: beside this program
     std::string group = "composed"; // owns the socket, when there is such a group
     bool daemonize = false;
     bool check = false;
@@ -28,7 +29,8 @@ struct daemon_options {
     log_options logs;
 };
 
-/// Throws error{invalid} naming what is wrong, with file and line where it is the file. Ends the process for --help,
+/// Throws error{invalid} naming what is wrong, with file and line where it is the file. Ends the process for
+/// --help,
 /// --version and what the command line does not know.
 daemon_options read_options(int count, char** arguments);
 

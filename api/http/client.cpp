@@ -64,7 +64,8 @@ engine::task<std::string> call_state::body_part() {
 }
 
 template <typename Body>
-http::request<Body> make_request(const std::string& method, const std::string& target, const std::string& type) {
+http::request<Body> make_request(
+    const std::string& method, const std::string& target, const std::string& type) {
     http::request<Body> message;
     message.method_string(method);
     message.target(target);
@@ -84,7 +85,8 @@ http::request<Body> make_request(const std::string& method, const std::string& t
     const auto* message = object == nullptr ? nullptr : object->if_contains("message");
     if (kind == nullptr || message == nullptr || !kind->is_string() || !message->is_string())
         throw error(error_kind::internal, fmt::format("composed answered {}: {}", status, text));
-    throw error(compose::error_kind_from(std::string_view(kind->as_string())), std::string(message->as_string()));
+    throw error(
+        compose::error_kind_from(std::string_view(kind->as_string())), std::string(message->as_string()));
 }
 
 engine::task<> send_file(socket_type& socket, std::string method, std::string target, request_body body) {
@@ -92,11 +94,13 @@ engine::task<> send_file(socket_type& socket, std::string method, std::string ta
     beast::error_code failed;
     message.body().open(body.file.c_str(), beast::file_mode::scan, failed);
     if (failed)
-        throw error(error_kind::not_found, fmt::format("open \"{}\": {}", body.file.native(), failed.message()));
+        throw error(
+            error_kind::not_found, fmt::format("open \"{}\": {}", body.file.native(), failed.message()));
     message.prepare_payload();
     beast::error_code ignored;
     co_await http::async_write(socket, message, asio::redirect_error(asio::use_awaitable, ignored));
-    // A daemon that refuses the body answers before it has read all of it: the answer tells more than the broken pipe.
+    // A daemon that refuses the body answers before it has read all of it: the answer tells more than the
+    // broken pipe.
 }
 
 engine::task<> send_text(
@@ -199,13 +203,15 @@ engine::task<std::unique_ptr<call_state>> begin(asio::io_context& io, std::strin
             fmt::format("permission denied at {}: run as root, or as a member of the group composed", host));
     if (unreachable)
         throw error(error_kind::unavailable,
-            fmt::format("Cannot connect to composed at {}. Is it running? Start it with: systemctl start composed",
+            fmt::format(
+                "Cannot connect to composed at {}. Is it running? Start it with: systemctl start composed",
                 host));
     if (body.file.empty())
         co_await send_text(state->socket, method, target, upgrade, std::move(body));
     else
         co_await send_file(state->socket, method, target, std::move(body));
-    const auto [failed, size] = co_await http::async_read_header(state->socket, state->buffer, state->reply, quiet);
+    const auto [failed, size] =
+        co_await http::async_read_header(state->socket, state->buffer, state->reply, quiet);
     if (failed)
         throw error(error_kind::unavailable,
             fmt::format("composed at {} ended the connection ({}); look at its log", host, failed.message()));
@@ -226,7 +232,8 @@ engine::task<std::unique_ptr<call_state>> begin(asio::io_context& io, std::strin
 } // namespace
 
 engine::task<std::string> client::call(std::string method, std::string target, request_body body) {
-    const std::unique_ptr<call_state> state = co_await begin(io_, path_, host_, method, target, "", std::move(body));
+    const std::unique_ptr<call_state> state =
+        co_await begin(io_, path_, host_, method, target, "", std::move(body));
     std::string text;
     for (;;) {
         const std::string part = co_await state->body_part();
@@ -236,8 +243,8 @@ engine::task<std::string> client::call(std::string method, std::string target, r
     }
 }
 
-// Without a body by overload, not by a default argument: g++ 12 destroys a temporary aggregate twice that is an argument
-// in a full expression with a co_await.
+// Without a body by overload, not by a default argument: g++ 12 destroys a temporary aggregate twice that is
+// an argument in a full expression with a co_await.
 engine::task<std::string> client::call(std::string method, std::string target) {
     return call(std::move(method), std::move(target), request_body());
 }
@@ -248,7 +255,8 @@ engine::task<std::unique_ptr<client_stream>> client::open(std::string method, st
 
 engine::task<std::unique_ptr<client_stream>> client::open(
     std::string method, std::string target, request_body body) {
-    std::unique_ptr<call_state> state = co_await begin(io_, path_, host_, method, target, "", std::move(body));
+    std::unique_ptr<call_state> state =
+        co_await begin(io_, path_, host_, method, target, "", std::move(body));
     co_return std::make_unique<stream>(std::move(state));
 }
 

@@ -38,8 +38,8 @@ class client_connection {
     virtual void close() = 0;
 };
 
-/// Talks to a composed. Every call throws the daemon's own error where it answered with one, and error{unavailable}
-/// with what to do when it cannot be reached.
+/// Talks to a composed. Every call throws the daemon's own error where it answered with one, and
+/// error{unavailable} with what to do when it cannot be reached.
 class client {
   public:
     /// `host`: unix://PATH. Throws error{invalid} for what is no such address.
@@ -48,7 +48,8 @@ class client {
     /// The whole body of the reply.
     engine::task<std::string> call(std::string method, std::string target, request_body body);
     engine::task<std::string> call(std::string method, std::string target);
-    engine::task<std::unique_ptr<client_stream>> open(std::string method, std::string target, request_body body);
+    engine::task<std::unique_ptr<client_stream>> open(
+        std::string method, std::string target, request_body body);
     engine::task<std::unique_ptr<client_stream>> open(std::string method, std::string target);
     engine::task<std::unique_ptr<client_connection>> upgrade(
         std::string target, std::string protocol, request_body body);

@@ -113,8 +113,8 @@ class http_exchange final : public exchange {
                 co_return whole;
             whole += part;
             if (whole.size() > limit)
-                throw error(
-                    error_kind::exhausted, fmt::format("body of {}: larger than the limit of {} bytes", path, limit));
+                throw error(error_kind::exhausted,
+                    fmt::format("body of {}: larger than the limit of {} bytes", path, limit));
         }
     }
 
@@ -275,7 +275,8 @@ engine::task<bool> serve_request(http_exchange& request, const router& routes) {
 
 } // namespace
 
-engine::task<> serve_connection(std::shared_ptr<stream_socket> socket, const router& routes, server_limits limits) {
+engine::task<> serve_connection(
+    std::shared_ptr<stream_socket> socket, const router& routes, server_limits limits) {
     beast::flat_buffer buffer;
     for (;;) {
         parser request;

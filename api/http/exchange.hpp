@@ -13,7 +13,8 @@
 
 namespace api {
 
-/// A connection that has left HTTP: bytes both ways. Reads and writes may be under way at the same time, one of each.
+/// A connection that has left HTTP: bytes both ways. Reads and writes may be under way at the same time, one
+/// of each.
 class raw_connection {
   public:
     virtual ~raw_connection() = default;
@@ -52,8 +53,8 @@ class exchange {
     /// Throws when the client is gone: the handler just lets it pass.
     virtual engine::task<> write(std::string text) = 0;
 
-    /// `act` is called once when the client goes away while a stream is under way (never after the handler returned):
-    /// a handler that waits for something else is woken by it.
+    /// `act` is called once when the client goes away while a stream is under way (never after the handler
+    /// returned): a handler that waits for something else is woken by it.
     virtual void on_close(std::function<void()> act) = 0;
     virtual bool closed() const noexcept = 0;
 

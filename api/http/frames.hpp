@@ -8,8 +8,8 @@
 
 namespace api {
 
-/// What a frame of an exec connection carries. The first three and the head of 8 bytes {type, 0, 0, 0, length as 32 bits
-/// big-endian} are those of Docker's multiplexed streams.
+/// What a frame of an exec connection carries. The first three and the head of 8 bytes {type, 0, 0, 0, length
+/// as 32 bits big-endian} are those of Docker's multiplexed streams.
 enum class frame_type : std::uint8_t {
     input = 0,  // to the process
     output = 1, // its stdout, or its terminal
@@ -26,8 +26,8 @@ struct frame {
 
 std::string encode_frame(frame_type type, std::string_view payload);
 
-/// Takes bytes as they come and gives whole frames. Throws error{invalid} for an unknown type or a payload above
-/// 1 MiB.
+/// Takes bytes as they come and gives whole frames. Throws error{invalid} for an unknown type or a payload
+/// above 1 MiB.
 class frame_decoder {
   public:
     void feed(std::string_view bytes);

@@ -17,7 +17,8 @@ std::string percent_decode(std::string_view text, bool plus) {
     for (std::size_t at = 0; at < text.size(); ++at) {
         unsigned value = 0;
         if (text[at] == '%' && at + 2 < text.size() + 0 &&
-            std::from_chars(text.data() + at + 1, text.data() + at + 3, value, 16).ptr == text.data() + at + 3) {
+            std::from_chars(text.data() + at + 1, text.data() + at + 3, value, 16).ptr ==
+                text.data() + at + 3) {
             decoded += static_cast<char>(value);
             at += 2;
         } else {

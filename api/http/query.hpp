@@ -22,7 +22,8 @@ class query {
 
     bool has(const std::string& name) const { return values_.contains(name); }
     std::string text(const std::string& name, std::string otherwise = {}) const;
-    /// 1, true, yes and the bare name are true; 0, false and no are false. Throws error{invalid} for anything else.
+    /// 1, true, yes and the bare name are true; 0, false and no are false. Throws error{invalid} for anything
+    /// else.
     bool flag(const std::string& name, bool otherwise = false) const;
     /// Throws error{invalid} for what is no number of at least 0.
     std::optional<long> number(const std::string& name) const;

@@ -23,11 +23,14 @@ std::vector<std::string> split(std::string_view path) {
     return segments;
 }
 
-bool is_parameter(const std::string& segment) { return segment.starts_with('{') && segment.ends_with('}'); }
+bool is_parameter(const std::string& segment) {
+    return segment.starts_with('{') && segment.ends_with('}');
+}
 
 using parameters = std::map<std::string, std::string>;
 
-std::optional<parameters> match(const std::vector<std::string>& pattern, const std::vector<std::string>& path) {
+std::optional<parameters> match(
+    const std::vector<std::string>& pattern, const std::vector<std::string>& path) {
     parameters found;
     for (std::size_t at = 0; at < pattern.size(); ++at) {
         if (is_parameter(pattern[at]) && pattern[at].ends_with("...}") && at < path.size()) {
@@ -72,8 +75,8 @@ engine::task<> router::dispatch(exchange& request) const {
         throw compose::error(compose::error_kind::invalid,
             fmt::format("\"{}\" does not take {}", request.path, request.method));
     if (chosen == nullptr)
-        throw compose::error(
-            compose::error_kind::not_found, fmt::format("\"{}\": there is nothing at this path", request.path));
+        throw compose::error(compose::error_kind::not_found,
+            fmt::format("\"{}\": there is nothing at this path", request.path));
     co_await chosen->answer(request);
 }
 

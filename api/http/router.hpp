@@ -11,14 +11,14 @@ namespace api {
 
 using handler = std::function<engine::task<>(exchange&)>;
 
-/// Paths and what answers them. A pattern is a path in which {name} stands for one segment and {name...} for all that
-/// is left; the first that fits wins.
+/// Paths and what answers them. A pattern is a path in which {name} stands for one segment and {name...} for
+/// all that is left; the first that fits wins.
 class router {
   public:
     void add(std::string method, std::string_view pattern, handler answer);
 
-    /// Calls what answers the request. Throws error{not_found} for an unknown path and error{invalid} for a method that
-    /// the path does not have.
+    /// Calls what answers the request. Throws error{not_found} for an unknown path and error{invalid} for a
+    /// method that the path does not have.
     engine::task<> dispatch(exchange& request) const;
 
     /// "GET /api/v1/ping": the tests compare them with openapi.yaml.

@@ -33,7 +33,8 @@ struct server::implementation : std::enable_shared_from_this<implementation> {
     std::set<std::shared_ptr<stream_socket>> open;
 };
 
-engine::task<> server::implementation::accept(std::shared_ptr<implementation> self, protocol::acceptor& acceptor) {
+engine::task<> server::implementation::accept(
+    std::shared_ptr<implementation> self, protocol::acceptor& acceptor) {
     while (acceptor.is_open()) {
         auto [failed, socket] = co_await acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
         if (failed == asio::error::operation_aborted || failed == asio::error::bad_descriptor)
@@ -47,7 +48,8 @@ engine::task<> server::implementation::accept(std::shared_ptr<implementation> se
         }
         if (self->open.size() >= self->limits.connections)
             continue;
-        engine::spawn(self->io, "connection", serve(self, std::make_shared<stream_socket>(std::move(socket))));
+        engine::spawn(
+            self->io, "connection", serve(self, std::make_shared<stream_socket>(std::move(socket))));
     }
 }
 
@@ -65,7 +67,9 @@ engine::task<> server::implementation::serve(
 server::server(asio::io_context& io, const router& routes, server_limits limits)
     : implementation_(std::make_shared<implementation>(io, routes, limits)) {}
 
-server::~server() { stop(); }
+server::~server() {
+    stop();
+}
 
 void server::listen(const std::filesystem::path& socket, unsigned mode, const std::string& group) {
     engine::unique_fd listening = engine::listen_unix(socket, mode, group);

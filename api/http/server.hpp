@@ -20,8 +20,8 @@ struct server_limits {
 /// The HTTP status of an error's kind: the one place where it is decided.
 int status_of(compose::error_kind kind) noexcept;
 
-/// HTTP/1.1 over unix sockets, keep-alive. Owns the sockets' files: made with `mode` under a temporary umask, removed
-/// when it ends.
+/// HTTP/1.1 over unix sockets, keep-alive. Owns the sockets' files: made with `mode` under a temporary umask,
+/// removed when it ends.
 class server {
   public:
     server(boost::asio::io_context& io, const router& routes, server_limits limits = {});

@@ -36,7 +36,8 @@ engine::task<> get(exchange& request, daemon_parts parts) {
 
 void add_container_routes(router& to, const daemon_parts& parts) {
     to.add("GET", "/api/v1/containers", [parts](exchange& request) { return list(request, parts); });
-    to.add("GET", "/api/v1/containers/{container}", [parts](exchange& request) { return get(request, parts); });
+    to.add(
+        "GET", "/api/v1/containers/{container}", [parts](exchange& request) { return get(request, parts); });
 }
 
 } // namespace api

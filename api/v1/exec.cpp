@@ -57,7 +57,9 @@ engine::exec_spec read_spec(const std::string& text) {
             else
                 throw error(error_kind::invalid, fmt::format("exec: \"{}\" is no key of an exec", key));
         }
-    } catch (const boost::system::system_error& failure) {
+    } catch (const error&) {
+        throw;
+    } catch (const std::exception& failure) {
         throw error(error_kind::invalid, fmt::format("exec: {}", failure.what()));
     }
     if (spec.args.empty())
@@ -153,8 +155,8 @@ engine::task<> pump_input(relay_ptr through) {
                 through->input.close(ignored);
             } else if (next->type == frame_type::resize) {
                 const json::value size = json::parse(next->payload);
-                through->session.resize(
-                    size.at("rows").to_number<std::uint16_t>(), size.at("columns").to_number<std::uint16_t>());
+                through->session.resize(size.at("rows").to_number<std::uint16_t>(),
+                    size.at("columns").to_number<std::uint16_t>());
             }
         }
     }
@@ -167,7 +169,8 @@ engine::task<> run(exchange& request, daemon_parts parts) {
     if (container == nullptr)
         container = parts.containers.find_by_name(wanted);
     if (container == nullptr)
-        throw error(error_kind::not_found, fmt::format("container \"{}\": there is none of that id or name", wanted));
+        throw error(
+            error_kind::not_found, fmt::format("container \"{}\": there is none of that id or name", wanted));
     const std::string id = container->record.id;
     const std::string body = co_await request.body(request_limit);
     engine::exec_spec spec = read_spec(body);
@@ -176,8 +179,8 @@ engine::task<> run(exchange& request, daemon_parts parts) {
 
     asio::io_context& io = parts.engine.on.io;
     const auto through = std::make_shared<relay>(io, std::move(session), *connection);
-    for (const auto& [from, type] : {std::pair(&through->output, frame_type::output),
-             std::pair(&through->errors, frame_type::error)}) {
+    for (const auto& [from, type] :
+        {std::pair(&through->output, frame_type::output), std::pair(&through->errors, frame_type::error)}) {
         if (!from->is_open())
             continue;
         ++through->readers;
@@ -218,7 +221,8 @@ engine::task<> run(exchange& request, daemon_parts parts) {
 } // namespace
 
 void add_exec_routes(router& to, const daemon_parts& parts) {
-    to.add("POST", "/api/v1/containers/{container}/exec", [parts](exchange& request) { return run(request, parts); });
+    to.add("POST", "/api/v1/containers/{container}/exec",
+        [parts](exchange& request) { return run(request, parts); });
 }
 
 } // namespace api

@@ -23,8 +23,8 @@ json::object view_of_image(const engine::image& picture) {
     json::array names;
     for (const std::string& name : picture.names)
         names.emplace_back(name);
-    return {{"id", picture.id}, {"names", std::move(names)}, {"size", picture.size}, {"created", picture.created},
-        {"platform", picture.platform}};
+    return {{"id", picture.id}, {"names", std::move(names)}, {"size", picture.size},
+        {"created", picture.created}, {"platform", picture.platform}};
 }
 
 engine::task<> list(exchange& request, daemon_parts parts) {
@@ -66,11 +66,13 @@ engine::task<> run_pull(
 engine::task<> pull(exchange& request, daemon_parts parts) {
     const std::string reference = request.query.text("reference");
     if (reference.empty())
-        throw compose::error(compose::error_kind::invalid, "pull: \"reference\" names the image and must not be empty");
+        throw compose::error(
+            compose::error_kind::invalid, "pull: \"reference\" names the image and must not be empty");
     engine::pull_options options;
     options.platform = request.query.text("platform");
     const auto seen = std::make_shared<progress>(parts.engine.on.io);
-    engine::spawn(parts.engine.on.io, "pull " + reference, run_pull(seen, parts, reference, std::move(options)));
+    engine::spawn(
+        parts.engine.on.io, "pull " + reference, run_pull(seen, parts, reference, std::move(options)));
     co_await request.begin_stream(json_lines);
     request.on_close([seen] { seen->changed.notify_all(); });
     while (!request.closed()) {
@@ -95,8 +97,9 @@ engine::task<> pull(exchange& request, daemon_parts parts) {
 /// An archive on its way in: in a file of its own, gone with this object.
 class upload {
   public:
-    upload() : path_(fmt::format("/var/tmp/composed-upload-{}", engine::random_identifier().substr(0, 16))),
-               file_(engine::open_file(path_, O_WRONLY | O_CREAT | O_EXCL, 0600)) {}
+    upload()
+        : path_(fmt::format("/var/tmp/composed-upload-{}", engine::random_identifier().substr(0, 16))),
+          file_(engine::open_file(path_, O_WRONLY | O_CREAT | O_EXCL, 0600)) {}
     upload(const upload&) = delete;
     upload& operator=(const upload&) = delete;
     ~upload() {
@@ -143,7 +146,8 @@ void add_image_routes(router& to, const daemon_parts& parts) {
     to.add("GET", "/api/v1/images", [parts](exchange& request) { return list(request, parts); });
     to.add("POST", "/api/v1/images/pull", [parts](exchange& request) { return pull(request, parts); });
     to.add("POST", "/api/v1/images/load", [parts](exchange& request) { return load(request, parts); });
-    to.add("DELETE", "/api/v1/images/{reference...}", [parts](exchange& request) { return remove(request, parts); });
+    to.add("DELETE", "/api/v1/images/{reference...}",
+        [parts](exchange& request) { return remove(request, parts); });
 }
 
 } // namespace api

@@ -1,7 +1,7 @@
+#include "engine/container/logs.hpp"
 #include "api/v1/routes.hpp"
 #include "api/v1/views.hpp"
 #include "compose/model/error.hpp"
-#include "engine/container/logs.hpp"
 #include "engine/system/identifier.hpp"
 #include "engine/system/notifier.hpp"
 
@@ -43,7 +43,8 @@ std::string lines_of(
     std::string lines;
     for (const engine::log_entry& entry : entries) {
         json::object line{{"container", container.name}, {"service", container.service},
-            {"number", container.number}, {"stream", entry.stream == engine::log_stream::out ? "stdout" : "stderr"},
+            {"number", container.number},
+            {"stream", entry.stream == engine::log_stream::out ? "stdout" : "stderr"},
             {"time", engine::timestamp(entry.time)}, {"text", entry.text}};
         lines += line_of(line);
     }
@@ -127,8 +128,8 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
     const std::set<std::string> services = request.query.list("services");
     const engine::project_record* known = parts.projects.find(project);
     if (known == nullptr)
-        throw compose::error(
-            compose::error_kind::not_found, fmt::format("project \"{}\": there is none of that name", project));
+        throw compose::error(compose::error_kind::not_found,
+            fmt::format("project \"{}\": there is none of that name", project));
     for (const std::string& service : services)
         if (!known->definition.services.contains(service))
             throw compose::error(compose::error_kind::not_found, fmt::format("no such service: {}", service));
@@ -167,7 +168,8 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
 } // namespace
 
 void add_log_routes(router& to, const daemon_parts& parts) {
-    to.add("GET", "/api/v1/projects/{project}/logs", [parts](exchange& request) { return logs(request, parts); });
+    to.add("GET", "/api/v1/projects/{project}/logs",
+        [parts](exchange& request) { return logs(request, parts); });
 }
 
 } // namespace api

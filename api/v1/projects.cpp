@@ -137,7 +137,9 @@ engine::task<> act(exchange& request, daemon_parts parts) {
         under_way = co_await parts.projects.remove_stopped(project, std::move(services));
     else
         throw compose::error(compose::error_kind::not_found,
-            fmt::format("\"{}\" is nothing to do with a project; there are start, stop, restart, kill and remove", action));
+            fmt::format(
+                "\"{}\" is nothing to do with a project; there are start, stop, restart, kill and remove",
+                action));
     json::object nothing_first;
     co_await stream_operation(request, parts, std::move(under_way), std::move(nothing_first));
 }
@@ -148,8 +150,10 @@ void add_project_routes(router& to, const daemon_parts& parts) {
     to.add("GET", "/api/v1/projects", [parts](exchange& request) { return list(request, parts); });
     to.add("PUT", "/api/v1/projects/{project}", [parts](exchange& request) { return put(request, parts); });
     to.add("GET", "/api/v1/projects/{project}", [parts](exchange& request) { return get(request, parts); });
-    to.add("DELETE", "/api/v1/projects/{project}", [parts](exchange& request) { return remove(request, parts); });
-    to.add("POST", "/api/v1/projects/{project}/{action}", [parts](exchange& request) { return act(request, parts); });
+    to.add("DELETE", "/api/v1/projects/{project}",
+        [parts](exchange& request) { return remove(request, parts); });
+    to.add("POST", "/api/v1/projects/{project}/{action}",
+        [parts](exchange& request) { return act(request, parts); });
 }
 
 } // namespace api

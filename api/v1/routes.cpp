@@ -15,8 +15,8 @@ engine::task<> ping(exchange& request) {
 }
 
 engine::task<> version(exchange& request, daemon_parts parts) {
-    boost::json::object reply{
-        {"version", parts.version}, {"api", "v1"}, {"runtime", parts.containers.runtime().oci_runtime().native()}};
+    boost::json::object reply{{"version", parts.version}, {"api", "v1"},
+        {"runtime", parts.containers.runtime().oci_runtime().native()}};
     co_await send_json(request, 200, std::move(reply));
 }
 

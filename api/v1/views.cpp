@@ -16,8 +16,8 @@ namespace api {
 namespace json = boost::json;
 
 json::object view_of(const engine::event& what) {
-    json::object view{{"sequence", what.sequence}, {"time", engine::timestamp(what.time)}, {"project", what.project},
-        {"kind", what.kind}, {"name", what.name}, {"status", what.status}};
+    json::object view{{"sequence", what.sequence}, {"time", engine::timestamp(what.time)},
+        {"project", what.project}, {"kind", what.kind}, {"name", what.name}, {"status", what.status}};
     if (!what.id.empty())
         view["id"] = what.id;
     if (!what.service.empty())
@@ -37,7 +37,8 @@ json::object view_of(const engine::step& what) {
     json::array after;
     for (const std::size_t index : what.after)
         after.emplace_back(index);
-    json::object view{{"action", engine::to_string(what.kind)}, {"name", what.name}, {"after", std::move(after)}};
+    json::object view{
+        {"action", engine::to_string(what.kind)}, {"name", what.name}, {"after", std::move(after)}};
     if (!what.service.empty())
         view["service"] = what.service;
     if (!what.reason.empty())
@@ -68,7 +69,8 @@ json::object view_of(const engine::container_view& container, const daemon_parts
         {"service", record.service}, {"number", record.number}, {"one_off", record.one_off},
         {"image", record.image_reference}, {"image_id", record.image}, {"created", record.created},
         {"state", engine::to_string(container.state)}, {"restart_count", record.history.count},
-        {"config_hash", record.hash}, {"tty", record.service_definition().tty}, {"labels", std::move(labels)}};
+        {"config_hash", record.hash}, {"tty", record.service_definition().tty},
+        {"labels", std::move(labels)}};
     json::array command;
     const compose::service& service = record.service_definition();
     for (const auto* part : {&service.entrypoint, &service.command})
@@ -116,7 +118,9 @@ json::object error_view(const std::exception_ptr& failure) {
     }
 }
 
-std::string line_of(const json::object& value) { return json::serialize(value) + "\n"; }
+std::string line_of(const json::object& value) {
+    return json::serialize(value) + "\n";
+}
 
 engine::task<> send_json(exchange& request, int status, json::object value) {
     co_await request.send(status, "application/json", json::serialize(value) + "\n");

@@ -32,9 +32,10 @@ engine::task<> send_json(exchange& request, int status, boost::json::array value
 
 constexpr const char* json_lines = "application/x-ndjson";
 
-/// Streams the events of an operation's project until it is done, then {"done": true} or {"error": …}. A client that
-/// goes away ends the stream, not the operation. `first` is sent before them when it is not empty.
-engine::task<> stream_operation(exchange& request, daemon_parts parts, std::shared_ptr<engine::operation> under_way,
-    boost::json::object first);
+/// Streams the events of an operation's project until it is done, then {"done": true} or {"error": …}. A
+/// client that goes away ends the stream, not the operation. `first` is sent before them when it is not
+/// empty.
+engine::task<> stream_operation(exchange& request, daemon_parts parts,
+    std::shared_ptr<engine::operation> under_way, boost::json::object first);
 
 } // namespace api

@@ -76,7 +76,8 @@ engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
 
 void add_config(CLI::App& app, action& chosen) {
     const auto flags = std::make_shared<config_flags>();
-    CLI::App* command = app.add_subcommand("config", "Parse, resolve and render compose file in canonical format");
+    CLI::App* command =
+        app.add_subcommand("config", "Parse, resolve and render compose file in canonical format");
     command->alias("convert");
     command->add_option("--format", flags->format, "yaml or json")->check(CLI::IsMember({"yaml", "json"}));
     command->add_option("-o,--output", flags->output, "Save to file (default to stdout)");

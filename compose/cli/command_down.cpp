@@ -44,7 +44,8 @@ void add_down(CLI::App& app, action& chosen) {
     const auto flags = std::make_shared<down_flags>();
     CLI::App* command = app.add_subcommand("down", "Stop and remove containers, networks");
     command->add_flag("-v,--volumes", flags->volumes, "Remove named volumes declared in the file as well");
-    command->add_flag("--remove-orphans", flags->remove_orphans, "Remove containers for services not defined in the Compose file (down always does)");
+    command->add_flag("--remove-orphans", flags->remove_orphans,
+        "Remove containers for services not defined in the Compose file (down always does)");
     command->add_option("-t,--timeout", flags->timeout, "Specify a shutdown timeout in seconds");
     command->callback([flags, &chosen] { chosen = [flags](context& with) { return down(with, flags); }; });
 }

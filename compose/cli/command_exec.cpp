@@ -44,12 +44,14 @@ std::string find_container(const json::array& containers, const exec_flags& flag
         if (text_of(container, "service") != flags.service)
             continue;
         known = true;
-        if (container.at("number").to_number<int>() == flags.index && text_of(container, "state") == "running")
+        if (container.at("number").to_number<int>() == flags.index &&
+            text_of(container, "state") == "running")
             return text_of(container, "id");
     }
     if (known)
         throw error(error_kind::conflict, fmt::format("service \"{}\" is not running", flags.service));
-    throw error(error_kind::not_found, fmt::format("no such service, or it has no container: {}", flags.service));
+    throw error(
+        error_kind::not_found, fmt::format("no such service, or it has no container: {}", flags.service));
 }
 
 using connection_ptr = std::shared_ptr<api::client_connection>;
@@ -74,7 +76,8 @@ engine::task<> send_file_input(connection_ptr to) {
         const ssize_t size = ::read(STDIN_FILENO, part.data(), part.size());
         if (size <= 0)
             break;
-        co_await to->write(api::encode_frame(api::frame_type::input, std::string_view(part).substr(0, static_cast<std::size_t>(size))));
+        co_await to->write(api::encode_frame(
+            api::frame_type::input, std::string_view(part).substr(0, static_cast<std::size_t>(size))));
     }
     co_await to->write(api::encode_frame(api::frame_type::end, {}));
 }
@@ -146,9 +149,10 @@ engine::task<> exec(context& with, std::shared_ptr<exec_flags> flags) {
     const json::value all = parse_reply(text);
     const std::string id = find_container(all.as_array(), *flags);
     const bool tty = !flags->no_tty && is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);
-    api::request_body body{.content_type = "application/json", .text = json::serialize(request_of(*flags, tty))};
-    std::unique_ptr<api::client_connection> opened =
-        co_await daemon.upgrade(fmt::format("/api/v1/containers/{}/exec", id), "composed-exec", std::move(body));
+    api::request_body body{
+        .content_type = "application/json", .text = json::serialize(request_of(*flags, tty))};
+    std::unique_ptr<api::client_connection> opened = co_await daemon.upgrade(
+        fmt::format("/api/v1/containers/{}/exec", id), "composed-exec", std::move(body));
     const connection_ptr connection = std::move(opened);
 
     std::optional<raw_mode> raw;
@@ -173,7 +177,8 @@ engine::task<> exec(context& with, std::shared_ptr<exec_flags> flags) {
 void add_exec(CLI::App& app, action& chosen) {
     const auto flags = std::make_shared<exec_flags>();
     CLI::App* command = app.add_subcommand("exec", "Execute a command in a running container");
-    command->add_flag("-T,--no-tty", flags->no_tty, "Disable pseudo-TTY allocation; it is off where stdin or stdout is none");
+    command->add_flag("-T,--no-tty", flags->no_tty,
+        "Disable pseudo-TTY allocation; it is off where stdin or stdout is none");
     command->add_option("-u,--user", flags->user, "Run the command as this user");
     command->add_option("-w,--workdir", flags->working_dir, "Path to workdir directory for this command");
     command->add_option("-e,--env", flags->environment, "Set environment variables")->allow_extra_args(false);

@@ -64,7 +64,8 @@ engine::task<> images(context& with, flags_ptr flags) {
         for (const std::string& id : ids)
             fmt::print("{}\n", id);
     else
-        fmt::print("{}", format_table({"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE"}, rows));
+        fmt::print(
+            "{}", format_table({"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE"}, rows));
 }
 
 engine::task<> pull_one(context& with, std::string reference, bool quiet) {
@@ -80,7 +81,8 @@ engine::task<> pull_one(context& with, std::string reference, bool quiet) {
         const json::value parsed = parse_reply(*text);
         const json::object& object = parsed.as_object();
         if (const json::value* failure = object.if_contains("error"))
-            throw error(error_kind_from(text_of(failure->as_object(), "kind")), text_of(failure->as_object(), "message"));
+            throw error(error_kind_from(text_of(failure->as_object(), "kind")),
+                text_of(failure->as_object(), "message"));
         if (object.contains("done"))
             break;
     }
@@ -92,7 +94,8 @@ engine::task<> pull(context& with, flags_ptr flags) {
     const project wanted = with.load_project(flags->services);
     std::set<std::string> references;
     for (const auto& [name, service] : wanted.services)
-        if (flags->services.empty() || std::find(flags->services.begin(), flags->services.end(), name) != flags->services.end())
+        if (flags->services.empty() ||
+            std::find(flags->services.begin(), flags->services.end(), name) != flags->services.end())
             references.insert(service.image);
     for (const std::string& reference : references)
         co_await pull_one(with, reference, flags->quiet);
@@ -103,19 +106,25 @@ engine::task<> pull(context& with, flags_ptr flags) {
 void add_images(CLI::App& app, action& chosen) {
     const auto load_flags = std::make_shared<image_flags>();
     CLI::App* load_command = app.add_subcommand("load", "Load images from a docker-archive or OCI archive");
-    load_command->add_option("-i,--input,FILE", load_flags->input, "archive, as `docker save` writes it")->required()->check(CLI::ExistingFile);
-    load_command->callback([load_flags, &chosen] { chosen = [load_flags](context& with) { return load_archive(with, load_flags); }; });
+    load_command->add_option("-i,--input,FILE", load_flags->input, "archive, as `docker save` writes it")
+        ->required()
+        ->check(CLI::ExistingFile);
+    load_command->callback([load_flags, &chosen] {
+        chosen = [load_flags](context& with) { return load_archive(with, load_flags); };
+    });
 
     const auto list_flags = std::make_shared<image_flags>();
     CLI::App* list_command = app.add_subcommand("images", "List images used by the created containers");
     list_command->add_flag("-q,--quiet", list_flags->quiet, "Only display IDs");
-    list_command->callback([list_flags, &chosen] { chosen = [list_flags](context& with) { return images(with, list_flags); }; });
+    list_command->callback(
+        [list_flags, &chosen] { chosen = [list_flags](context& with) { return images(with, list_flags); }; });
 
     const auto pull_flags = std::make_shared<image_flags>();
     CLI::App* pull_command = app.add_subcommand("pull", "Pull service images");
     pull_command->add_flag("-q,--quiet", pull_flags->quiet, "Pull without printing progress information");
     pull_command->add_option("SERVICE", pull_flags->services, "services; all when none is named");
-    pull_command->callback([pull_flags, &chosen] { chosen = [pull_flags](context& with) { return pull(with, pull_flags); }; });
+    pull_command->callback(
+        [pull_flags, &chosen] { chosen = [pull_flags](context& with) { return pull(with, pull_flags); }; });
 }
 
 } // namespace compose::cli

@@ -27,7 +27,8 @@ struct lifecycle_flags {
 };
 using flags_ptr = std::shared_ptr<lifecycle_flags>;
 
-engine::task<> act(context& with, std::string name, std::string action, std::string query, std::string title) {
+engine::task<> act(
+    context& with, std::string name, std::string action, std::string query, std::string title) {
     api::client daemon = with.daemon();
     std::unique_ptr<api::client_stream> stream =
         co_await daemon.open("POST", fmt::format("/api/v1/projects/{}/{}?{}", name, action, query));
@@ -57,7 +58,8 @@ engine::task<> remove(context& with, flags_ptr flags) {
     for (const json::value& each : all.as_array()) {
         const json::object& container = each.as_object();
         const std::string state = text_of(container, "state");
-        if ((state == "exited" || state == "created") && (services.empty() || services.contains(text_of(container, "service"))))
+        if ((state == "exited" || state == "created") &&
+            (services.empty() || services.contains(text_of(container, "service"))))
             names.push_back(text_of(container, "name"));
     }
     if (names.empty()) {
@@ -76,7 +78,8 @@ engine::task<> remove(context& with, flags_ptr flags) {
     co_await act(with, name, "remove", query, "Removing");
 }
 
-CLI::App* add(CLI::App& app, action& chosen, const std::string& name, const std::string& help, flags_ptr flags, const std::string& title) {
+CLI::App* add(CLI::App& app, action& chosen, const std::string& name, const std::string& help,
+    flags_ptr flags, const std::string& title) {
     CLI::App* command = app.add_subcommand(name, help);
     command->add_option("SERVICE", flags->services, "services; all when none is named");
     command->callback([flags, name, title, &chosen] {
@@ -89,8 +92,8 @@ CLI::App* add(CLI::App& app, action& chosen, const std::string& name, const std:
 
 void add_lifecycle(CLI::App& app, action& chosen) {
     add(app, chosen, "start", "Start services", std::make_shared<lifecycle_flags>(), "Starting");
-    for (const auto& [name, help, title] :
-        {std::tuple("stop", "Stop services", "Stopping"), std::tuple("restart", "Restart service containers", "Restarting")}) {
+    for (const auto& [name, help, title] : {std::tuple("stop", "Stop services", "Stopping"),
+             std::tuple("restart", "Restart service containers", "Restarting")}) {
         const auto flags = std::make_shared<lifecycle_flags>();
         add(app, chosen, name, help, flags, title)
             ->add_option("-t,--timeout", flags->timeout, "Specify a shutdown timeout in seconds");

@@ -31,7 +31,9 @@ class printer {
     printer(std::string project, log_options how, bool on_terminal)
         : project_(std::move(project)), how_(std::move(how)), coloured_(how_.color && on_terminal) {}
 
-    void widen(const std::string& container) { width_ = std::max(width_, short_name(container, project_).size()); }
+    void widen(const std::string& container) {
+        width_ = std::max(width_, short_name(container, project_).size());
+    }
 
     void print(const json::object& line) {
         const std::string container = text_of(line, "container");
@@ -39,7 +41,8 @@ class printer {
         std::string text;
         if (how_.prefix) {
             const auto [colour, fresh] = colour_of_.emplace(container, colour_of_.size() % colours.size());
-            text += coloured(fmt::format("{:<{}}  | ", short_name(container, project_), width_), colours[colour->second], coloured_);
+            text += coloured(fmt::format("{:<{}}  | ", short_name(container, project_), width_),
+                colours[colour->second], coloured_);
         }
         if (how_.timestamps)
             text += text_of(line, "time") + " ";
@@ -94,7 +97,9 @@ void add_logs(CLI::App& app, action& chosen) {
     const auto how = std::make_shared<log_options>();
     CLI::App* command = app.add_subcommand("logs", "View output from containers");
     command->add_flag("-f,--follow", how->follow, "Follow log output");
-    command->add_option("-n,--tail", how->tail, "Number of lines to show from the end of the logs for each container")
+    command
+        ->add_option(
+            "-n,--tail", how->tail, "Number of lines to show from the end of the logs for each container")
         ->check([](const std::string& text) {
             const bool number = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
             return number || text == "all" ? std::string() : "must be a number or \"all\"";

@@ -31,7 +31,8 @@ engine::task<> ls(context& with, std::shared_ptr<ls_flags> flags) {
         std::vector<std::string> states;
         bool running = false;
         for (const auto& state : project.at("containers").as_object()) {
-            states.push_back(fmt::format("{}({})", std::string_view(state.key()), state.value().to_number<int>()));
+            states.push_back(
+                fmt::format("{}({})", std::string_view(state.key()), state.value().to_number<int>()));
             running = running || (state.key() != "exited" && state.key() != "created");
         }
         if (!running && !flags->all)
@@ -39,8 +40,10 @@ engine::task<> ls(context& with, std::shared_ptr<ls_flags> flags) {
         std::vector<std::string> files;
         for (const json::value& file : project.at("config_files").as_array())
             files.emplace_back(file.as_string());
-        rows.push_back({text_of(project, "name"), fmt::format("{}", fmt::join(states, ", ")), fmt::format("{}", fmt::join(files, ","))});
-        shown.push_back(json::object{{"Name", rows.back()[0]}, {"Status", rows.back()[1]}, {"ConfigFiles", rows.back()[2]}});
+        rows.push_back({text_of(project, "name"), fmt::format("{}", fmt::join(states, ", ")),
+            fmt::format("{}", fmt::join(files, ","))});
+        shown.push_back(json::object{
+            {"Name", rows.back()[0]}, {"Status", rows.back()[1]}, {"ConfigFiles", rows.back()[2]}});
     }
     if (flags->quiet)
         for (const auto& row : rows)

@@ -25,7 +25,8 @@ struct ps_flags {
 };
 
 std::chrono::seconds since(const std::string& time) {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - parse_time(time));
+    return std::chrono::duration_cast<std::chrono::seconds>(
+        std::chrono::system_clock::now() - parse_time(time));
 }
 
 std::int64_t number_of(const json::object& object, std::string_view key) {
@@ -88,7 +89,8 @@ json::object docker_form(const json::object& container) {
         }
     std::vector<std::string> labels;
     for (const auto& label : container.at("labels").as_object())
-        labels.push_back(fmt::format("{}={}", std::string_view(label.key()), std::string_view(label.value().as_string())));
+        labels.push_back(
+            fmt::format("{}={}", std::string_view(label.key()), std::string_view(label.value().as_string())));
     std::vector<std::string> networks;
     for (const auto& network : container.at("networks").as_object())
         networks.emplace_back(network.key());
@@ -119,10 +121,13 @@ engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
     std::vector<const json::object*> shown;
     for (const json::value& each : all.as_array()) {
         const json::object& container = each.as_object();
-        if ((flags->all || is_running(container)) && (only.empty() || only.contains(text_of(container, "service"))))
+        if ((flags->all || is_running(container)) &&
+            (only.empty() || only.contains(text_of(container, "service"))))
             shown.push_back(&container);
     }
-    std::sort(shown.begin(), shown.end(), [](const json::object* a, const json::object* b) { return text_of(*a, "name") < text_of(*b, "name"); });
+    std::sort(shown.begin(), shown.end(), [](const json::object* a, const json::object* b) {
+        return text_of(*a, "name") < text_of(*b, "name");
+    });
     std::set<std::string> services;
     std::vector<std::vector<std::string>> rows;
     for (const json::object* container : shown) {
@@ -139,7 +144,8 @@ engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
         for (const std::string& service : services)
             fmt::print("{}\n", service);
     else if (!flags->quiet && flags->format == "table")
-        fmt::print("{}", format_table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"}, rows));
+        fmt::print(
+            "{}", format_table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"}, rows));
 }
 
 } // namespace

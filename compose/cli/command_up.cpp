@@ -38,7 +38,8 @@ struct up_flags {
 };
 
 std::string target_of(const project& wanted, const up_flags& flags) {
-    std::string target = fmt::format("/api/v1/projects/{}?dependencies={:d}&start={:d}&force_recreate={:d}&remove_orphans={:d}&wait={:d}",
+    std::string target = fmt::format(
+        "/api/v1/projects/{}?dependencies={:d}&start={:d}&force_recreate={:d}&remove_orphans={:d}&wait={:d}",
         wanted.name, !flags.no_deps, !flags.no_start, flags.force_recreate, flags.remove_orphans, flags.wait);
     if (flags.wait_timeout > 0)
         target += fmt::format("&wait_timeout={}", flags.wait_timeout);
@@ -55,14 +56,17 @@ void warn_of_orphans(const json::object& first) {
     for (const json::value& each : orphans->as_array())
         names.emplace_back(each.as_string());
     fmt::print(stderr,
-        "warning: Found orphan containers ([{}]) for this project. If you removed or renamed this service in your "
+        "warning: Found orphan containers ([{}]) for this project. If you removed or renamed this service in "
+        "your "
         "compose file, you can run this command with the --remove-orphans flag to clean it up.\n",
         fmt::join(names, " "));
 }
 
-engine::task<> stop_all(context& with, std::string name, std::vector<std::string> services, std::string action) {
+engine::task<> stop_all(
+    context& with, std::string name, std::vector<std::string> services, std::string action) {
     api::client daemon = with.daemon();
-    const std::string target = fmt::format("/api/v1/projects/{}/{}?{}", name, action, services_query(services));
+    const std::string target =
+        fmt::format("/api/v1/projects/{}/{}?{}", name, action, services_query(services));
     std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
     co_await follow_operation(with, std::move(stream), "Stopping");
 }
@@ -78,8 +82,8 @@ engine::task<> attach(context& with, project wanted, up_flags flags) {
             const bool first = ++*interrupts == 1;
             if (first)
                 fmt::print(stderr, "\nGracefully Stopping... press Ctrl+C again to force\n");
-            boost::asio::co_spawn(with.io, stop_all(with, wanted.name, flags.services, first ? "stop" : "kill"),
-                [](std::exception_ptr) {
+            boost::asio::co_spawn(with.io,
+                stop_all(with, wanted.name, flags.services, first ? "stop" : "kill"), [](std::exception_ptr) {
                     // A second operation takes over from the first: the one that ends last is what counts.
                 });
             listen();
@@ -91,7 +95,10 @@ engine::task<> attach(context& with, project wanted, up_flags flags) {
     how.color = !flags.no_color;
     how.timestamps = flags.timestamps;
     how.services = flags.services;
-    how.since_seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count() - 1;
+    how.since_seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count() -
+        1;
     co_await print_logs(with, wanted.name, how);
     signals.cancel();
     if (*interrupts > 0)
@@ -101,7 +108,8 @@ engine::task<> attach(context& with, project wanted, up_flags flags) {
 engine::task<> dry_run(context& with, project wanted, up_flags flags) {
     api::client daemon = with.daemon();
     api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
-    const std::string text = co_await daemon.call("PUT", target_of(wanted, flags) + "&dry_run=1", std::move(body));
+    const std::string text =
+        co_await daemon.call("PUT", target_of(wanted, flags) + "&dry_run=1", std::move(body));
     const json::value reply = parse_reply(text);
     for (const json::value& each : reply.at("steps").as_array()) {
         const json::object& step = each.as_object();
@@ -121,7 +129,8 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     }
     api::client daemon = with.daemon();
     api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
-    std::unique_ptr<api::client_stream> stream = co_await daemon.open("PUT", target_of(wanted, *flags), std::move(body));
+    std::unique_ptr<api::client_stream> stream =
+        co_await daemon.open("PUT", target_of(wanted, *flags), std::move(body));
     json::object first;
     co_await follow_operation(with, std::move(stream), "Running", &first);
     warn_of_orphans(first);
@@ -135,12 +144,15 @@ void add_up(CLI::App& app, action& chosen) {
     const auto flags = std::make_shared<up_flags>();
     CLI::App* command = app.add_subcommand("up", "Create and start containers");
     command->add_flag("-d,--detach", flags->detach, "Detached mode: run containers in the background");
-    command->add_flag("--wait", flags->wait, "Wait for services to be running|healthy; implies detached mode");
+    command->add_flag(
+        "--wait", flags->wait, "Wait for services to be running|healthy; implies detached mode");
     command->add_option("--wait-timeout", flags->wait_timeout, "Maximum duration in seconds to wait");
-    command->add_flag("--force-recreate", flags->force_recreate, "Recreate containers even if nothing has changed");
+    command->add_flag(
+        "--force-recreate", flags->force_recreate, "Recreate containers even if nothing has changed");
     command->add_flag("--no-deps", flags->no_deps, "Don't start linked services");
     command->add_flag("--no-start", flags->no_start, "Don't start the services after creating them");
-    command->add_flag("--remove-orphans", flags->remove_orphans, "Remove containers for services not defined in the Compose file");
+    command->add_flag("--remove-orphans", flags->remove_orphans,
+        "Remove containers for services not defined in the Compose file");
     command->add_flag("--dry-run", flags->dry_run, "Say what would be done, and do nothing");
     command->add_flag("--no-color", flags->no_color, "Produce monochrome output");
     command->add_flag("--timestamps", flags->timestamps, "Show timestamps");

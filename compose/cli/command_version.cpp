@@ -31,7 +31,8 @@ void add_version(CLI::App& app, action& chosen) {
     const auto flags = std::make_shared<version_flags>();
     CLI::App* command = app.add_subcommand("version", "Show the version");
     command->add_flag("--short", flags->brief, "Shows only the version number");
-    command->add_option("-f,--format", flags->format, "pretty or json")->check(CLI::IsMember({"pretty", "json"}));
+    command->add_option("-f,--format", flags->format, "pretty or json")
+        ->check(CLI::IsMember({"pretty", "json"}));
     command->callback([flags, &chosen] { chosen = [flags](context& with) { return version(with, flags); }; });
 }
 

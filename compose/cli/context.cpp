@@ -14,7 +14,9 @@
 
 namespace compose::cli {
 
-api::client context::daemon() { return api::client(io, host); }
+api::client context::daemon() {
+    return api::client(io, host);
+}
 
 project context::load_project(const std::vector<std::string>& services) {
     load_options options = files;
@@ -43,7 +45,8 @@ boost::json::value parse_reply(const std::string& text) {
     boost::system::error_code broken;
     boost::json::value value = boost::json::parse(text, broken);
     if (broken)
-        throw error(error_kind::internal, fmt::format("composed answered with what is no JSON: {}", text.substr(0, 200)));
+        throw error(error_kind::internal,
+            fmt::format("composed answered with what is no JSON: {}", text.substr(0, 200)));
     return value;
 }
 

@@ -14,13 +14,13 @@ struct log_options {
     bool color = true;
     bool prefix = true;
     bool timestamps = false;
-    std::string tail; // a number, or "all"
+    std::string tail;                          // a number, or "all"
     std::optional<std::int64_t> since_seconds; // after the epoch
     std::vector<std::string> services;
 };
 
-/// Prints the logs of a project's containers on stdout, each line after its container's name. With `follow` until none
-/// of them can write any more.
+/// Prints the logs of a project's containers on stdout, each line after its container's name. With `follow`
+/// until none of them can write any more.
 engine::task<> print_logs(context& with, std::string project, log_options how);
 
 } // namespace compose::cli

@@ -36,24 +36,27 @@ void read_environment(context& into) {
 void add_global_flags(CLI::App& app, context& with) {
     app.add_option("-f,--file", with.files.files, "Compose configuration files")->allow_extra_args(false);
     app.add_option("-p,--project-name", with.files.project_name, "Project name");
-    app.add_option("--project-directory", with.files.project_directory, "Specify an alternate working directory");
+    app.add_option(
+        "--project-directory", with.files.project_directory, "Specify an alternate working directory");
     app.add_option("--profile", with.files.profiles, "Specify a profile to enable")->allow_extra_args(false);
-    app.add_option("--env-file", with.files.env_files, "Specify an alternate environment file")->allow_extra_args(false);
+    app.add_option("--env-file", with.files.env_files, "Specify an alternate environment file")
+        ->allow_extra_args(false);
     app.add_option("--host", with.host, "The daemon's socket, as unix://PATH (also COMPOSED_HOST)");
     app.add_option("--ansi", with.ansi, "Control when to print ANSI control characters")
         ->check(CLI::IsMember({"never", "always", "auto"}));
 }
 
-/// Everything after `exec SERVICE` belongs to the command, whatever it looks like: CLI11 takes words after `--` as
-/// positional, so one is put there.
+/// Everything after `exec SERVICE` belongs to the command, whatever it looks like: CLI11 takes words after
+/// `--` as positional, so one is put there.
 std::vector<std::string> separate_exec_command(int count, char** arguments) {
     std::vector<std::string> words(arguments + 1, arguments + count);
     const auto exec = std::find(words.begin(), words.end(), "exec");
     if (exec == words.end())
         return words;
     for (auto word = exec + 1; word != words.end(); ++word) {
-        const bool takes_value = *word == "-u" || *word == "--user" || *word == "-w" || *word == "--workdir" ||
-                                 *word == "-e" || *word == "--env" || *word == "--index";
+        const bool takes_value = *word == "-u" || *word == "--user" || *word == "-w" ||
+                                 *word == "--workdir" || *word == "-e" || *word == "--env" ||
+                                 *word == "--index";
         if (takes_value && word + 1 != words.end()) {
             ++word;
             continue;
@@ -105,8 +108,8 @@ int main(int count, char** arguments) {
         app.fallthrough(false);
         app.set_version_flag("-v,--version", std::string("composed version ") + COMPOSED_VERSION);
         using namespace compose::cli;
-        for (const add_command add : {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_exec, add_config,
-                 add_images, add_version})
+        for (const add_command add : {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_exec,
+                 add_config, add_images, add_version})
             add(app, chosen);
         std::vector<std::string> words = separate_exec_command(count, arguments);
         std::reverse(words.begin(), words.end()); // CLI11 takes them from the back

@@ -29,8 +29,8 @@ constexpr int red = 31;
 constexpr int yellow = 33;
 
 // Words that end what is happening to a resource.
-constexpr std::array<std::string_view, 13> final_words{"Created", "Started", "Stopped", "Removed", "Running", "Healthy",
-    "Pulled", "Exited", "Error", "Recreated", "Unhealthy", "Warning", "Resource is still in use"};
+constexpr std::array<std::string_view, 13> final_words{"Created", "Started", "Stopped", "Removed", "Running",
+    "Healthy", "Pulled", "Exited", "Error", "Recreated", "Unhealthy", "Warning", "Resource is still in use"};
 
 std::string capitalised(std::string text) {
     if (!text.empty())
@@ -109,7 +109,9 @@ progress::progress(boost::asio::io_context& io, bool live, std::string title)
         implementation_->tick();
 }
 
-progress::~progress() { finish(); }
+progress::~progress() {
+    finish();
+}
 
 void progress::show(const json::object& event) {
     implementation& self = *implementation_;
@@ -121,11 +123,13 @@ void progress::show(const json::object& event) {
     if (!self.live) {
         if (current != nullptr)
             return; // bytes mean nothing in a log
-        const std::string detail = status == "Error" || status == "Warning" ? "  " + text_of(event, "detail") : std::string();
+        const std::string detail =
+            status == "Error" || status == "Warning" ? "  " + text_of(event, "detail") : std::string();
         fmt::print(stderr, " {}  {}{}\n", name, status, detail);
         return;
     }
-    auto found = std::find_if(self.lines.begin(), self.lines.end(), [&](const line& each) { return each.name == name; });
+    auto found = std::find_if(
+        self.lines.begin(), self.lines.end(), [&](const line& each) { return each.name == name; });
     if (found == self.lines.end())
         found = self.lines.insert(self.lines.end(), {.name = name, .began = clock::now()});
     if (found->done)
@@ -155,7 +159,8 @@ engine::task<> follow_operation(
     for (;;) {
         const std::optional<std::string> text = co_await stream->next_line();
         if (!text)
-            throw error(error_kind::unavailable, "composed ended the connection; it carries on with what was asked, see: compose ps");
+            throw error(error_kind::unavailable,
+                "composed ended the connection; it carries on with what was asked, see: compose ps");
         const json::value parsed = parse_reply(*text);
         const json::object& object = parsed.as_object();
         if (object.contains("done"))

@@ -13,7 +13,8 @@
 
 namespace compose::cli {
 
-/// Draws the events of an operation on stderr: on a terminal one live line a resource, elsewhere a plain line an event.
+/// Draws the events of an operation on stderr: on a terminal one live line a resource, elsewhere a plain line
+/// an event.
 class progress {
   public:
     progress(boost::asio::io_context& io, bool live, std::string title);
@@ -29,8 +30,8 @@ class progress {
     std::shared_ptr<implementation> implementation_;
 };
 
-/// Reads an operation's stream to its end and draws it. Throws the error that the operation ended with. `first` gets the
-/// line before the events.
+/// Reads an operation's stream to its end and draws it. Throws the error that the operation ended with.
+/// `first` gets the line before the events.
 engine::task<> follow_operation(context& with, std::unique_ptr<api::client_stream> stream, std::string title,
     boost::json::object* first = nullptr);
 

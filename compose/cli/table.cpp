@@ -8,7 +8,8 @@
 
 namespace compose::cli {
 
-std::string format_table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows) {
+std::string format_table(
+    const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows) {
     std::vector<std::size_t> widths;
     for (const std::string& title : head)
         widths.push_back(title.size());

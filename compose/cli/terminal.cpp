@@ -7,7 +7,9 @@
 
 namespace compose::cli {
 
-bool is_terminal(int fd) noexcept { return ::isatty(fd) == 1; }
+bool is_terminal(int fd) noexcept {
+    return ::isatty(fd) == 1;
+}
 
 terminal_size size_of_terminal(int fd) noexcept {
     winsize size{};

@@ -371,9 +371,11 @@ void indent(std::string& into, const json::value& value, std::size_t depth) {
 bool needs_quotes(std::string_view text) {
     if (text.empty())
         return true;
-    static constexpr std::string_view words[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"};
+    static constexpr std::string_view words[] = {
+        "true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"};
     std::string low(text);
-    std::transform(low.begin(), low.end(), low.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(low.begin(), low.end(), low.begin(),
+        [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     if (std::find(std::begin(words), std::end(words), low) != std::end(words))
         return true;
     return text.find_first_not_of("0123456789.+-:eExXoOabcdefABCDEF_") == std::string_view::npos;

@@ -2,7 +2,8 @@
 
 #include "compose/model/project.hpp"
 
-// The members of the model by their names in the wire form, once for both directions: `archive(name, member)`.
+// The members of the model by their names in the wire form, once for both directions: `archive(name,
+// member)`.
 namespace compose {
 
 template <typename Archive>

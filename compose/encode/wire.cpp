@@ -104,7 +104,7 @@ class writer {
         return object;
     }
     template <typename T>
-        requires std::is_class_v<T>
+    requires std::is_class_v<T>
     static json::value encode(const T& value) {
         writer inner;
         describe(inner, const_cast<T&>(value)); // describe() serves both directions; a writer changes nothing
@@ -130,7 +130,8 @@ class reader {
     void refuse_unknown() const {
         for (const auto& member : object_)
             if (!known_.contains(std::string_view(member.key())))
-                throw error(error_kind::invalid, fmt::format("unknown member \"{}\"", std::string_view(member.key())));
+                throw error(error_kind::invalid,
+                    fmt::format("unknown member \"{}\"", std::string_view(member.key())));
     }
 
   private:
@@ -173,7 +174,7 @@ class reader {
             decode(member.value(), into[std::string(member.key())]);
     }
     template <typename T>
-        requires std::is_class_v<T>
+    requires std::is_class_v<T>
     static void decode(const json::value& from, T& into) {
         reader inner(from);
         describe(inner, into);
@@ -214,7 +215,8 @@ project from_wire(std::string_view text) {
         archive.refuse_unknown();
         for (auto& [name, service] : value.services)
             if (service.name != name)
-                throw error(error_kind::invalid, fmt::format("service \"{}\" calls itself \"{}\"", name, service.name));
+                throw error(error_kind::invalid,
+                    fmt::format("service \"{}\" calls itself \"{}\"", name, service.name));
         return value;
     } catch (const boost::system::system_error& failure) {
         throw error(error_kind::invalid, fmt::format("project definition: {}", failure.what()));

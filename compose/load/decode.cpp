@@ -127,7 +127,8 @@ std::optional<std::int64_t> decoder::bytes(const node& from, const std::string& 
         return std::nullopt;
     const auto value = parse_bytes(from.text);
     if (!value)
-        fail(from, path, fmt::format("\"{}\" is no size; write a number with b, k, m or g, like 64m", from.text));
+        fail(from, path,
+            fmt::format("\"{}\" is no size; write a number with b, k, m or g, like 64m", from.text));
     return value;
 }
 
@@ -136,7 +137,8 @@ std::optional<std::chrono::nanoseconds> decoder::duration(const node& from, cons
         return std::nullopt;
     const auto value = parse_duration(from.text);
     if (!value)
-        fail(from, path, fmt::format("\"{}\" is no duration; write a number with a unit, like 10s or 1m30s", from.text));
+        fail(from, path,
+            fmt::format("\"{}\" is no duration; write a number with a unit, like 10s or 1m30s", from.text));
     return value;
 }
 
@@ -190,10 +192,14 @@ namespace {
 
 using pool_key = decoder::field<ipam_pool>;
 constexpr pool_key pool_keys[] = {
-    {"subnet", [](decoder& by, const node& from, const std::string& path, ipam_pool& into) { into.subnet = by.text(from, path); }},
-    {"gateway", [](decoder& by, const node& from, const std::string& path, ipam_pool& into) { into.gateway = by.text(from, path); }},
-    {"ip_range", [](decoder& by, const node& from, const std::string& path, ipam_pool& into) { into.ip_range = by.text(from, path); }},
-    {"aux_addresses", [](decoder& by, const node& from, const std::string& path, ipam_pool& into) { into.aux_addresses = by.labels(from, path); }},
+    {"subnet", [](decoder& by, const node& from, const std::string& path,
+                   ipam_pool& into) { into.subnet = by.text(from, path); }},
+    {"gateway", [](decoder& by, const node& from, const std::string& path,
+                    ipam_pool& into) { into.gateway = by.text(from, path); }},
+    {"ip_range", [](decoder& by, const node& from, const std::string& path,
+                     ipam_pool& into) { into.ip_range = by.text(from, path); }},
+    {"aux_addresses", [](decoder& by, const node& from, const std::string& path,
+                          ipam_pool& into) { into.aux_addresses = by.labels(from, path); }},
 };
 
 using ipam_key = decoder::field<network>;
@@ -212,24 +218,39 @@ constexpr ipam_key ipam_keys[] = {
 };
 
 constexpr decoder::field<network> network_keys[] = {
-    {"name", [](decoder& by, const node& from, const std::string& path, network& into) { into.name = by.text(from, path); }},
-    {"driver", [](decoder& by, const node& from, const std::string& path, network& into) { into.driver = by.text(from, path); }},
-    {"driver_opts", [](decoder& by, const node& from, const std::string& path, network& into) { into.driver_opts = by.labels(from, path); }},
-    {"external", [](decoder& by, const node& from, const std::string& path, network& into) { into.external = by.boolean(from, path).value_or(false); }},
-    {"internal", [](decoder& by, const node& from, const std::string& path, network& into) { into.internal = by.boolean(from, path).value_or(false); }},
-    {"attachable", [](decoder& by, const node& from, const std::string& path, network& into) { into.attachable = by.boolean(from, path).value_or(false); }},
-    {"enable_ipv4", [](decoder& by, const node& from, const std::string& path, network& into) { into.enable_ipv4 = by.boolean(from, path).value_or(true); }},
-    {"enable_ipv6", [](decoder& by, const node& from, const std::string& path, network& into) { into.enable_ipv6 = by.boolean(from, path).value_or(false); }},
-    {"ipam", [](decoder& by, const node& from, const std::string& path, network& into) { by.keys(from, path, into, ipam_keys); }},
-    {"labels", [](decoder& by, const node& from, const std::string& path, network& into) { into.labels = by.labels(from, path); }},
+    {"name", [](decoder& by, const node& from, const std::string& path,
+                 network& into) { into.name = by.text(from, path); }},
+    {"driver", [](decoder& by, const node& from, const std::string& path,
+                   network& into) { into.driver = by.text(from, path); }},
+    {"driver_opts", [](decoder& by, const node& from, const std::string& path,
+                        network& into) { into.driver_opts = by.labels(from, path); }},
+    {"external", [](decoder& by, const node& from, const std::string& path,
+                     network& into) { into.external = by.boolean(from, path).value_or(false); }},
+    {"internal", [](decoder& by, const node& from, const std::string& path,
+                     network& into) { into.internal = by.boolean(from, path).value_or(false); }},
+    {"attachable", [](decoder& by, const node& from, const std::string& path,
+                       network& into) { into.attachable = by.boolean(from, path).value_or(false); }},
+    {"enable_ipv4", [](decoder& by, const node& from, const std::string& path,
+                        network& into) { into.enable_ipv4 = by.boolean(from, path).value_or(true); }},
+    {"enable_ipv6", [](decoder& by, const node& from, const std::string& path,
+                        network& into) { into.enable_ipv6 = by.boolean(from, path).value_or(false); }},
+    {"ipam", [](decoder& by, const node& from, const std::string& path,
+                 network& into) { by.keys(from, path, into, ipam_keys); }},
+    {"labels", [](decoder& by, const node& from, const std::string& path,
+                   network& into) { into.labels = by.labels(from, path); }},
 };
 
 constexpr decoder::field<volume> volume_keys[] = {
-    {"name", [](decoder& by, const node& from, const std::string& path, volume& into) { into.name = by.text(from, path); }},
-    {"driver", [](decoder& by, const node& from, const std::string& path, volume& into) { into.driver = by.text(from, path); }},
-    {"driver_opts", [](decoder& by, const node& from, const std::string& path, volume& into) { into.driver_opts = by.labels(from, path); }},
-    {"external", [](decoder& by, const node& from, const std::string& path, volume& into) { into.external = by.boolean(from, path).value_or(false); }},
-    {"labels", [](decoder& by, const node& from, const std::string& path, volume& into) { into.labels = by.labels(from, path); }},
+    {"name", [](decoder& by, const node& from, const std::string& path,
+                 volume& into) { into.name = by.text(from, path); }},
+    {"driver", [](decoder& by, const node& from, const std::string& path,
+                   volume& into) { into.driver = by.text(from, path); }},
+    {"driver_opts", [](decoder& by, const node& from, const std::string& path,
+                        volume& into) { into.driver_opts = by.labels(from, path); }},
+    {"external", [](decoder& by, const node& from, const std::string& path,
+                     volume& into) { into.external = by.boolean(from, path).value_or(false); }},
+    {"labels", [](decoder& by, const node& from, const std::string& path,
+                   volume& into) { into.labels = by.labels(from, path); }},
 };
 
 const std::vector<std::string_view> top_keys{"name", "version", "services", "networks", "volumes"};
@@ -253,7 +274,8 @@ volume decoder::volume_of(const node& from, const std::string& path) {
     return made;
 }
 
-service decoder::service_of(const node& from, const std::string& path, decoded& into, const std::string& name) {
+service decoder::service_of(
+    const node& from, const std::string& path, decoded& into, const std::string& name) {
     service made;
     made.name = name;
     into.services_at[name] = from.at;
@@ -275,7 +297,8 @@ decoded decoder::run(const node& tree) {
             return;
         for (const auto& [name, value] : from.entries) {
             if (!is_resource_name(name))
-                fail(value, child_path(path, name), "a name has letters, digits, and the characters . _ - only");
+                fail(value, child_path(path, name),
+                    "a name has letters, digits, and the characters . _ - only");
             else
                 read(name, value, child_path(path, name));
         }

@@ -74,8 +74,8 @@ class decoder {
 };
 
 template <typename Target, std::size_t Size>
-void decoder::keys(const node& from, const std::string& path, Target& into, const field<Target> (&table)[Size],
-    const std::vector<std::string_view>& later) {
+void decoder::keys(const node& from, const std::string& path, Target& into,
+    const field<Target> (&table)[Size], const std::vector<std::string_view>& later) {
     if (!expect(from, node_kind::map, path))
         return;
     for (const auto& [name, value] : from.entries) {

@@ -33,19 +33,26 @@ std::optional<std::vector<std::string>> command_of(decoder& by, const node& from
 // --- ports
 
 constexpr decoder::field<port> port_keys[] = {
-    {"target", [](decoder& by, const node& from, const std::string& path, port& into) {
-        const auto number = by.integer(from, path);
-        if (number && (*number < 1 || *number > 65535))
-            by.fail(from, path, fmt::format("{} is no port", *number));
-        else if (number)
-            into.target = static_cast<std::uint16_t>(*number);
-    }},
-    {"published", [](decoder& by, const node& from, const std::string& path, port& into) { into.published = by.text(from, path); }},
-    {"host_ip", [](decoder& by, const node& from, const std::string& path, port& into) { into.host_ip = by.text(from, path); }},
-    {"protocol", [](decoder& by, const node& from, const std::string& path, port& into) { into.protocol = by.text(from, path); }},
-    {"mode", [](decoder& by, const node& from, const std::string& path, port& into) { into.mode = by.text(from, path); }},
-    {"name", [](decoder& by, const node& from, const std::string& path, port& into) { into.name = by.text(from, path); }},
-    {"app_protocol", [](decoder& by, const node& from, const std::string& path, port& into) { into.app_protocol = by.text(from, path); }},
+    {"target",
+        [](decoder& by, const node& from, const std::string& path, port& into) {
+            const auto number = by.integer(from, path);
+            if (number && (*number < 1 || *number > 65535))
+                by.fail(from, path, fmt::format("{} is no port", *number));
+            else if (number)
+                into.target = static_cast<std::uint16_t>(*number);
+        }},
+    {"published", [](decoder& by, const node& from, const std::string& path,
+                      port& into) { into.published = by.text(from, path); }},
+    {"host_ip", [](decoder& by, const node& from, const std::string& path,
+                    port& into) { into.host_ip = by.text(from, path); }},
+    {"protocol", [](decoder& by, const node& from, const std::string& path,
+                     port& into) { into.protocol = by.text(from, path); }},
+    {"mode", [](decoder& by, const node& from, const std::string& path,
+                 port& into) { into.mode = by.text(from, path); }},
+    {"name", [](decoder& by, const node& from, const std::string& path,
+                 port& into) { into.name = by.text(from, path); }},
+    {"app_protocol", [](decoder& by, const node& from, const std::string& path,
+                         port& into) { into.app_protocol = by.text(from, path); }},
 };
 
 void read_ports(decoder& by, const node& from, const std::string& path, service_target& into) {
@@ -73,42 +80,59 @@ void read_ports(decoder& by, const node& from, const std::string& path, service_
 // --- volumes
 
 constexpr decoder::field<mount> bind_keys[] = {
-    {"create_host_path", [](decoder& by, const node& from, const std::string& path, mount& into) { into.create_host_path = by.boolean(from, path).value_or(true); }},
-    {"propagation", [](decoder& by, const node& from, const std::string& path, mount& into) { into.propagation = by.text(from, path); }},
-    {"recursive", [](decoder& by, const node& from, const std::string& path, mount& into) { into.recursive = by.text(from, path); }},
-    {"selinux", [](decoder& by, const node& from, const std::string& path, mount& into) { into.selinux = by.text(from, path); }},
+    {"create_host_path", [](decoder& by, const node& from, const std::string& path,
+                             mount& into) { into.create_host_path = by.boolean(from, path).value_or(true); }},
+    {"propagation", [](decoder& by, const node& from, const std::string& path,
+                        mount& into) { into.propagation = by.text(from, path); }},
+    {"recursive", [](decoder& by, const node& from, const std::string& path,
+                      mount& into) { into.recursive = by.text(from, path); }},
+    {"selinux", [](decoder& by, const node& from, const std::string& path,
+                    mount& into) { into.selinux = by.text(from, path); }},
 };
 constexpr decoder::field<mount> volume_mount_keys[] = {
-    {"nocopy", [](decoder& by, const node& from, const std::string& path, mount& into) { into.nocopy = by.boolean(from, path).value_or(false); }},
-    {"subpath", [](decoder& by, const node& from, const std::string& path, mount& into) { into.subpath = by.text(from, path); }},
+    {"nocopy", [](decoder& by, const node& from, const std::string& path,
+                   mount& into) { into.nocopy = by.boolean(from, path).value_or(false); }},
+    {"subpath", [](decoder& by, const node& from, const std::string& path,
+                    mount& into) { into.subpath = by.text(from, path); }},
 };
 constexpr decoder::field<mount> tmpfs_keys[] = {
-    {"size", [](decoder& by, const node& from, const std::string& path, mount& into) { into.tmpfs_size = by.bytes(from, path); }},
-    {"mode", [](decoder& by, const node& from, const std::string& path, mount& into) {
-        if (const auto mode = by.integer(from, path))
-            into.tmpfs_mode = static_cast<std::uint32_t>(*mode);
-    }},
+    {"size", [](decoder& by, const node& from, const std::string& path,
+                 mount& into) { into.tmpfs_size = by.bytes(from, path); }},
+    {"mode",
+        [](decoder& by, const node& from, const std::string& path, mount& into) {
+            if (const auto mode = by.integer(from, path))
+                into.tmpfs_mode = static_cast<std::uint32_t>(*mode);
+        }},
 };
 
 constexpr decoder::field<mount> mount_keys[] = {
-    {"type", [](decoder& by, const node& from, const std::string& path, mount& into) {
-        const std::string type = by.text(from, path);
-        if (type == "bind")
-            into.type = mount_type::bind;
-        else if (type == "volume")
-            into.type = mount_type::volume;
-        else if (type == "tmpfs")
-            into.type = mount_type::tmpfs;
-        else
-            by.fail(from, path, fmt::format("\"{}\" is not supported; there are bind, volume and tmpfs", type));
-    }},
-    {"source", [](decoder& by, const node& from, const std::string& path, mount& into) { into.source = by.text(from, path); }},
-    {"target", [](decoder& by, const node& from, const std::string& path, mount& into) { into.target = by.text(from, path); }},
-    {"read_only", [](decoder& by, const node& from, const std::string& path, mount& into) { into.read_only = by.boolean(from, path).value_or(false); }},
-    {"consistency", [](decoder& by, const node& from, const std::string& path, mount& into) { into.consistency = by.text(from, path); }},
-    {"bind", [](decoder& by, const node& from, const std::string& path, mount& into) { by.keys(from, path, into, bind_keys); }},
-    {"volume", [](decoder& by, const node& from, const std::string& path, mount& into) { by.keys(from, path, into, volume_mount_keys); }},
-    {"tmpfs", [](decoder& by, const node& from, const std::string& path, mount& into) { by.keys(from, path, into, tmpfs_keys); }},
+    {"type",
+        [](decoder& by, const node& from, const std::string& path, mount& into) {
+            const std::string type = by.text(from, path);
+            if (type == "bind")
+                into.type = mount_type::bind;
+            else if (type == "volume")
+                into.type = mount_type::volume;
+            else if (type == "tmpfs")
+                into.type = mount_type::tmpfs;
+            else
+                by.fail(from, path,
+                    fmt::format("\"{}\" is not supported; there are bind, volume and tmpfs", type));
+        }},
+    {"source", [](decoder& by, const node& from, const std::string& path,
+                   mount& into) { into.source = by.text(from, path); }},
+    {"target", [](decoder& by, const node& from, const std::string& path,
+                   mount& into) { into.target = by.text(from, path); }},
+    {"read_only", [](decoder& by, const node& from, const std::string& path,
+                      mount& into) { into.read_only = by.boolean(from, path).value_or(false); }},
+    {"consistency", [](decoder& by, const node& from, const std::string& path,
+                        mount& into) { into.consistency = by.text(from, path); }},
+    {"bind", [](decoder& by, const node& from, const std::string& path,
+                 mount& into) { by.keys(from, path, into, bind_keys); }},
+    {"volume", [](decoder& by, const node& from, const std::string& path,
+                   mount& into) { by.keys(from, path, into, volume_mount_keys); }},
+    {"tmpfs", [](decoder& by, const node& from, const std::string& path,
+                  mount& into) { by.keys(from, path, into, tmpfs_keys); }},
 };
 
 void read_volumes(decoder& by, const node& from, const std::string& path, service_target& into) {
@@ -138,10 +162,18 @@ void read_volumes(decoder& by, const node& from, const std::string& path, servic
 // --- networks and dependencies
 
 constexpr decoder::field<service_network> endpoint_keys[] = {
-    {"aliases", [](decoder& by, const node& from, const std::string& path, service_network& into) { into.aliases = by.texts(from, path); }},
-    {"ipv4_address", [](decoder& by, const node& from, const std::string& path, service_network& into) { into.ipv4_address = by.text(from, path); }},
-    {"priority", [](decoder& by, const node& from, const std::string& path, service_network& into) { into.priority = static_cast<int>(by.integer(from, path).value_or(0)); }},
-    {"gw_priority", [](decoder& by, const node& from, const std::string& path, service_network& into) { into.gw_priority = static_cast<int>(by.integer(from, path).value_or(0)); }},
+    {"aliases", [](decoder& by, const node& from, const std::string& path,
+                    service_network& into) { into.aliases = by.texts(from, path); }},
+    {"ipv4_address", [](decoder& by, const node& from, const std::string& path,
+                         service_network& into) { into.ipv4_address = by.text(from, path); }},
+    {"priority",
+        [](decoder& by, const node& from, const std::string& path, service_network& into) {
+            into.priority = static_cast<int>(by.integer(from, path).value_or(0));
+        }},
+    {"gw_priority",
+        [](decoder& by, const node& from, const std::string& path, service_network& into) {
+            into.gw_priority = static_cast<int>(by.integer(from, path).value_or(0));
+        }},
 };
 const std::vector<std::string_view> later_endpoint_keys{
     "ipv6_address", "link_local_ips", "mac_address", "driver_opts", "interface_name"};
@@ -162,20 +194,25 @@ void read_networks(decoder& by, const node& from, const std::string& path, servi
 }
 
 constexpr decoder::field<dependency> dependency_keys[] = {
-    {"condition", [](decoder& by, const node& from, const std::string& path, dependency& into) {
-        const std::string name = by.text(from, path);
-        if (name == "service_started")
-            into.condition = dependency_condition::started;
-        else if (name == "service_healthy")
-            into.condition = dependency_condition::healthy;
-        else if (name == "service_completed_successfully")
-            into.condition = dependency_condition::completed_successfully;
-        else
-            by.fail(from, path, fmt::format("\"{}\" is not one of service_started, service_healthy, "
-                                            "service_completed_successfully", name));
-    }},
-    {"restart", [](decoder& by, const node& from, const std::string& path, dependency& into) { into.restart = by.boolean(from, path).value_or(false); }},
-    {"required", [](decoder& by, const node& from, const std::string& path, dependency& into) { into.required = by.boolean(from, path).value_or(true); }},
+    {"condition",
+        [](decoder& by, const node& from, const std::string& path, dependency& into) {
+            const std::string name = by.text(from, path);
+            if (name == "service_started")
+                into.condition = dependency_condition::started;
+            else if (name == "service_healthy")
+                into.condition = dependency_condition::healthy;
+            else if (name == "service_completed_successfully")
+                into.condition = dependency_condition::completed_successfully;
+            else
+                by.fail(from, path,
+                    fmt::format("\"{}\" is not one of service_started, service_healthy, "
+                                "service_completed_successfully",
+                        name));
+        }},
+    {"restart", [](decoder& by, const node& from, const std::string& path,
+                    dependency& into) { into.restart = by.boolean(from, path).value_or(false); }},
+    {"required", [](decoder& by, const node& from, const std::string& path,
+                     dependency& into) { into.required = by.boolean(from, path).value_or(true); }},
 };
 
 void read_depends_on(decoder& by, const node& from, const std::string& path, service_target& into) {
@@ -196,40 +233,53 @@ void read_depends_on(decoder& by, const node& from, const std::string& path, ser
 // --- health, logging, environment files
 
 constexpr decoder::field<healthcheck> health_keys[] = {
-    {"test", [](decoder& by, const node& from, const std::string& path, healthcheck& into) {
-        if (from.is_scalar()) {
-            into.test = {"CMD-SHELL", from.text};
-            return;
-        }
-        into.test = by.texts(from, path);
-        if (into.test.empty() || (into.test[0] != "CMD" && into.test[0] != "CMD-SHELL" && into.test[0] != "NONE"))
-            by.fail(from, path, "a list begins with CMD, CMD-SHELL or NONE");
-    }},
-    {"interval", [](decoder& by, const node& from, const std::string& path, healthcheck& into) { into.interval = by.duration(from, path); }},
-    {"timeout", [](decoder& by, const node& from, const std::string& path, healthcheck& into) { into.timeout = by.duration(from, path); }},
-    {"start_period", [](decoder& by, const node& from, const std::string& path, healthcheck& into) { into.start_period = by.duration(from, path); }},
-    {"start_interval", [](decoder& by, const node& from, const std::string& path, healthcheck& into) { into.start_interval = by.duration(from, path); }},
-    {"retries", [](decoder& by, const node& from, const std::string& path, healthcheck& into) {
-        if (const auto number = by.integer(from, path))
-            into.retries = static_cast<unsigned>(*number);
-    }},
-    {"disable", [](decoder& by, const node& from, const std::string& path, healthcheck& into) { into.disable = by.boolean(from, path).value_or(false); }},
+    {"test",
+        [](decoder& by, const node& from, const std::string& path, healthcheck& into) {
+            if (from.is_scalar()) {
+                into.test = {"CMD-SHELL", from.text};
+                return;
+            }
+            into.test = by.texts(from, path);
+            if (into.test.empty() ||
+                (into.test[0] != "CMD" && into.test[0] != "CMD-SHELL" && into.test[0] != "NONE"))
+                by.fail(from, path, "a list begins with CMD, CMD-SHELL or NONE");
+        }},
+    {"interval", [](decoder& by, const node& from, const std::string& path,
+                     healthcheck& into) { into.interval = by.duration(from, path); }},
+    {"timeout", [](decoder& by, const node& from, const std::string& path,
+                    healthcheck& into) { into.timeout = by.duration(from, path); }},
+    {"start_period", [](decoder& by, const node& from, const std::string& path,
+                         healthcheck& into) { into.start_period = by.duration(from, path); }},
+    {"start_interval", [](decoder& by, const node& from, const std::string& path,
+                           healthcheck& into) { into.start_interval = by.duration(from, path); }},
+    {"retries",
+        [](decoder& by, const node& from, const std::string& path, healthcheck& into) {
+            if (const auto number = by.integer(from, path))
+                into.retries = static_cast<unsigned>(*number);
+        }},
+    {"disable", [](decoder& by, const node& from, const std::string& path,
+                    healthcheck& into) { into.disable = by.boolean(from, path).value_or(false); }},
 };
 
 constexpr decoder::field<logging> logging_keys[] = {
-    {"driver", [](decoder& by, const node& from, const std::string& path, logging& into) { into.driver = by.text(from, path); }},
-    {"options", [](decoder& by, const node& from, const std::string& path, logging& into) { into.options = by.labels(from, path); }},
+    {"driver", [](decoder& by, const node& from, const std::string& path,
+                   logging& into) { into.driver = by.text(from, path); }},
+    {"options", [](decoder& by, const node& from, const std::string& path,
+                    logging& into) { into.options = by.labels(from, path); }},
 };
 
 constexpr decoder::field<env_file_entry> env_file_keys[] = {
-    {"path", [](decoder& by, const node& from, const std::string& path, env_file_entry& into) { into.path = by.text(from, path); }},
-    {"required", [](decoder& by, const node& from, const std::string& path, env_file_entry& into) { into.required = by.boolean(from, path).value_or(true); }},
-    {"format", [](decoder& by, const node& from, const std::string& path, env_file_entry& into) {
-        const std::string format = by.text(from, path);
-        into.raw = format == "raw";
-        if (format != "raw" && !format.empty())
-            by.fail(from, path, fmt::format("\"{}\" is no format; there is raw", format));
-    }},
+    {"path", [](decoder& by, const node& from, const std::string& path,
+                 env_file_entry& into) { into.path = by.text(from, path); }},
+    {"required", [](decoder& by, const node& from, const std::string& path,
+                     env_file_entry& into) { into.required = by.boolean(from, path).value_or(true); }},
+    {"format",
+        [](decoder& by, const node& from, const std::string& path, env_file_entry& into) {
+            const std::string format = by.text(from, path);
+            into.raw = format == "raw";
+            if (format != "raw" && !format.empty())
+                by.fail(from, path, fmt::format("\"{}\" is no format; there is raw", format));
+        }},
 };
 
 void read_env_file(decoder& by, const node& from, const std::string& path, service_target& into) {
@@ -281,12 +331,24 @@ void add_unique(std::vector<std::string>& into, std::vector<std::string> values)
 }
 
 // A text, a switch, a list: keys that say no more than that.
-#define TEXT(key, member) \
-    {key, [](decoder& by, const node& from, const std::string& path, service_target& into) { into.value.member = by.text(from, path); }}
-#define SWITCH(key, member) \
-    {key, [](decoder& by, const node& from, const std::string& path, service_target& into) { into.value.member = by.boolean(from, path).value_or(false); }}
-#define LIST(key, member) \
-    {key, [](decoder& by, const node& from, const std::string& path, service_target& into) { add_unique(into.value.member, by.text_or_texts(from, path)); }}
+#define TEXT(key, member)                                                                                    \
+    {                                                                                                        \
+        key, [](decoder& by, const node& from, const std::string& path, service_target& into) {              \
+            into.value.member = by.text(from, path);                                                         \
+        }                                                                                                    \
+    }
+#define SWITCH(key, member)                                                                                  \
+    {                                                                                                        \
+        key, [](decoder& by, const node& from, const std::string& path, service_target& into) {              \
+            into.value.member = by.boolean(from, path).value_or(false);                                      \
+        }                                                                                                    \
+    }
+#define LIST(key, member)                                                                                    \
+    {                                                                                                        \
+        key, [](decoder& by, const node& from, const std::string& path, service_target& into) {              \
+            add_unique(into.value.member, by.text_or_texts(from, path));                                     \
+        }                                                                                                    \
+    }
 
 constexpr decoder::field<service_target> service_keys[] = {
     TEXT("image", image),
@@ -312,47 +374,61 @@ constexpr decoder::field<service_target> service_keys[] = {
     LIST("cap_add", cap_add),
     LIST("cap_drop", cap_drop),
     LIST("security_opt", security_opt),
-    {"command", [](decoder& by, const node& from, const std::string& path, service_target& into) { into.value.command = command_of(by, from, path); }},
-    {"entrypoint", [](decoder& by, const node& from, const std::string& path, service_target& into) { into.value.entrypoint = command_of(by, from, path); }},
-    {"environment", [](decoder& by, const node& from, const std::string& path, service_target& into) { into.value.environment = by.pairs(from, path); }},
-    {"labels", [](decoder& by, const node& from, const std::string& path, service_target& into) { into.value.labels = by.labels(from, path); }},
-    {"annotations", [](decoder& by, const node& from, const std::string& path, service_target& into) { into.value.annotations = by.labels(from, path); }},
+    {"command", [](decoder& by, const node& from, const std::string& path,
+                    service_target& into) { into.value.command = command_of(by, from, path); }},
+    {"entrypoint", [](decoder& by, const node& from, const std::string& path,
+                       service_target& into) { into.value.entrypoint = command_of(by, from, path); }},
+    {"environment", [](decoder& by, const node& from, const std::string& path,
+                        service_target& into) { into.value.environment = by.pairs(from, path); }},
+    {"labels", [](decoder& by, const node& from, const std::string& path,
+                   service_target& into) { into.value.labels = by.labels(from, path); }},
+    {"annotations", [](decoder& by, const node& from, const std::string& path,
+                        service_target& into) { into.value.annotations = by.labels(from, path); }},
     {"env_file", read_env_file},
     {"ports", read_ports},
     {"volumes", read_volumes},
     {"networks", read_networks},
     {"depends_on", read_depends_on},
     {"extra_hosts", read_extra_hosts},
-    {"stop_grace_period", [](decoder& by, const node& from, const std::string& path, service_target& into) { into.value.stop_grace_period = by.duration(from, path); }},
-    {"restart", [](decoder& by, const node& from, const std::string& path, service_target& into) {
-        const std::string text = by.text(from, path);
-        guarded(by, from, path, [&] { into.value.restart = parse_restart(text); });
-    }},
-    {"healthcheck", [](decoder& by, const node& from, const std::string& path, service_target& into) {
-        healthcheck made;
-        by.keys(from, path, made, health_keys);
-        into.value.health = std::move(made);
-    }},
-    {"logging", [](decoder& by, const node& from, const std::string& path, service_target& into) {
-        logging made;
-        by.keys(from, path, made, logging_keys);
-        into.value.log = std::move(made);
-    }},
-    {"pull_policy", [](decoder& by, const node& from, const std::string& path, service_target& into) {
-        std::string policy = by.text(from, path);
-        if (policy == "if_not_present")
-            policy = "missing";
-        if (policy != "missing" && policy != "never" && policy != "always")
-            by.fail(from, path, fmt::format("\"{}\" is not supported yet; there are missing, never and always", policy));
-        into.value.pull_policy = policy;
-    }},
-    {"scale", [](decoder& by, const node& from, const std::string& path, service_target& into) {
-        const auto number = by.integer(from, path);
-        if (number && (*number < 0 || *number > 10000))
-            by.fail(from, path, "must be between 0 and 10000");
-        else if (number)
-            into.value.scale = static_cast<unsigned>(*number);
-    }},
+    {"stop_grace_period",
+        [](decoder& by, const node& from, const std::string& path, service_target& into) {
+            into.value.stop_grace_period = by.duration(from, path);
+        }},
+    {"restart",
+        [](decoder& by, const node& from, const std::string& path, service_target& into) {
+            const std::string text = by.text(from, path);
+            guarded(by, from, path, [&] { into.value.restart = parse_restart(text); });
+        }},
+    {"healthcheck",
+        [](decoder& by, const node& from, const std::string& path, service_target& into) {
+            healthcheck made;
+            by.keys(from, path, made, health_keys);
+            into.value.health = std::move(made);
+        }},
+    {"logging",
+        [](decoder& by, const node& from, const std::string& path, service_target& into) {
+            logging made;
+            by.keys(from, path, made, logging_keys);
+            into.value.log = std::move(made);
+        }},
+    {"pull_policy",
+        [](decoder& by, const node& from, const std::string& path, service_target& into) {
+            std::string policy = by.text(from, path);
+            if (policy == "if_not_present")
+                policy = "missing";
+            if (policy != "missing" && policy != "never" && policy != "always")
+                by.fail(from, path,
+                    fmt::format("\"{}\" is not supported yet; there are missing, never and always", policy));
+            into.value.pull_policy = policy;
+        }},
+    {"scale",
+        [](decoder& by, const node& from, const std::string& path, service_target& into) {
+            const auto number = by.integer(from, path);
+            if (number && (*number < 0 || *number > 10000))
+                by.fail(from, path, "must be between 0 and 10000");
+            else if (number)
+                into.value.scale = static_cast<unsigned>(*number);
+        }},
 };
 
 #undef TEXT
@@ -360,13 +436,14 @@ constexpr decoder::field<service_target> service_keys[] = {
 #undef LIST
 
 // Keys of the Compose Specification that this version does not act on: an error that says so, not a typo.
-const std::vector<std::string_view> later_keys{"attach", "blkio_config", "build", "cgroup", "cgroup_parent", "configs",
-    "cpu_count", "cpu_percent", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpus",
-    "cpuset", "credential_spec", "deploy", "develop", "device_cgroup_rules", "devices", "extends", "external_links",
-    "gpus", "group_add", "ipc", "isolation", "label_file", "links", "mac_address", "mem_limit", "mem_reservation",
-    "mem_swappiness", "memswap_limit", "models", "oom_kill_disable", "oom_score_adj", "pid", "pids_limit",
-    "post_start", "pre_start", "pre_stop", "provider", "runtime", "secrets", "shm_size", "storage_opt", "sysctls",
-    "ulimits", "use_api_socket", "userns_mode", "uts", "volumes_from"};
+const std::vector<std::string_view> later_keys{"attach", "blkio_config", "build", "cgroup", "cgroup_parent",
+    "configs", "cpu_count", "cpu_percent", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime",
+    "cpu_shares", "cpus", "cpuset", "credential_spec", "deploy", "develop", "device_cgroup_rules", "devices",
+    "extends", "external_links", "gpus", "group_add", "ipc", "isolation", "label_file", "links",
+    "mac_address", "mem_limit", "mem_reservation", "mem_swappiness", "memswap_limit", "models",
+    "oom_kill_disable", "oom_score_adj", "pid", "pids_limit", "post_start", "pre_start", "pre_stop",
+    "provider", "runtime", "secrets", "shm_size", "storage_opt", "sysctls", "ulimits", "use_api_socket",
+    "userns_mode", "uts", "volumes_from"};
 
 } // namespace
 

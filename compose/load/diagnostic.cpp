@@ -26,7 +26,8 @@ std::string join(const std::vector<diagnostic>& found) {
     return text;
 }
 
-// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment): "prots" is one from "ports".
+// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment): "prots" is one from
+// "ports".
 std::size_t edits_between(std::string_view a, std::string_view b) {
     std::vector<std::size_t> before(b.size() + 1);
     std::vector<std::size_t> above(b.size() + 1);

@@ -83,15 +83,17 @@ class dotenv_parser {
         skip_spaces();
         if (key.empty())
             fail("a line begins with a name, like NAME=value");
-        const bool ends = rest_.empty() || rest_.front() == '\n' || rest_.front() == '\r' || rest_.front() == '#';
+        const bool ends =
+            rest_.empty() || rest_.front() == '\n' || rest_.front() == '\r' || rest_.front() == '#';
         if (ends) {
             skip_line();
             entries_.emplace_back(key, std::nullopt);
             return;
         }
         if (rest_.front() != '=' && rest_.front() != ':')
-            fail(in_key(rest_.front()) ? "key cannot contain a space"
-                                       : fmt::format("unexpected character \"{}\" in variable name", rest_.front()));
+            fail(in_key(rest_.front())
+                     ? "key cannot contain a space"
+                     : fmt::format("unexpected character \"{}\" in variable name", rest_.front()));
         take();
         skip_spaces();
         entries_.emplace_back(key, value());
@@ -212,7 +214,8 @@ dotenv_entries parse_dotenv_raw(std::string_view text, const std::string& file) 
         const auto equals = line.find('=');
         const std::string key(line.substr(0, equals));
         if (key.empty() || key.find_first_of(" \t") != std::string::npos)
-            throw error(error_kind::invalid, fmt::format("{}: line {}: \"{}\" is no variable name", file, number, key));
+            throw error(error_kind::invalid,
+                fmt::format("{}: line {}: \"{}\" is no variable name", file, number, key));
         if (equals == std::string_view::npos)
             entries.emplace_back(key, std::nullopt);
         else

@@ -10,12 +10,17 @@ namespace {
 
 constexpr int most_nested = 32;
 
-bool starts_name(char c) noexcept { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-bool in_name(char c) noexcept { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+bool starts_name(char c) noexcept {
+    return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
+bool in_name(char c) noexcept {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
 
 class interpolator {
   public:
-    interpolator(const variable_lookup& lookup, std::vector<std::string>& unset) : lookup_(lookup), unset_(unset) {}
+    interpolator(const variable_lookup& lookup, std::vector<std::string>& unset)
+        : lookup_(lookup), unset_(unset) {}
 
     std::string run(std::string_view text, int depth) {
         if (depth > most_nested)
@@ -51,7 +56,8 @@ class interpolator {
   private:
     [[noreturn]] static void fail(std::string_view text) {
         throw error(error_kind::invalid,
-            fmt::format("invalid interpolation format \"{}\"; you may need to escape any $ with another $", text));
+            fmt::format(
+                "invalid interpolation format \"{}\"; you may need to escape any $ with another $", text));
     }
 
     // Braces in a default are balanced: ${A:-{"b":{}}} has the default {"b":{}}.
@@ -75,7 +81,8 @@ class interpolator {
 
     std::string braced(std::string_view expression, int depth) {
         std::size_t end = 0;
-        while (end < expression.size() && (end == 0 ? starts_name(expression[end]) : in_name(expression[end])))
+        while (
+            end < expression.size() && (end == 0 ? starts_name(expression[end]) : in_name(expression[end])))
             ++end;
         const std::string name(expression.substr(0, end));
         std::string_view rest = expression.substr(end);
@@ -113,7 +120,8 @@ class interpolator {
 
 } // namespace
 
-std::string interpolate(std::string_view text, const variable_lookup& lookup, std::vector<std::string>& unset) {
+std::string interpolate(
+    std::string_view text, const variable_lookup& lookup, std::vector<std::string>& unset) {
     if (text.find('$') == std::string_view::npos)
         return std::string(text);
     return interpolator(lookup, unset).run(text, 0);

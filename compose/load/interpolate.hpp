@@ -14,10 +14,11 @@ namespace compose {
 /// The value of a variable, or nothing when it is not set.
 using variable_lookup = std::function<std::optional<std::string>(const std::string& name)>;
 
-/// Puts variables into a text: $NAME, ${NAME} and its operators :- - :? ? :+ +, nested, only as far as needed; $$ is a
-/// dollar. Names that are not set and have no default are added to `unset`. Throws error{invalid} for a broken
-/// expression and for a required variable without a value.
-std::string interpolate(std::string_view text, const variable_lookup& lookup, std::vector<std::string>& unset);
+/// Puts variables into a text: $NAME, ${NAME} and its operators :- - :? ? :+ +, nested, only as far as
+/// needed; $$ is a dollar. Names that are not set and have no default are added to `unset`. Throws
+/// error{invalid} for a broken expression and for a required variable without a value.
+std::string interpolate(
+    std::string_view text, const variable_lookup& lookup, std::vector<std::string>& unset);
 
 /// All values of a tree, never its keys. Adds to `wrong` what does not work, to `unset` as above.
 void interpolate_tree(node& tree, const std::string& path, const variable_lookup& lookup,

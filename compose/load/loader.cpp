@@ -65,8 +65,8 @@ void resolve_environment(decoded& tree, const fs::path& directory,
                 continue;
             try {
                 const std::string text = read_project_file(file);
-                for (auto& [key, value] :
-                    entry.raw ? parse_dotenv_raw(text, file.native()) : parse_dotenv(text, file.native(), lookup))
+                for (auto& [key, value] : entry.raw ? parse_dotenv_raw(text, file.native())
+                                                    : parse_dotenv(text, file.native(), lookup))
                     whole[key] = value ? value : lookup(key);
             } catch (const error& failure) {
                 wrong.push_back({.at = entry.at,
@@ -131,8 +131,8 @@ loaded load(const load_options& options) {
     std::vector<diagnostic> wrong;
     decoded read = decoder(wrong).run(tree);
     if (read.has_version)
-        result.warnings.emplace_back(
-            "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion");
+        result.warnings.emplace_back("the attribute `version` is obsolete, it will be ignored, please remove "
+                                     "it to avoid potential confusion");
     read.value.name = choose_name(options, files, read.value.name);
     read.value.working_dir = files.directory;
     for (const fs::path& file : files.files)

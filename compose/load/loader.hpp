@@ -14,11 +14,12 @@ namespace compose {
 
 /// What a person said on the command line, and where they stood.
 struct load_options {
-    std::vector<std::string> files; // -f; "-" is `standard_input`. Empty: COMPOSE_FILE, or looked for from the working directory up
-    std::string project_directory;  // --project-directory
-    std::string project_name;       // -p
-    std::vector<std::string> profiles;  // --profile
-    std::vector<std::string> env_files; // --env-file
+    std::vector<std::string> files;    // -f; "-" is `standard_input`. Empty: COMPOSE_FILE, or looked for from
+                                       // the working directory up
+    std::string project_directory;     // --project-directory
+    std::string project_name;          // -p
+    std::vector<std::string> profiles; // --profile
+    std::vector<std::string> env_files;             // --env-file
     std::map<std::string, std::string> environment; // of the process
     std::filesystem::path working_directory;        // of the process, absolute
     std::string standard_input;
@@ -34,11 +35,12 @@ struct loaded {
 /// error{not_found} when there are none.
 loaded load(const load_options& options);
 
-/// A project from one YAML text, as the API takes it: variables have no values but their defaults, and no file of this
-/// host is read. Throws load_error.
+/// A project from one YAML text, as the API takes it: variables have no values but their defaults, and no
+/// file of this host is read. Throws load_error.
 project load_text(std::string_view text, const std::string& name);
 
-/// The project's name, for commands that need no file: -p, COMPOSE_PROJECT_NAME, or nothing when only a file can tell.
+/// The project's name, for commands that need no file: -p, COMPOSE_PROJECT_NAME, or nothing when only a file
+/// can tell.
 std::optional<std::string> project_name_without_file(const load_options& options);
 
 } // namespace compose

@@ -10,7 +10,8 @@ namespace compose {
 
 namespace {
 
-// The part of a path that decides: services.web.command and services.db.command are both "services.*.command".
+// The part of a path that decides: services.web.command and services.db.command are both
+// "services.*.command".
 std::string pattern_of(const std::string& path) {
     std::string pattern;
     std::size_t begin = 0;

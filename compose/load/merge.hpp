@@ -6,8 +6,9 @@
 
 namespace compose {
 
-/// Lays one file over another by Compose's rules: mappings deeply, lists appended, scalars replaced; commands, entry
-/// points and health tests as a whole; short forms of mappings and lists are written out first where the two differ.
+/// Lays one file over another by Compose's rules: mappings deeply, lists appended, scalars replaced;
+/// commands, entry points and health tests as a whole; short forms of mappings and lists are written out
+/// first where the two differ.
 /// `!override` replaces, `!reset` takes away, null changes nothing.
 node merge(node base, node over, const std::string& path = {});
 

@@ -36,7 +36,8 @@ class converter {
         node made;
         made.at = place(from.Mark());
         if (++nodes_ > limits_.nodes)
-            fail(made.at, path, fmt::format("more than {} values once aliases are written out", limits_.nodes));
+            fail(made.at, path,
+                fmt::format("more than {} values once aliases are written out", limits_.nodes));
         if (depth > limits_.depth)
             fail(made.at, path, fmt::format("nested deeper than {} levels", limits_.depth));
         read_tag(from, made, path);
@@ -66,7 +67,9 @@ class converter {
 
   private:
     position place(const YAML::Mark& mark) const {
-        return {.file = file_, .line = mark.is_null() ? 0 : mark.line + 1, .column = mark.is_null() ? 0 : mark.column + 1};
+        return {.file = file_,
+            .line = mark.is_null() ? 0 : mark.line + 1,
+            .column = mark.is_null() ? 0 : mark.column + 1};
     }
 
     [[noreturn]] void fail(const position& at, const std::string& path, std::string message) const {
@@ -111,7 +114,8 @@ class converter {
                     made.entries.emplace_back(key, std::move(value));
     }
 
-    void add_merges(const YAML::Node& from, std::vector<node>& merged, const std::string& path, std::size_t depth) {
+    void add_merges(
+        const YAML::Node& from, std::vector<node>& merged, const std::string& path, std::size_t depth) {
         node value = convert(from, path, depth + 1);
         if (value.is_map()) {
             merged.push_back(std::move(value));
@@ -131,7 +135,8 @@ class converter {
     std::size_t nodes_ = 0;
 };
 
-// yaml-cpp has no depth of its own for flow collections before it recurses (its issue 655): looked at beforehand.
+// yaml-cpp has no depth of its own for flow collections before it recurses (its issue 655): looked at
+// beforehand.
 void check_flow_depth(std::string_view text, const std::string& file, std::size_t most) {
     std::size_t depth = 0;
     for (const char c : text) {

@@ -20,7 +20,7 @@ struct node {
     std::string text;    // of a scalar, as written
     bool quoted = false; // a quoted or tagged scalar is text, whatever it looks like
     merge_tag tag = merge_tag::none;
-    std::vector<node> items;                          // of a list
+    std::vector<node> items;                           // of a list
     std::vector<std::pair<std::string, node>> entries; // of a map, in the order of the file
     position at;
     position key_at; // of the key it stands under, in a map
@@ -42,8 +42,8 @@ struct yaml_limits {
     std::size_t nodes = 1'000'000; // after aliases are written out
 };
 
-/// The documents of a YAML text. Aliases and `<<` are written out. Throws load_error for bad YAML, duplicate keys, keys
-/// that are no strings, unknown tags and what exceeds the limits.
+/// The documents of a YAML text. Aliases and `<<` are written out. Throws load_error for bad YAML, duplicate
+/// keys, keys that are no strings, unknown tags and what exceeds the limits.
 std::vector<node> parse_yaml(std::string_view text, const std::string& file, const yaml_limits& limits = {});
 
 /// "services.web" and "ports" make "services.web.ports".

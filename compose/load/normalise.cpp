@@ -66,7 +66,8 @@ class normaliser {
             else if (each.type == mount_type::volume && !each.source.empty() &&
                      !project_.volumes.contains(each.source))
                 fail(of, "volumes",
-                    fmt::format("refers to undefined volume {}{}; name it under the top-level volumes, or begin a path "
+                    fmt::format("refers to undefined volume {}{}; name it under the top-level volumes, or "
+                                "begin a path "
                                 "with ./",
                         each.source, near(each.source, project_.volumes)));
             each.target = std::filesystem::path(each.target).lexically_normal().native();
@@ -89,7 +90,8 @@ class normaliser {
                 fail(of, "depends_on", "a service cannot depend on itself");
             else if (how.required && !project_.services.contains(name))
                 fail(of, "depends_on",
-                    fmt::format("depends on undefined service \"{}\"{}", name, near(name, project_.services)));
+                    fmt::format(
+                        "depends on undefined service \"{}\"{}", name, near(name, project_.services)));
         }
     }
 
@@ -101,7 +103,8 @@ class normaliser {
             const auto [owner, fresh] = owners.emplace(service.container_name, name);
             if (!fresh)
                 fail(service, "container_name",
-                    fmt::format("\"{}\" is the name of service \"{}\" already", service.container_name, owner->second));
+                    fmt::format("\"{}\" is the name of service \"{}\" already", service.container_name,
+                        owner->second));
         }
     }
 

@@ -9,13 +9,14 @@
 
 namespace compose {
 
-/// Fills in what the files leave open, and checks what only the whole can show: names of networks and volumes, the
-/// network `default`, absolute paths, undeclared names, dependencies that are missing or go round in a circle.
-/// Requires: the project has its name.
+/// Fills in what the files leave open, and checks what only the whole can show: names of networks and
+/// volumes, the network `default`, absolute paths, undeclared names, dependencies that are missing or go
+/// round in a circle. Requires: the project has its name.
 void normalise(decoded& tree, const std::filesystem::path& directory, const std::string& home,
     std::vector<diagnostic>& wrong);
 
-/// Takes out the services whose profiles are all off, and what only they used. `named` services are on by their name.
+/// Takes out the services whose profiles are all off, and what only they used. `named` services are on by
+/// their name.
 void select_profiles(project& of, const std::set<std::string>& active, const std::set<std::string>& named);
 
 } // namespace compose

@@ -68,12 +68,14 @@ void discover(const fs::path& from, project_files& into) {
             break;
     }
     throw error(error_kind::not_found,
-        fmt::format("no configuration file provided: not found; there is no compose.yaml in {} or above it, name one "
-                    "with -f",
+        fmt::format(
+            "no configuration file provided: not found; there is no compose.yaml in {} or above it, name one "
+            "with -f",
             from.native()));
 }
 
-void add_env_file(const fs::path& file, project_files& into, const std::map<std::string, std::string>& process) {
+void add_env_file(
+    const fs::path& file, project_files& into, const std::map<std::string, std::string>& process) {
     const variable_lookup lookup = [&](const std::string& name) -> std::optional<std::string> {
         const auto found = process.find(name);
         return found == process.end() ? std::nullopt : std::optional(found->second);
@@ -121,8 +123,9 @@ void check_project_name(const std::string& name) {
         throw error(error_kind::invalid, "project name must not be empty");
     if (normalise_project_name(name) != name)
         throw error(error_kind::invalid,
-            fmt::format("invalid project name \"{}\": must consist only of lowercase alphanumeric characters, "
-                        "hyphens, and underscores as well as start with a letter or number",
+            fmt::format(
+                "invalid project name \"{}\": must consist only of lowercase alphanumeric characters, "
+                "hyphens, and underscores as well as start with a letter or number",
                 name));
 }
 
@@ -175,7 +178,8 @@ project_files find_project_files(const load_options& options) {
 std::optional<std::string> project_name_without_file(const load_options& options) {
     std::string name = options.project_name;
     if (name.empty())
-        if (const auto found = options.environment.find("COMPOSE_PROJECT_NAME"); found != options.environment.end())
+        if (const auto found = options.environment.find("COMPOSE_PROJECT_NAME");
+            found != options.environment.end())
             name = found->second;
     if (name.empty())
         return std::nullopt;

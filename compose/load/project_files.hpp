@@ -11,14 +11,15 @@ namespace compose {
 
 /// Which files make a project, and the variables that hold for them.
 struct project_files {
-    std::vector<std::filesystem::path> files; // absolute; "-" for standard input
-    std::filesystem::path directory;          // of the project, absolute
+    std::vector<std::filesystem::path> files;     // absolute; "-" for standard input
+    std::filesystem::path directory;              // of the project, absolute
     std::map<std::string, std::string> variables; // the process's own over .env or --env-file
     std::vector<std::string> warnings;
 };
 
-/// Finds them: -f, COMPOSE_FILE, or compose.yaml, compose.yml, docker-compose.yml, docker-compose.yaml with its override
-/// in the working directory or the nearest one above. Throws error{not_found} when there is none.
+/// Finds them: -f, COMPOSE_FILE, or compose.yaml, compose.yml, docker-compose.yml, docker-compose.yaml with
+/// its override in the working directory or the nearest one above. Throws error{not_found} when there is
+/// none.
 project_files find_project_files(const load_options& options);
 
 /// The text of a file. Throws load_error naming it.

@@ -13,7 +13,9 @@ namespace compose {
 
 namespace {
 
-[[noreturn]] void fail(std::string message) { throw error(error_kind::invalid, message); }
+[[noreturn]] void fail(std::string message) {
+    throw error(error_kind::invalid, message);
+}
 
 std::vector<std::string> split(std::string_view text, char at) {
     std::vector<std::string> parts;
@@ -36,7 +38,8 @@ port_range parse_range(std::string_view text, std::string_view whole) {
         unsigned value = 0;
         const auto [end, failed] = std::from_chars(part.data(), part.data() + part.size(), value);
         if (part.empty() || failed != std::errc() || end != part.data() + part.size() || value > 65535)
-            fail(fmt::format("\"{}\": \"{}\" is no port; write [IP:]HOST:CONTAINER[/PROTOCOL], like 8080:80", whole, part));
+            fail(fmt::format("\"{}\": \"{}\" is no port; write [IP:]HOST:CONTAINER[/PROTOCOL], like 8080:80",
+                whole, part));
         return value;
     };
     const auto dash = text.find('-');
@@ -72,8 +75,10 @@ std::vector<port> parse_port(std::string_view text) {
         text.remove_prefix(colon + 1);
     }
     const auto colon = text.rfind(':');
-    const port_range target = parse_range(colon == std::string_view::npos ? text : text.substr(colon + 1), whole);
-    const std::string_view host = colon == std::string_view::npos ? std::string_view() : text.substr(0, colon);
+    const port_range target =
+        parse_range(colon == std::string_view::npos ? text : text.substr(colon + 1), whole);
+    const std::string_view host =
+        colon == std::string_view::npos ? std::string_view() : text.substr(0, colon);
     if (target.first == 0)
         fail(fmt::format("\"{}\": a container has no port 0", whole));
 
@@ -125,8 +130,8 @@ mount parse_mount(std::string_view text) {
             made.selinux = option;
         else if (option == "nocopy")
             made.nocopy = true;
-        else if (option.starts_with("rprivate") || option.starts_with("private") || option.ends_with("shared") ||
-                 option.ends_with("slave"))
+        else if (option.starts_with("rprivate") || option.starts_with("private") ||
+                 option.ends_with("shared") || option.ends_with("slave"))
             made.propagation = option;
         // Others (cached, delegated …) are Docker Desktop's and mean nothing on Linux.
     }
@@ -181,7 +186,8 @@ restart_policy parse_restart(std::string_view text) {
     if (text.starts_with("on-failure:")) {
         restart_policy policy{.mode = restart_mode::on_failure};
         const std::string_view count = text.substr(11);
-        const auto [end, failed] = std::from_chars(count.data(), count.data() + count.size(), policy.max_attempts);
+        const auto [end, failed] =
+            std::from_chars(count.data(), count.data() + count.size(), policy.max_attempts);
         if (!count.empty() && failed == std::errc() && end == count.data() + count.size())
             return policy;
     }

@@ -8,15 +8,16 @@
 
 namespace compose {
 
-/// "[HOST:]CONTAINER[/PROTOCOL]", HOST "[IP:](PORT|RANGE)". Ranges of one size make an entry each. Throws error{invalid}.
+/// "[HOST:]CONTAINER[/PROTOCOL]", HOST "[IP:](PORT|RANGE)". Ranges of one size make an entry each. Throws
+/// error{invalid}.
 std::vector<port> parse_port(std::string_view text);
 
-/// "SOURCE:TARGET[:OPTIONS]" or "TARGET". A source that begins with . / or ~ is a bind and is left relative. Throws
-/// error{invalid}.
+/// "SOURCE:TARGET[:OPTIONS]" or "TARGET". A source that begins with . / or ~ is a bind and is left relative.
+/// Throws error{invalid}.
 mount parse_mount(std::string_view text);
 
-/// Words as a shell would split them, with quotes and backslashes and nothing else. Throws error{invalid} for a quote
-/// that is not closed.
+/// Words as a shell would split them, with quotes and backslashes and nothing else. Throws error{invalid} for
+/// a quote that is not closed.
 std::vector<std::string> split_command(std::string_view text);
 
 /// no, always, unless-stopped, on-failure[:N]. Throws error{invalid}.

@@ -53,8 +53,8 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
         const auto number = take_number(text);
         if (!number || *number < 0)
             return std::nullopt;
-        const auto unit = std::find_if(
-            time_units.begin(), time_units.end(), [&](const time_unit& u) { return text.starts_with(u.name); });
+        const auto unit = std::find_if(time_units.begin(), time_units.end(),
+            [&](const time_unit& u) { return text.starts_with(u.name); });
         if (unit == time_units.end())
             return std::nullopt;
         text.remove_prefix(unit->name.size());

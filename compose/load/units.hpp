@@ -8,7 +8,8 @@
 
 namespace compose {
 
-/// "1h30m", "1.5s", "500ms", "1d", "2w": Go's durations with days and weeks. Nothing for a bare number or other text.
+/// "1h30m", "1.5s", "500ms", "1d", "2w": Go's durations with days and weeks. Nothing for a bare number or
+/// other text.
 std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
 
 /// As Go prints it: "1h5m30.02s".

@@ -29,7 +29,8 @@ std::string host_names::bridge(std::string_view network_id) const {
 }
 
 std::string host_names::veth(std::string_view container_id, unsigned index, pid_t pid) const {
-    return fmt::format("v{}-{:08x}", tag_, hash_of(fmt::format("{}/{}/{}", container_id, index, pid)) & 0xffffffffU);
+    return fmt::format(
+        "v{}-{:08x}", tag_, hash_of(fmt::format("{}/{}/{}", container_id, index, pid)) & 0xffffffffU);
 }
 
 std::string host_names::table() const {

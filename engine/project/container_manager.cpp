@@ -45,7 +45,9 @@ struct container_manager::implementation {
     runtime_events events();
 
     entry& at(const std::string& id);
-    void save(const entry& of) { parts.records.put(table::container, of.view.record.id, encode(of.view.record)); }
+    void save(const entry& of) {
+        parts.records.put(table::container, of.view.record.id, encode(of.view.record));
+    }
     void set_state(entry& of, run_state state);
     void announce(const entry& of, std::string status, std::string detail = {}, std::optional<int> code = {});
 
@@ -68,7 +70,8 @@ struct container_manager::implementation {
 };
 
 runtime_events container_manager::implementation::events() {
-    return {.started = [this](const std::string& id, const start_record& started) { on_started(id, started); },
+    return {
+        .started = [this](const std::string& id, const start_record& started) { on_started(id, started); },
         .exited = [this](std::string id, exit_record exit) { return on_exited(std::move(id), exit); },
         .dns =
             [this](const std::string& id, dns_sockets sockets) {
@@ -79,7 +82,8 @@ runtime_events container_manager::implementation::events() {
 entry& container_manager::implementation::at(const std::string& id) {
     const auto found = entries.find(id);
     if (found == entries.end())
-        throw error(error_kind::not_found, fmt::format("container \"{}\": there is none of that id", id.substr(0, 12)));
+        throw error(error_kind::not_found,
+            fmt::format("container \"{}\": there is none of that id", id.substr(0, 12)));
     return *found->second;
 }
 
@@ -196,8 +200,8 @@ task<> container_manager::implementation::on_exited(std::string id, exit_record 
     of.health.reset();
     of.view.health.reset();
     of.view.run.reset();
-    record.exit = last_exit{
-        .code = exit.code, .oom = exit.oom, .finished = timestamp(exit.finished_at), .error = {}};
+    record.exit =
+        last_exit{.code = exit.code, .oom = exit.oom, .finished = timestamp(exit.finished_at), .error = {}};
     restart_decision decision;
     if (record.wanted && !record.history.manually_stopped) {
         const double jitter = std::uniform_real_distribution<double>(0, 1)(random);
@@ -238,8 +242,10 @@ task<> container_manager::implementation::restart_now(std::string id) {
     // A port or a mount that is not there now may be there later: the same backoff as for a run that failed.
     entry& of = at(id);
     container_record& record = of.view.record;
-    exit_record failed{.generation = record.generation, .code = 128, .finished_at = std::chrono::system_clock::now()};
-    const restart_decision decision = next_restart(record.service_definition().restart, record.history, failed);
+    exit_record failed{
+        .generation = record.generation, .code = 128, .finished_at = std::chrono::system_clock::now()};
+    const restart_decision decision =
+        next_restart(record.service_definition().restart, record.history, failed);
     record.wanted = decision.restart;
     record.exit = last_exit{.code = 128, .oom = false, .finished = timestamp_now(), .error = why};
     save(of);
@@ -290,8 +296,9 @@ task<std::string> container_manager::create(container_request what) {
     record.name = container_name_of(what.project, service, what.number);
     if (const container_view* other = find_by_name(record.name))
         throw error(error_kind::conflict,
-            fmt::format("container name \"{}\" is in use by a container of project \"{}\"; remove it, or give the "
-                        "service another container_name",
+            fmt::format(
+                "container name \"{}\" is in use by a container of project \"{}\"; remove it, or give the "
+                "service another container_name",
                 record.name, other->record.project));
     const auto picture = self.parts.images.find(service.image);
     if (!picture)
@@ -448,9 +455,13 @@ std::set<std::string> container_manager::volumes_in_use() const {
     return names;
 }
 
-notifier& container_manager::changed() { return implementation_->changed; }
+notifier& container_manager::changed() {
+    return implementation_->changed;
+}
 
-container_runtime& container_manager::runtime() { return implementation_->runtime; }
+container_runtime& container_manager::runtime() {
+    return implementation_->runtime;
+}
 
 observed_container observe(const container_view& view) {
     observed_container seen{.id = view.record.id,

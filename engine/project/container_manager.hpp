@@ -46,13 +46,13 @@ struct container_request {
     std::string hash;
 };
 
-/// The containers of this engine, each on its way between the states of run_state. Engine state: used on the engine's
-/// thread only.
+/// The containers of this engine, each on its way between the states of run_state. Engine state: used on the
+/// engine's thread only.
 ///
-/// Durable is what should be (container_record); what is, comes from the shims. A record is written before its
-/// container is touched: a daemon that dies at any point finds by recover() either the record with nothing done, which
-/// it does then, or a running container that the record wants. When a run ends the restart policy decides
-/// (restart.hpp) and the outcome is durable before the shim forgets the exit.
+/// Durable is what should be (container_record); what is, comes from the shims. A record is written before
+/// its container is touched: a daemon that dies at any point finds by recover() either the record with
+/// nothing done, which it does then, or a running container that the record wants. When a run ends the
+/// restart policy decides (restart.hpp) and the outcome is durable before the shim forgets the exit.
 class container_manager {
   public:
     container_manager(engine_parts parts, runtime_options options, log_options log_defaults);
@@ -67,8 +67,8 @@ class container_manager {
     /// By a person or the reconciler: restart counts begin anew. Returns when the process runs.
     task<> start(std::string id);
 
-    /// Ends it and keeps it ended: `manually_stopped` is durable before the signal is sent. Without `grace` the
-    /// service's own stop_grace_period.
+    /// Ends it and keeps it ended: `manually_stopped` is durable before the signal is sent. Without `grace`
+    /// the service's own stop_grace_period.
     task<> stop(std::string id, std::optional<std::chrono::nanoseconds> grace = std::nullopt);
 
     /// Throws error{conflict} when it does not run.

@@ -33,11 +33,12 @@ std::string_view condition_name(compose::dependency_condition condition) noexcep
 
 std::string encode(const container_record& record) {
     json::object object{{"v", format_version}, {"name", record.name}, {"project", record.project},
-        {"service", record.service}, {"number", record.number}, {"one_off", record.one_off}, {"hash", record.hash},
-        {"image", record.image}, {"image_reference", record.image_reference},
+        {"service", record.service}, {"number", record.number}, {"one_off", record.one_off},
+        {"hash", record.hash}, {"image", record.image}, {"image_reference", record.image_reference},
         {"definition", json::parse(compose::to_wire(record.definition))}, {"created", record.created},
         {"wanted", record.wanted}, {"manually_stopped", record.history.manually_stopped},
-        {"restart_count", record.history.count}, {"generation", record.generation}, {"started", record.started}};
+        {"restart_count", record.history.count}, {"generation", record.generation},
+        {"started", record.started}};
     if (record.exit)
         object["exit"] = json::object{{"code", record.exit->code}, {"oom", record.exit->oom},
             {"finished", record.exit->finished}, {"error", record.exit->error}};

@@ -22,8 +22,8 @@ struct last_exit {
     bool operator==(const last_exit&) const = default;
 };
 
-/// The durable part of a container (table::container, key: its id). Written before anything is done to the container:
-/// `wanted` says whether it should run, whatever it does at the moment.
+/// The durable part of a container (table::container, key: its id). Written before anything is done to the
+/// container: `wanted` says whether it should run, whatever it does at the moment.
 struct container_record {
     std::string id;   // 64 hex digits
     std::string name; // unique on this engine
@@ -50,7 +50,8 @@ std::string encode(const container_record& record);
 /// Throws error{invalid} naming the record when the text is none.
 container_record decode_container(std::string_view key, std::string_view text);
 
-/// The labels that Docker Compose gives to its containers, with the service's own: other tools find stacks by them.
+/// The labels that Docker Compose gives to its containers, with the service's own: other tools find stacks by
+/// them.
 std::map<std::string, std::string> labels_of(const container_record& record);
 
 } // namespace engine

@@ -36,6 +36,8 @@ task<> event_log::wait(std::uint64_t from) {
         co_await added_.wait();
 }
 
-void event_log::wake() { added_.notify_all(); }
+void event_log::wake() {
+    added_.notify_all();
+}
 
 } // namespace engine

@@ -14,14 +14,15 @@
 
 namespace engine {
 
-/// Something that happened, for people and programs that look on. Never the cause of anything inside the engine.
+/// Something that happened, for people and programs that look on. Never the cause of anything inside the
+/// engine.
 struct event {
     std::uint64_t sequence = 0;
     std::chrono::system_clock::time_point time;
     std::string project;
-    std::string kind;   // container, network, volume, image, project
+    std::string kind; // container, network, volume, image, project
     std::string name;
-    std::string id;     // of a container
+    std::string id; // of a container
     std::string service;
     std::string status; // "Creating", "Created", "Started", "Exited", "Healthy", "Pulling" …
     std::string detail; // why, or what went wrong
@@ -30,9 +31,9 @@ struct event {
     std::optional<int> exit_code;
 };
 
-/// The last events of the engine and those who follow them. Each follower has a cursor into one shared ring, so a slow
-/// one costs nothing and stops nobody: when the ring has gone past it, it goes on with the oldest there is and is told
-/// how many it missed.
+/// The last events of the engine and those who follow them. Each follower has a cursor into one shared ring,
+/// so a slow one costs nothing and stops nobody: when the ring has gone past it, it goes on with the oldest
+/// there is and is told how many it missed.
 class event_log {
   public:
     explicit event_log(boost::asio::io_context& io);

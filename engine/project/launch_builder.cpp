@@ -29,7 +29,8 @@ std::vector<std::string> arguments_of(const compose::service& service, const ima
     args.insert(args.end(), command.begin(), command.end());
     if (args.empty())
         throw error(error_kind::invalid,
-            fmt::format("service \"{}\": neither the image nor the file says what to run; set command or entrypoint",
+            fmt::format(
+                "service \"{}\": neither the image nor the file says what to run; set command or entrypoint",
                 service.name));
     return args;
 }
@@ -49,7 +50,8 @@ std::vector<std::string> environment_of(const compose::service& service, const i
 
 container_mount tmpfs_mount(const std::string& entry) {
     const auto colon = entry.find(':');
-    container_mount mount{.type = container_mount::kind::tmpfs, .source = {}, .destination = entry.substr(0, colon)};
+    container_mount mount{
+        .type = container_mount::kind::tmpfs, .source = {}, .destination = entry.substr(0, colon)};
     if (colon == std::string::npos)
         return mount;
     std::istringstream options(entry.substr(colon + 1));
@@ -76,12 +78,12 @@ void apply_security(container_spec& spec, const compose::service& service) {
 }
 
 constexpr std::array<std::pair<std::string_view, int>, 31> signals{{{"HUP", SIGHUP}, {"INT", SIGINT},
-    {"QUIT", SIGQUIT}, {"ILL", SIGILL}, {"TRAP", SIGTRAP}, {"ABRT", SIGABRT}, {"BUS", SIGBUS}, {"FPE", SIGFPE},
-    {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV}, {"USR2", SIGUSR2}, {"PIPE", SIGPIPE},
-    {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD}, {"CONT", SIGCONT},
-    {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU}, {"URG", SIGURG},
-    {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH},
-    {"IO", SIGIO}, {"PWR", SIGPWR}, {"SYS", SIGSYS}}};
+    {"QUIT", SIGQUIT}, {"ILL", SIGILL}, {"TRAP", SIGTRAP}, {"ABRT", SIGABRT}, {"BUS", SIGBUS},
+    {"FPE", SIGFPE}, {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV}, {"USR2", SIGUSR2},
+    {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD},
+    {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},
+    {"URG", SIGURG}, {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF},
+    {"WINCH", SIGWINCH}, {"IO", SIGIO}, {"PWR", SIGPWR}, {"SYS", SIGSYS}}};
 
 // RTMIN, RTMIN+N, RTMAX, RTMAX-N: systemd images stop on SIGRTMIN+3.
 std::optional<int> realtime_signal(const std::string& name) {
@@ -103,7 +105,8 @@ std::uint16_t port_number(const std::string& text, const std::string& whole) {
     unsigned number = 0;
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (text.empty() || failed != std::errc() || end != text.data() + text.size() || number > 65535)
-        throw error(error_kind::invalid, fmt::format("publish port \"{}\": not a port number or range", whole));
+        throw error(
+            error_kind::invalid, fmt::format("publish port \"{}\": not a port number or range", whole));
     return static_cast<std::uint16_t>(number);
 }
 
@@ -161,7 +164,8 @@ std::vector<port_request> ports_of(const compose::service& service) {
             const auto host = parse_ipv4(port.host_ip);
             if (!host)
                 throw error(error_kind::invalid,
-                    fmt::format("service \"{}\": host_ip \"{}\" is no IPv4 address; IPv6 is not supported yet",
+                    fmt::format(
+                        "service \"{}\": host_ip \"{}\" is no IPv4 address; IPv6 is not supported yet",
                         service.name, port.host_ip));
             request.host = *host;
         }
@@ -174,8 +178,9 @@ std::vector<port_request> ports_of(const compose::service& service) {
         if (!port.published.empty()) {
             const auto dash = port.published.find('-');
             request.first = port_number(port.published.substr(0, dash), port.published);
-            request.last = dash == std::string::npos ? request.first
-                                                     : port_number(port.published.substr(dash + 1), port.published);
+            request.last = dash == std::string::npos
+                               ? request.first
+                               : port_number(port.published.substr(dash + 1), port.published);
         }
         requests.push_back(request);
     }
@@ -220,7 +225,8 @@ log_options log_options_of(const compose::service& service, log_options defaults
     const std::string& driver = service.log->driver;
     if (!driver.empty() && driver != "json-file" && driver != "local" && driver != "none")
         throw error(error_kind::invalid,
-            fmt::format("service \"{}\": logging driver \"{}\" is not supported; use json-file, local or none",
+            fmt::format(
+                "service \"{}\": logging driver \"{}\" is not supported; use json-file, local or none",
                 service.name, driver));
     defaults.discard = driver == "none";
     for (const auto& [option, value] : service.log->options) {
@@ -241,7 +247,8 @@ launch build_launch(const launch_parts& parts) {
     what.generation = record.generation;
     what.layers = parts.layers;
     what.log = parts.log;
-    what.network = parts.network == nullptr || parts.network->endpoints.empty() ? network_kind::none : network_kind::own;
+    what.network =
+        parts.network == nullptr || parts.network->endpoints.empty() ? network_kind::none : network_kind::own;
     if (service.network_mode == "host")
         what.network = network_kind::host;
     if (what.network != network_kind::host) {
@@ -252,7 +259,7 @@ launch build_launch(const launch_parts& parts) {
     container_spec& spec = what.spec;
     spec.args = arguments_of(service, parts.image);
     spec.env = environment_of(service, parts.image);
-    spec.cwd = !service.working_dir.empty()      ? service.working_dir
+    spec.cwd = !service.working_dir.empty()       ? service.working_dir
                : !parts.image.working_dir.empty() ? parts.image.working_dir
                                                   : "/";
     spec.user = service.user.empty() ? parts.image.user : service.user;

@@ -26,7 +26,8 @@ container_mount bind_of(const compose::mount& from) {
 }
 
 container_mount tmpfs_of(const compose::mount& from) {
-    container_mount made{.type = container_mount::kind::tmpfs, .destination = from.target, .read_only = from.read_only};
+    container_mount made{
+        .type = container_mount::kind::tmpfs, .destination = from.target, .read_only = from.read_only};
     if (from.tmpfs_size)
         made.options.push_back(fmt::format("size={}", *from.tmpfs_size));
     if (from.tmpfs_mode)
@@ -40,17 +41,17 @@ void make_bind_source(const compose::mount& from, const std::string& service) {
         return;
     if (!from.create_host_path)
         throw error(error_kind::not_found,
-            fmt::format("service \"{}\": bind source \"{}\" does not exist; make it, or mount its disk", service,
-                from.source));
+            fmt::format("service \"{}\": bind source \"{}\" does not exist; make it, or mount its disk",
+                service, from.source));
     fs::create_directories(from.source, none);
     if (none)
         throw error(error_kind::not_found,
-            fmt::format("service \"{}\": bind source \"{}\" does not exist and cannot be made: {}", service, from.source,
-                none.message()));
+            fmt::format("service \"{}\": bind source \"{}\" does not exist and cannot be made: {}", service,
+                from.source, none.message()));
 }
 
-/// An anonymous volume is found again by whom it was made for: it stays with the service when its container is made
-/// anew.
+/// An anonymous volume is found again by whom it was made for: it stays with the service when its container
+/// is made anew.
 volume_definition anonymous_of(const container_record& record, const std::string& target) {
     return {.name = fmt::format("{}-{}-{}{}", record.project, record.service, record.number,
                 [&] {
@@ -72,9 +73,11 @@ task<std::vector<container_mount>> resolve_mounts(
     std::vector<container_mount> mounts;
     std::vector<compose::mount> wanted = service.mounts;
     for (const std::string& path : image.volumes) {
-        const bool covered = std::any_of(wanted.begin(), wanted.end(), [&](const compose::mount& m) { return m.target == path; }) ||
-                             std::any_of(service.tmpfs.begin(), service.tmpfs.end(),
-                                 [&](const std::string& entry) { return entry.substr(0, entry.find(':')) == path; });
+        const bool covered = std::any_of(wanted.begin(), wanted.end(), [&](const compose::mount& m) {
+            return m.target == path;
+        }) || std::any_of(service.tmpfs.begin(), service.tmpfs.end(), [&](const std::string& entry) {
+            return entry.substr(0, entry.find(':')) == path;
+        });
         if (!covered)
             wanted.push_back({.target = path});
     }

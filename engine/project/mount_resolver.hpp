@@ -9,10 +9,10 @@
 
 namespace engine {
 
-/// Makes sure that what a container mounts is there and says where: volumes (made, filled from the image when they are
-/// empty and new), bind sources (made as folders where create_host_path allows it). Throws error{not_found} naming a
-/// bind source that is missing.
-task<std::vector<container_mount>> resolve_mounts(engine_parts parts, container_record record, image_config image,
-    std::vector<std::filesystem::path> layers);
+/// Makes sure that what a container mounts is there and says where: volumes (made, filled from the image when
+/// they are empty and new), bind sources (made as folders where create_host_path allows it). Throws
+/// error{not_found} naming a bind source that is missing.
+task<std::vector<container_mount>> resolve_mounts(engine_parts parts, container_record record,
+    image_config image, std::vector<std::filesystem::path> layers);
 
 } // namespace engine

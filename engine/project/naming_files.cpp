@@ -64,9 +64,10 @@ std::string hostname_of(const container_record& record) {
 
 std::string hosts_file(
     const container_record& record, const attachment* network, const std::string& host_gateway) {
-    std::string text = "127.0.0.1\tlocalhost\n"
-                       "::1\tlocalhost ip6-localhost ip6-loopback\n"
-                       "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+    std::string text =
+        "127.0.0.1\tlocalhost\n"
+        "::1\tlocalhost ip6-localhost ip6-loopback\n"
+        "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
     const compose::service& service = record.service_definition();
     for (const std::string& entry : service.extra_hosts) {
         const auto split = entry.find('=');
@@ -80,7 +81,8 @@ std::string hosts_file(
     }
     if (network != nullptr && !network->endpoints.empty()) {
         const std::string hostname = hostname_of(record);
-        const std::string full = service.domainname.empty() ? "" : fmt::format("{}.{} ", hostname, service.domainname);
+        const std::string full =
+            service.domainname.empty() ? "" : fmt::format("{}.{} ", hostname, service.domainname);
         for (const endpoint& each : network->endpoints)
             text += fmt::format("{}\t{}{}\n", to_string(each.address), full, hostname);
     }
@@ -97,7 +99,8 @@ std::string resolv_file(const compose::service& service) {
         text += fmt::format("search {}\n", fmt::join(service.dns_search, " "));
     std::vector<std::string> options = service.dns_opt;
     // Service names have no dots: without it a resolver would try the search domains first.
-    if (std::none_of(options.begin(), options.end(), [](const std::string& o) { return o.starts_with("ndots:"); }))
+    if (std::none_of(
+            options.begin(), options.end(), [](const std::string& o) { return o.starts_with("ndots:"); }))
         options.emplace_back("ndots:0");
     text += fmt::format("options {}\n", fmt::join(options, " "));
     return text;

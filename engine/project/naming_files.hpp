@@ -9,16 +9,17 @@
 
 namespace engine {
 
-/// The networks a container is to be on, in the order of its interfaces, with the names it has there: its own name
-/// first, then the service, the first 12 digits of its id, and the aliases of the file.
+/// The networks a container is to be on, in the order of its interfaces, with the names it has there: its own
+/// name first, then the service, the first 12 digits of its id, and the aliases of the file.
 std::vector<endpoint_request> endpoints_of(const compose::project& project, const container_record& record);
 
 /// The hostname inside: the service's, or the first 12 digits of the id.
 std::string hostname_of(const container_record& record);
 
-/// /etc/hosts: loopback, the container itself on its first network, and extra_hosts. `host_gateway` stands for the
-/// address `host-gateway`. Throws error{invalid} for an extra host without an address.
-std::string hosts_file(const container_record& record, const attachment* network, const std::string& host_gateway);
+/// /etc/hosts: loopback, the container itself on its first network, and extra_hosts. `host_gateway` stands
+/// for the address `host-gateway`. Throws error{invalid} for an extra host without an address.
+std::string hosts_file(
+    const container_record& record, const attachment* network, const std::string& host_gateway);
 
 /// /etc/resolv.conf that leads to the engine's DNS at 127.0.0.11, or to the service's own `dns`.
 std::string resolv_file(const compose::service& service);

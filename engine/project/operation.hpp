@@ -8,7 +8,8 @@
 
 namespace engine {
 
-/// Something under way for a stack. Its events are those of the project from `first_event` on, until it is done.
+/// Something under way for a stack. Its events are those of the project from `first_event` on, until it is
+/// done.
 class operation {
   public:
     operation(boost::asio::io_context& io, std::string of_project, std::uint64_t first)

@@ -56,7 +56,8 @@ std::string_view to_string(step_kind kind) noexcept {
     return "unknown";
 }
 
-std::string container_name_of(const compose::project& project, const compose::service& service, unsigned number) {
+std::string container_name_of(
+    const compose::project& project, const compose::service& service, unsigned number) {
     if (!service.container_name.empty())
         return service.container_name;
     return fmt::format("{}-{}-{}", project.name, service.name, number);
@@ -84,7 +85,8 @@ std::vector<std::string> in_dependency_order(const compose::project& project) {
     return order;
 }
 
-std::set<std::string> with_dependencies(const compose::project& project, const std::set<std::string>& services) {
+std::set<std::string> with_dependencies(
+    const compose::project& project, const std::set<std::string>& services) {
     std::set<std::string> seen;
     std::vector<std::string> order;
     for (const std::string& name : services)
@@ -98,9 +100,12 @@ bool is_up(run_state state) noexcept {
     return state == run_state::starting || state == run_state::running || state == run_state::restarting;
 }
 
-bool needs_stop(run_state state) noexcept { return is_up(state) || state == run_state::stopping; }
+bool needs_stop(run_state state) noexcept {
+    return is_up(state) || state == run_state::stopping;
+}
 
-std::vector<const observed_container*> containers_of(const observed_project& now, const std::string& service) {
+std::vector<const observed_container*> containers_of(
+    const observed_project& now, const std::string& service) {
     std::vector<const observed_container*> found;
     for (const observed_container& container : now.containers)
         if (container.service == service)
@@ -117,9 +122,10 @@ class planner {
         return steps_.size() - 1;
     }
 
-    /// Stop where it runs, and remove when `remove`. The index of the last step, or nothing when none was needed.
-    std::optional<std::size_t> end(const observed_container& container, bool remove, const std::string& reason,
-        const std::vector<std::size_t>& after) {
+    /// Stop where it runs, and remove when `remove`. The index of the last step, or nothing when none was
+    /// needed.
+    std::optional<std::size_t> end(const observed_container& container, bool remove,
+        const std::string& reason, const std::vector<std::size_t>& after) {
         std::optional<std::size_t> last;
         if (needs_stop(container.state))
             last = add({.kind = step_kind::stop_container,
@@ -190,7 +196,7 @@ class up_planner {
     planner steps_;
     std::map<std::string, std::size_t> network_steps_; // by key in the project
     std::map<std::string, std::size_t> volume_steps_;
-    std::map<std::string, std::size_t> image_steps_;   // by reference
+    std::map<std::string, std::size_t> image_steps_;            // by reference
     std::map<std::string, std::vector<pending_start>> pending_; // by service
     std::map<std::string, std::vector<std::size_t>> start_steps_;
     std::map<std::pair<std::string, dependency_condition>, std::size_t> condition_steps_;
@@ -208,8 +214,8 @@ void up_planner::networks() {
         if (network.external)
             throw error(error_kind::not_found,
                 fmt::format("network {} declared as external, but could not be found", network.name));
-        network_steps_[key] =
-            steps_.add({.kind = step_kind::create_network, .name = network.name, .key = key, .reason = "missing"});
+        network_steps_[key] = steps_.add(
+            {.kind = step_kind::create_network, .name = network.name, .key = key, .reason = "missing"});
     }
 }
 
@@ -226,8 +232,8 @@ void up_planner::volumes() {
         if (volume.external)
             throw error(error_kind::not_found,
                 fmt::format("volume {} declared as external, but could not be found", volume.name));
-        volume_steps_[key] =
-            steps_.add({.kind = step_kind::create_volume, .name = volume.name, .key = key, .reason = "missing"});
+        volume_steps_[key] = steps_.add(
+            {.kind = step_kind::create_volume, .name = volume.name, .key = key, .reason = "missing"});
     }
 }
 
@@ -238,11 +244,12 @@ void up_planner::images() {
             continue;
         if (service.pull_policy == "never")
             throw error(error_kind::invalid,
-                fmt::format("image \"{}\" of service \"{}\" is not here and pull_policy is never; load it with: "
-                            "compose load -i FILE",
+                fmt::format(
+                    "image \"{}\" of service \"{}\" is not here and pull_policy is never; load it with: "
+                    "compose load -i FILE",
                     service.image, name));
-        image_steps_[service.image] =
-            steps_.add({.kind = step_kind::pull_image, .name = service.image, .service = name, .reason = "missing"});
+        image_steps_[service.image] = steps_.add(
+            {.kind = step_kind::pull_image, .name = service.image, .service = name, .reason = "missing"});
     }
 }
 
@@ -252,7 +259,8 @@ void up_planner::orphans() {
             steps_.end(container, true, "its service is no longer in the file", {});
 }
 
-std::string up_planner::change_of(const compose::service& service, const observed_container& container) const {
+std::string up_planner::change_of(
+    const compose::service& service, const observed_container& container) const {
     if (wanted_.force_recreate.contains(service.name))
         return "asked for";
     if (container.hash != wanted_.hashes.at(service.name))
@@ -339,16 +347,18 @@ std::vector<std::size_t> up_planner::conditions(const compose::service& service)
 }
 
 /// A one-shot whose success others wait for is not run a second time.
-bool has_succeeded(
-    const compose::project& project, const observed_project& now, const std::string& service, const std::string& id) {
-    const bool one_shot = std::any_of(project.services.begin(), project.services.end(), [&](const auto& entry) {
-        const auto found = entry.second.depends_on.find(service);
-        return found != entry.second.depends_on.end() &&
-               found->second.condition == dependency_condition::completed_successfully;
-    });
-    return one_shot && std::any_of(now.containers.begin(), now.containers.end(), [&](const observed_container& each) {
-        return each.id == id && each.state == run_state::exited && each.exit_code == 0;
-    });
+bool has_succeeded(const compose::project& project, const observed_project& now, const std::string& service,
+    const std::string& id) {
+    const bool one_shot =
+        std::any_of(project.services.begin(), project.services.end(), [&](const auto& entry) {
+            const auto found = entry.second.depends_on.find(service);
+            return found != entry.second.depends_on.end() &&
+                   found->second.condition == dependency_condition::completed_successfully;
+        });
+    return one_shot &&
+           std::any_of(now.containers.begin(), now.containers.end(), [&](const observed_container& each) {
+               return each.id == id && each.state == run_state::exited && each.exit_code == 0;
+           });
 }
 
 void up_planner::starts(const compose::service& service) {
@@ -376,7 +386,9 @@ void up_planner::starts(const compose::service& service) {
 
 } // namespace
 
-plan plan_up(const up_request& wanted, const observed_project& now) { return up_planner(wanted, now).make(); }
+plan plan_up(const up_request& wanted, const observed_project& now) {
+    return up_planner(wanted, now).make();
+}
 
 namespace {
 
@@ -440,8 +452,8 @@ plan plan_down(const compose::project& project, const observed_project& now, boo
     return result;
 }
 
-plan plan_stop(const compose::project& project, const observed_project& now, const std::set<std::string>& services,
-    bool remove) {
+plan plan_stop(const compose::project& project, const observed_project& now,
+    const std::set<std::string>& services, bool remove) {
     planner steps;
     end_in_reverse(steps, project, now, services, remove, "asked for");
     return steps.take();

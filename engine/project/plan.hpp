@@ -58,9 +58,9 @@ std::string_view to_string(step_kind kind) noexcept;
 /// One thing to do. It may begin when all steps of `after` have succeeded.
 struct step {
     step_kind kind = step_kind::create_container;
-    std::string name;    // of the container, network or volume on the host; the reference of an image
-    std::string service; // of containers and conditions
-    unsigned number = 0; // of a container to create
+    std::string name;      // of the container, network or volume on the host; the reference of an image
+    std::string service;   // of containers and conditions
+    unsigned number = 0;   // of a container to create
     std::string container; // id, of one that exists
     std::string key;       // of a network or volume in the project
     std::string reason;    // for people: «image changed»
@@ -84,8 +84,8 @@ struct up_request {
 };
 
 /// The steps from `now` to what is asked for: empty when there is nothing to do. Pure.
-/// Throws error{not_found} for an external network or volume that is not there, error{invalid} for an image that may
-/// not be pulled (pull_policy never) and is not there.
+/// Throws error{not_found} for an external network or volume that is not there, error{invalid} for an image
+/// that may not be pulled (pull_policy never) and is not there.
 plan plan_up(const up_request& wanted, const observed_project& now);
 
 /// The steps that take the stack down: dependents before what they depend on, then networks and, if asked,
@@ -93,20 +93,22 @@ plan plan_up(const up_request& wanted, const observed_project& now);
 plan plan_down(const compose::project& project, const observed_project& now, bool volumes);
 
 /// The steps that end (and with `remove`, remove) the containers of `services`, dependents first.
-plan plan_stop(
-    const compose::project& project, const observed_project& now, const std::set<std::string>& services, bool remove);
+plan plan_stop(const compose::project& project, const observed_project& now,
+    const std::set<std::string>& services, bool remove);
 
 /// The steps that start the existing containers of `services` in dependency order with their conditions.
 plan plan_start(
     const compose::project& project, const observed_project& now, const std::set<std::string>& services);
 
 /// PROJECT-SERVICE-NUMBER, or the service's container_name.
-std::string container_name_of(const compose::project& project, const compose::service& service, unsigned number);
+std::string container_name_of(
+    const compose::project& project, const compose::service& service, unsigned number);
 
 /// Services in dependency order, each after all it depends on. Requires: no cycles (the loader refuses them).
 std::vector<std::string> in_dependency_order(const compose::project& project);
 
 /// `services` and all they depend on, directly or not.
-std::set<std::string> with_dependencies(const compose::project& project, const std::set<std::string>& services);
+std::set<std::string> with_dependencies(
+    const compose::project& project, const std::set<std::string>& services);
 
 } // namespace engine

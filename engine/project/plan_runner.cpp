@@ -15,7 +15,8 @@ enum class progress { waiting, running, succeeded, failed };
 
 struct run {
     run(boost::asio::io_context& io, plan planned, std::function<task<>(step)> how)
-        : steps(std::move(planned)), perform(std::move(how)), states(steps.size(), progress::waiting), ended(io) {}
+        : steps(std::move(planned)), perform(std::move(how)), states(steps.size(), progress::waiting),
+          ended(io) {}
 
     bool ready(std::size_t index) const {
         for (const std::size_t before : steps[index].after)

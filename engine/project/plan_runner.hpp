@@ -15,9 +15,10 @@ struct step_failure {
     std::exception_ptr why;
 };
 
-/// Runs the steps of a plan, each as soon as those before it have succeeded, independent ones at the same time. What
-/// waits for a failed step is left out; the others go on. When `superseded` turns true nothing new begins. Returns
-/// when all that began has ended. Requires: `steps[i].after` names earlier steps only, as every plan_* gives it.
+/// Runs the steps of a plan, each as soon as those before it have succeeded, independent ones at the same
+/// time. What waits for a failed step is left out; the others go on. When `superseded` turns true nothing new
+/// begins. Returns when all that began has ended. Requires: `steps[i].after` names earlier steps only, as
+/// every plan_* gives it.
 task<std::vector<step_failure>> run_plan(boost::asio::io_context& io, plan steps,
     std::function<task<>(step)> perform, std::function<bool()> superseded);
 

@@ -48,7 +48,8 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
 
     lane& lane_of(const std::string& project);
     project_record& at(const std::string& project);
-    std::set<std::string> check_services(const compose::project& project, std::set<std::string> services) const;
+    std::set<std::string> check_services(
+        const compose::project& project, std::set<std::string> services) const;
     observed_project observe_project(const std::string& name, const compose::project& definition) const;
     void save_revision(compose::project wanted);
     void forget(const std::string& project);
@@ -56,15 +57,16 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     /// What an operation does once it has its turn; `superseded` tells when a later one has come.
     using work = std::function<task<>(std::function<bool()> superseded)>;
     std::shared_ptr<operation> begin(const std::string& project, work what);
-    static task<> drive(std::shared_ptr<implementation> self, std::shared_ptr<operation> of, std::uint64_t epoch,
-        work what);
+    static task<> drive(
+        std::shared_ptr<implementation> self, std::shared_ptr<operation> of, std::uint64_t epoch, work what);
 
     task<> run(plan steps, compose::project definition, grace_period grace, std::function<bool()> superseded);
     task<> bring_up(compose::project wanted, up_options options, std::function<bool()> superseded);
     task<> take_down(std::string project, down_options options, std::function<bool()> superseded);
     task<> await_all(compose::project wanted, std::set<std::string> services, grace_period limit,
         std::function<bool()> superseded);
-    void announce_unchanged(const compose::project& wanted, const std::set<std::string>& services, const plan& steps);
+    void announce_unchanged(
+        const compose::project& wanted, const std::set<std::string>& services, const plan& steps);
     std::shared_ptr<operation> begin_down(const std::string& project, down_options options);
 
     engine_parts parts;
@@ -83,7 +85,8 @@ lane& project_manager::implementation::lane_of(const std::string& project) {
 project_record& project_manager::implementation::at(const std::string& project) {
     const auto found = projects.find(project);
     if (found == projects.end())
-        throw error(error_kind::not_found, fmt::format("project \"{}\": there is none of that name", project));
+        throw error(
+            error_kind::not_found, fmt::format("project \"{}\": there is none of that name", project));
     return found->second;
 }
 
@@ -141,8 +144,7 @@ void project_manager::implementation::forget(const std::string& project) {
 }
 
 std::shared_ptr<operation> project_manager::implementation::begin(const std::string& project, work what) {
-    const auto under_way =
-        std::make_shared<operation>(parts.on.io, project, parts.events.next_sequence());
+    const auto under_way = std::make_shared<operation>(parts.on.io, project, parts.events.next_sequence());
     const std::uint64_t epoch = ++lane_of(project).epoch;
     containers.changed().notify_all(); // an older operation that waits sees that it is superseded
     spawn(parts.on.io, "project " + project, drive(shared_from_this(), under_way, epoch, std::move(what)));
@@ -171,7 +173,8 @@ task<> project_manager::implementation::run(
     plan steps, compose::project definition, grace_period grace, std::function<bool()> superseded) {
     const auto performer =
         std::make_shared<step_performer>(parts, containers, std::move(definition), grace, superseded);
-    std::function<task<>(step)> perform = [performer](step what) { return performer->perform(std::move(what)); };
+    std::function<task<>(step)> perform = [performer](
+                                              step what) { return performer->perform(std::move(what)); };
     const std::vector<step_failure> failures =
         co_await run_plan(parts.on.io, std::move(steps), std::move(perform), superseded);
     if (!failures.empty())
@@ -228,8 +231,8 @@ task<> project_manager::implementation::bring_up(
         co_await await_all(wanted, services, options.wait_timeout, superseded);
 }
 
-task<> project_manager::implementation::await_all(
-    compose::project wanted, std::set<std::string> services, grace_period limit, std::function<bool()> superseded) {
+task<> project_manager::implementation::await_all(compose::project wanted, std::set<std::string> services,
+    grace_period limit, std::function<bool()> superseded) {
     const auto expired = std::make_shared<bool>(false);
     const auto timer = std::make_shared<boost::asio::steady_timer>(parts.on.io);
     if (limit) {
@@ -304,12 +307,12 @@ void project_manager::recover() {
         const auto services = due.find(name);
         if (services == due.end())
             continue;
-        self.begin(name,
-            [keep = implementation_, name = name, wanted = services->second](std::function<bool()> superseded) {
-                const compose::project definition = keep->at(name).definition;
-                plan steps = plan_start(definition, keep->observe_project(name, definition), wanted);
-                return keep->run(std::move(steps), definition, std::nullopt, std::move(superseded));
-            });
+        self.begin(name, [keep = implementation_, name = name, wanted = services->second](
+                             std::function<bool()> superseded) {
+            const compose::project definition = keep->at(name).definition;
+            plan steps = plan_start(definition, keep->observe_project(name, definition), wanted);
+            return keep->run(std::move(steps), definition, std::nullopt, std::move(superseded));
+        });
     }
 }
 
@@ -351,10 +354,12 @@ task<std::shared_ptr<operation>> project_manager::stop(
     const auto self = implementation_;
     const compose::project definition = self->at(project).definition;
     services = self->check_services(definition, std::move(services));
-    co_return self->begin(project, [self, definition, services, grace, remove](std::function<bool()> superseded) {
-        plan steps = plan_stop(definition, self->observe_project(definition.name, definition), services, remove);
-        return self->run(std::move(steps), definition, grace, std::move(superseded));
-    });
+    co_return self->begin(
+        project, [self, definition, services, grace, remove](std::function<bool()> superseded) {
+            plan steps =
+                plan_stop(definition, self->observe_project(definition.name, definition), services, remove);
+            return self->run(std::move(steps), definition, grace, std::move(superseded));
+        });
 }
 
 namespace {
@@ -373,7 +378,8 @@ task<std::shared_ptr<operation>> project_manager::restart(
     services = self->check_services(definition, std::move(services));
     co_return self->begin(project, [self, definition, services, grace](std::function<bool()> superseded) {
         std::function<task<>()> end = [self, definition, services, grace, superseded] {
-            plan steps = plan_stop(definition, self->observe_project(definition.name, definition), services, false);
+            plan steps =
+                plan_stop(definition, self->observe_project(definition.name, definition), services, false);
             return self->run(std::move(steps), definition, grace, superseded);
         };
         std::function<task<>()> begin_again = [self, definition, services, superseded] {

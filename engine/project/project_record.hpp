@@ -9,12 +9,12 @@
 
 namespace engine {
 
-/// A stack as it was last asked for (table::project, key: its name). Written before anything is done; the same text is
-/// kept once more under its revision number (table::revision, key: NAME/NUMBER).
+/// A stack as it was last asked for (table::project, key: its name). Written before anything is done; the
+/// same text is kept once more under its revision number (table::revision, key: NAME/NUMBER).
 struct project_record {
     std::uint64_t revision = 0;
     compose::project definition;
-    std::string created; // RFC 3339, of this revision
+    std::string created;   // RFC 3339, of this revision
     bool removing = false; // `down` was asked for and has not ended
     bool remove_volumes = false;
 

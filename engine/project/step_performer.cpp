@@ -19,8 +19,8 @@ using compose::error_kind;
 
 step_performer::step_performer(engine_parts parts, container_manager& containers, compose::project project,
     std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded)
-    : parts_(parts), containers_(containers), project_(std::move(project)), hashes_(hashes_of(project_)), grace_(grace),
-      superseded_(std::move(superseded)) {}
+    : parts_(parts), containers_(containers), project_(std::move(project)), hashes_(hashes_of(project_)),
+      grace_(grace), superseded_(std::move(superseded)) {}
 
 void step_performer::announce(
     std::string kind, std::string name, std::string service, std::string status, std::string detail) {
@@ -82,8 +82,9 @@ task<> step_performer::perform(step what) {
 task<> step_performer::create_network(step what) {
     const compose::network& wanted = project_.networks.at(what.key);
     if (!wanted.driver.empty() && wanted.driver != "bridge")
-        throw error(error_kind::invalid,
-            fmt::format("network \"{}\": driver \"{}\" is not supported yet; use bridge", what.name, wanted.driver));
+        throw error(
+            error_kind::invalid, fmt::format("network \"{}\": driver \"{}\" is not supported yet; use bridge",
+                                     what.name, wanted.driver));
     announce("network", what.name, {}, "Creating");
     network_definition definition{.name = wanted.name,
         .project = project_.name,
@@ -159,7 +160,8 @@ task<> step_performer::start_container(step what) {
     if (id.empty()) {
         const container_view* made = containers_.find_by_name(what.name);
         if (made == nullptr)
-            throw error(error_kind::not_found, fmt::format("start container \"{}\": it was removed", what.name));
+            throw error(
+                error_kind::not_found, fmt::format("start container \"{}\": it was removed", what.name));
         id = made->record.id;
     }
     announce("container", what.name, what.service, "Starting");
@@ -247,13 +249,14 @@ verdict judge(const observed_container& seen, dependency_condition condition) {
 
 std::string reason_of(const observed_container& seen, dependency_condition condition) {
     if (condition == dependency_condition::completed_successfully)
-        return fmt::format(
-            "service \"{}\" didn't complete successfully: exit {}", seen.service, seen.exit_code.value_or(255));
-    if (seen.state == run_state::exited)
-        return fmt::format("dependency failed to start: container {} exited ({})", seen.name,
+        return fmt::format("service \"{}\" didn't complete successfully: exit {}", seen.service,
             seen.exit_code.value_or(255));
+    if (seen.state == run_state::exited)
+        return fmt::format(
+            "dependency failed to start: container {} exited ({})", seen.name, seen.exit_code.value_or(255));
     if (seen.health == observed_health::none)
-        return fmt::format("dependency failed to start: container {} has no healthcheck configured", seen.name);
+        return fmt::format(
+            "dependency failed to start: container {} has no healthcheck configured", seen.name);
     return fmt::format("dependency failed to start: container {} is unhealthy", seen.name);
 }
 
@@ -264,8 +267,8 @@ task<> step_performer::await_condition(std::string service, dependency_condition
     for (;;) {
         if (superseded_())
             throw error(error_kind::conflict,
-                fmt::format("wait for service \"{}\": another operation on project \"{}\" has taken over", service,
-                    project_.name));
+                fmt::format("wait for service \"{}\": another operation on project \"{}\" has taken over",
+                    service, project_.name));
         bool all = true;
         for (const container_view* each : containers_.of_project(project_.name)) {
             if (each->record.service != service || each->record.one_off)

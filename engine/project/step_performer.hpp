@@ -19,11 +19,12 @@ class step_performer {
     /// Throws what the step failed with. Every step can be repeated.
     task<> perform(step what);
 
-    /// Waits until every container of the service fulfils the condition. Throws error{unavailable} when one cannot any
-    /// more, error{conflict} when the operation is superseded meanwhile.
+    /// Waits until every container of the service fulfils the condition. Throws error{unavailable} when one
+    /// cannot any more, error{conflict} when the operation is superseded meanwhile.
     task<> await_condition(std::string service, compose::dependency_condition condition);
 
-    void announce(std::string kind, std::string name, std::string service, std::string status, std::string detail = {});
+    void announce(
+        std::string kind, std::string name, std::string service, std::string status, std::string detail = {});
 
   private:
     task<> create_network(step what);

@@ -35,7 +35,8 @@ class container_cgroup {
     /// (stuck in the kernel). Blocks.
     bool destroy() const;
 
-    /// Removes it where nothing is in it, neither processes nor further cgroups; leaves it as it is elsewhere.
+    /// Removes it where nothing is in it, neither processes nor further cgroups; leaves it as it is
+    /// elsewhere.
     void remove_if_empty() const;
 
   private:

@@ -32,12 +32,12 @@ void mount_layers(const std::vector<std::filesystem::path>& layers, const std::s
     const std::string empty = target + "/empty";
     if (::mkdir(merged.c_str(), 0755) != 0 || ::mkdir(empty.c_str(), 0755) != 0)
         throw_errno("make folder", merged);
-    // A read-only overlay needs two lower layers at least. mount(2) takes one page of options, which names of 64 digits
-    // would fill with sixty layers: links with short names lead to them.
+    // A read-only overlay needs two lower layers at least. mount(2) takes one page of options, which names of
+    // 64 digits would fill with sixty layers: links with short names lead to them.
     std::string lower = "lowerdir=";
     for (std::size_t index = 0; index < layers.size(); ++index) {
         const std::string name = std::to_string(index);
-        if (::symlink(layers[index].c_str(), (target + "/" + name).c_str()) != 0)
+        if (::symlink(std::filesystem::absolute(layers[index]).c_str(), (target + "/" + name).c_str()) != 0)
             throw_errno("make link to", layers[index].native());
         lower += name + ":";
     }
@@ -61,7 +61,8 @@ std::map<std::string, std::string> attributes_of(int fd) {
         at += static_cast<ssize_t>(name.size()) + 1;
         std::array<char, 4096> value{};
         const ssize_t length = ::fgetxattr(fd, name.c_str(), value.data(), value.size());
-        if (length >= 0 && (name == "security.capability" || name.starts_with("user.") || name.starts_with("system.posix_acl")))
+        if (length >= 0 && (name == "security.capability" || name.starts_with("user.") ||
+                               name.starts_with("system.posix_acl")))
             found.emplace(name, std::string(value.data(), static_cast<std::size_t>(length)));
     }
     return found;
@@ -127,7 +128,8 @@ void copy_entry(tree_writer& to, int folder, const std::string& name, const std:
         return;
     }
     const bool is_folder = S_ISDIR(status.st_mode);
-    const unique_fd from(::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (is_folder ? O_DIRECTORY : 0)));
+    const unique_fd from(
+        ::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (is_folder ? O_DIRECTORY : 0)));
     if (!from)
         throw_errno("open", path);
     how.extended = attributes_of(from.get());
@@ -170,7 +172,8 @@ void copy_tree_inside(
     open_how how{};
     how.flags = folder_flags;
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    const unique_fd from(static_cast<int>(::syscall(SYS_openat2, base.get(), path.c_str(), &how, sizeof(how))));
+    const unique_fd from(
+        static_cast<int>(::syscall(SYS_openat2, base.get(), path.c_str(), &how, sizeof(how))));
     if (!from)
         return;
     tree_writer to(into);
@@ -179,7 +182,8 @@ void copy_tree_inside(
     struct stat status {};
     if (::fstat(from.get(), &status) != 0)
         throw_errno("look at", path);
-    if (::chown(into.c_str(), status.st_uid, status.st_gid) != 0 || ::chmod(into.c_str(), status.st_mode & 07777U) != 0)
+    if (::chown(into.c_str(), status.st_uid, status.st_gid) != 0 ||
+        ::chmod(into.c_str(), status.st_mode & 07777U) != 0)
         throw_errno("set owner and mode of", into.native());
 }
 

@@ -7,8 +7,8 @@ namespace engine {
 /// Tells systemd something (sd_notify(3): "READY=1"), where there is a NOTIFY_SOCKET; does nothing elsewhere.
 void notify_service_manager(std::string_view state) noexcept;
 
-/// Forks into the background (setsid, stdio to /dev/null). Returns in the child; the parent waits until the child calls
-/// daemon_ready() and ends with 0, or with 1 when the child ends before.
+/// Forks into the background (setsid, stdio to /dev/null). Returns in the child; the parent waits until the
+/// child calls daemon_ready() and ends with 0, or with 1 when the child ends before.
 void go_to_background();
 void daemon_ready() noexcept;
 

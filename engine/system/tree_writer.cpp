@@ -22,6 +22,7 @@ namespace engine {
 namespace {
 
 constexpr mode_t mode_bits = 07777;
+constexpr int most_links = 40;
 constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
 int open_in_root(int root, const char* path, int flags) {
@@ -104,8 +105,12 @@ tree_writer::place tree_writer::locate(const std::string& path) {
     }
     unique_fd folder = open_beneath(parent, folder_flags);
     if (!folder && (errno == ENOENT || errno == ENOTDIR) && !parent.empty()) {
+        const int why = errno;
         const place above = locate(parent);
-        if (errno == ENOTDIR)
+        // Into a folder that a link of this layer names and a lower layer has.
+        if (const auto target = link_target(above, parent))
+            return locate(*target + "/" + found.name);
+        if (why == ENOTDIR)
             clear(above);
         if (::mkdirat(above.parent, above.name.c_str(), 0755) != 0 && errno != EEXIST)
             throw_errno("make folder", folder_ + "/" + parent);
@@ -120,6 +125,22 @@ tree_writer::place tree_writer::locate(const std::string& path) {
     return found;
 }
 
+std::optional<std::string> tree_writer::link_target(const place& at, const std::string& path) {
+    std::array<char, 4096> text{};
+    const ssize_t size = ::readlinkat(at.parent, at.name.c_str(), text.data(), text.size());
+    if (size <= 0)
+        return std::nullopt;
+    // As in the kernel, which gives up there too (path_resolution(7)).
+    if (++followed_ > most_links)
+        throw compose::error(
+            compose::error_kind::invalid, fmt::format("layer: \"{}\" has too many links on its way", path));
+    const std::filesystem::path target(std::string(text.data(), static_cast<std::size_t>(size)));
+    const auto slash = path.rfind('/');
+    const std::filesystem::path base = slash == std::string::npos ? "/" : "/" + path.substr(0, slash);
+    // The root is the folder: what leads above it ends at it.
+    return (base / target).lexically_normal().relative_path().native();
+}
+
 void tree_writer::clear(const place& at) const {
     struct stat status {};
     if (::fstat(root_.get(), &status) != 0)
@@ -128,6 +149,7 @@ void tree_writer::clear(const place& at) const {
 }
 
 void tree_writer::make_folder(const std::string& path, const tree_attributes& how) {
+    followed_ = 0;
     const place at = locate(path);
     if (::mkdirat(at.parent, at.name.c_str(), 0700) != 0) {
         struct stat status {};
@@ -149,6 +171,7 @@ void tree_writer::make_folder(const std::string& path, const tree_attributes& ho
 }
 
 unique_fd tree_writer::begin_file(const std::string& path) {
+    followed_ = 0;
     const place at = locate(path);
     constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     unique_fd file(::openat(at.parent, at.name.c_str(), flags, 0600));
@@ -167,6 +190,7 @@ void tree_writer::finish_file(unique_fd file, const std::string& path, const tre
 
 void tree_writer::make_symlink(
     const std::string& path, const std::string& target, const tree_attributes& how) {
+    followed_ = 0;
     const place at = locate(path);
     if (::symlinkat(target.c_str(), at.parent, at.name.c_str()) != 0) {
         if (errno != EEXIST)
@@ -185,6 +209,7 @@ void tree_writer::make_hard_link(const std::string& path, const std::string& tar
     if (!source)
         throw compose::error(compose::error_kind::invalid,
             fmt::format("layer: \"{}\" is a link to \"{}\", which is not in the layer", path, target));
+    followed_ = 0;
     const place at = locate(path);
     clear(at);
     const std::string by_fd = fmt::format("/proc/self/fd/{}", source.get());
@@ -194,6 +219,7 @@ void tree_writer::make_hard_link(const std::string& path, const std::string& tar
 }
 
 void tree_writer::make_node(const std::string& path, mode_t type, dev_t device, const tree_attributes& how) {
+    followed_ = 0;
     const place at = locate(path);
     clear(at);
     if (::mknodat(at.parent, at.name.c_str(), type | 0600U, device) != 0)
@@ -202,6 +228,7 @@ void tree_writer::make_node(const std::string& path, mode_t type, dev_t device, 
 }
 
 void tree_writer::make_whiteout(const std::string& path) {
+    followed_ = 0;
     const place at = locate(path);
     struct stat status {};
     if (::fstatat(at.parent, at.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {

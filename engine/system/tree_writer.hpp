@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -67,12 +68,15 @@ class tree_writer {
     place locate(const std::string& path);
     unique_fd open_beneath(const std::string& path, int flags) const;
     void clear(const place& at) const;
+    /// Where a link leads, inside the folder; nothing when it is none.
+    std::optional<std::string> link_target(const place& at, const std::string& path);
 
     unique_fd root_;
     std::string folder_;
     std::string cached_path_; // of the last parent: archives are in the order of their folders
     unique_fd cached_;
     std::set<std::string> implicit_;
+    int followed_ = 0; // links resolved for the entry at hand
     std::map<std::string, timespec> folder_times_;
 };
 

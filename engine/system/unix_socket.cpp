@@ -20,8 +20,9 @@ sockaddr_un address_of(const std::filesystem::path& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.native().size() >= sizeof(address.sun_path))
-        throw compose::error(compose::error_kind::invalid,
-            fmt::format("socket \"{}\": the path is longer than {} bytes", path.native(), sizeof(address.sun_path) - 1));
+        throw compose::error(
+            compose::error_kind::invalid, fmt::format("socket \"{}\": the path is longer than {} bytes",
+                                              path.native(), sizeof(address.sun_path) - 1));
     std::memcpy(address.sun_path, path.c_str(), path.native().size());
     return address;
 }

@@ -8,8 +8,9 @@
 
 namespace engine {
 
-/// A listening stream socket at `path`: made with `mode`, owned by `group` when there is such a group. Replaces a file
-/// that nobody listens behind; throws error{conflict} when somebody does, error{invalid} for a path above 107 bytes.
+/// A listening stream socket at `path`: made with `mode`, owned by `group` when there is such a group.
+/// Replaces a file that nobody listens behind; throws error{conflict} when somebody does, error{invalid} for
+/// a path above 107 bytes.
 unique_fd listen_unix(const std::filesystem::path& path, unsigned mode, const std::string& group);
 
 /// The uid of the process at the other end (SO_PEERCRED).

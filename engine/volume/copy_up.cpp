@@ -5,8 +5,8 @@
 
 namespace engine {
 
-void copy_from_layers(
-    const std::vector<std::filesystem::path>& layers, const std::string& path, const std::filesystem::path& into) {
+void copy_from_layers(const std::vector<std::filesystem::path>& layers, const std::string& path,
+    const std::filesystem::path& into) {
     if (layers.empty())
         return;
     // The kernel itself merges the layers, in a mount namespace that nobody else sees.

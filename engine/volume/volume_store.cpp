@@ -41,9 +41,9 @@ std::map<std::string, std::string> map_of(const json::value& value) {
 
 std::string encode(const volume_record& record) {
     const volume_definition& wanted = record.definition;
-    return json::serialize(json::object{{"v", format_version}, {"name", wanted.name}, {"project", wanted.project},
-        {"key", wanted.key}, {"driver_opts", object_of(wanted.driver_opts)}, {"labels", object_of(wanted.labels)},
-        {"created", record.created}, {"populated", record.populated}});
+    return json::serialize(json::object{{"v", format_version}, {"name", wanted.name},
+        {"project", wanted.project}, {"key", wanted.key}, {"driver_opts", object_of(wanted.driver_opts)},
+        {"labels", object_of(wanted.labels)}, {"created", record.created}, {"populated", record.populated}});
 }
 
 volume_record decode(const record& row) {
@@ -67,10 +67,10 @@ volume_record decode(const record& row) {
 
 void check_volume_name(const std::string& name) {
     const auto word = [](unsigned char c) { return std::isalnum(c) != 0; };
-    const bool valid = !name.empty() && name.size() <= 255 && word(static_cast<unsigned char>(name.front())) &&
-                       std::all_of(name.begin(), name.end(), [&](char c) {
-                           return word(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
-                       });
+    const bool valid =
+        !name.empty() && name.size() <= 255 && word(static_cast<unsigned char>(name.front())) &&
+        std::all_of(name.begin(), name.end(),
+            [&](char c) { return word(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-'; });
     if (!valid)
         throw error(error_kind::invalid,
             fmt::format("volume name \"{}\": letters, digits and _ . - only, a letter or digit first", name));
@@ -104,7 +104,8 @@ task<volume_record> volume_store::create(volume_definition wanted) {
     check_volume_name(wanted.name);
     if (!wanted.driver_opts.empty())
         throw error(error_kind::invalid,
-            fmt::format("volume \"{}\": driver_opts are not supported yet; bind the folder into the service instead",
+            fmt::format(
+                "volume \"{}\": driver_opts are not supported yet; bind the folder into the service instead",
                 wanted.name));
     const std::string name = wanted.name;
     const auto found = self->volumes.find(name);
@@ -135,7 +136,9 @@ std::vector<volume_record> volume_store::list() const {
     return all;
 }
 
-fs::path volume_store::path(const std::string& name) const { return implementation_->folder / name / "_data"; }
+fs::path volume_store::path(const std::string& name) const {
+    return implementation_->folder / name / "_data";
+}
 
 task<> volume_store::populate(std::string name, std::vector<fs::path> layers, std::string path_in_image) {
     const auto self = implementation_;
@@ -146,10 +149,10 @@ task<> volume_store::populate(std::string name, std::vector<fs::path> layers, st
     const bool populated = found->second.populated;
     auto work = [data = path(name), name, layers, path_in_image, populated] {
         if (populated && !fs::is_directory(data))
-            throw error(error_kind::not_found,
-                fmt::format("volume \"{}\": its folder {} has disappeared; is its disk mounted? Put it back, or remove "
-                            "the volume",
-                    name, data.native()));
+            throw error(error_kind::not_found, fmt::format("volume \"{}\": its folder {} has disappeared; is "
+                                                           "its disk mounted? Put it back, or remove "
+                                                           "the volume",
+                                                   name, data.native()));
         if (populated)
             return;
         fs::create_directories(data);

@@ -31,15 +31,15 @@ struct volume_record {
     bool populated = false; // filled from an image, or used: never filled (again)
 };
 
-/// The named volumes of this engine. Owns FOLDER/NAME/_data. The record is durable before the folder is made; a folder
-/// is never removed but by remove(). Engine state: used on the engine's thread only.
+/// The named volumes of this engine. Owns FOLDER/NAME/_data. The record is durable before the folder is made;
+/// a folder is never removed but by remove(). Engine state: used on the engine's thread only.
 class volume_store {
   public:
     volume_store(executors on, store& records, std::filesystem::path folder);
     ~volume_store();
 
-    /// Makes it if there is none of that name. Throws error{invalid} for a bad name or a driver option that this host
-    /// cannot honour.
+    /// Makes it if there is none of that name. Throws error{invalid} for a bad name or a driver option that
+    /// this host cannot honour.
     task<volume_record> create(volume_definition wanted);
 
     const volume_record* find(const std::string& name) const;
@@ -48,9 +48,9 @@ class volume_store {
     /// Where its content is.
     std::filesystem::path path(const std::string& name) const;
 
-    /// Fills a volume that was never used with what an image (layers topmost first) has at a path. Two containers that
-    /// start on one volume at a time fill it once. Throws error{not_found} when its folder has disappeared: an empty
-    /// one in its place would look like lost data.
+    /// Fills a volume that was never used with what an image (layers topmost first) has at a path. Two
+    /// containers that start on one volume at a time fill it once. Throws error{not_found} when its folder
+    /// has disappeared: an empty one in its place would look like lost data.
     task<> populate(std::string name, std::vector<std::filesystem::path> layers, std::string path_in_image);
 
     /// No error when there is none.

@@ -1,4 +1,5 @@
-// Answers every UDP datagram at the given port with its own bytes: what the tests publish. Static, to run in any image.
+// Answers every UDP datagram at the given port with its own bytes: what the tests publish. Static, to run in
+// any image.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -19,8 +20,10 @@ int main(int count, char** arguments) {
     for (;;) {
         sockaddr_in from{};
         socklen_t size = sizeof(from);
-        const ssize_t got = ::recvfrom(fd, message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+        const ssize_t got =
+            ::recvfrom(fd, message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
         if (got >= 0)
-            ::sendto(fd, message.data(), static_cast<std::size_t>(got), 0, reinterpret_cast<const sockaddr*>(&from), size);
+            ::sendto(fd, message.data(), static_cast<std::size_t>(got), 0,
+                reinterpret_cast<const sockaddr*>(&from), size);
     }
 }

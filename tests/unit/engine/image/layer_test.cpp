@@ -105,6 +105,14 @@ TEST_F(layer_test, the_last_entry_of_a_name_counts) {
                     Pair("e", "folder 711 0:0"), Pair("e/in", "file 644 0:0 x")));
 }
 
+TEST_F(layer_test, a_link_to_a_folder_of_a_lower_layer_stays_and_is_followed) {
+    unpack({symlink_to("bin", "usr/bin"), file("bin/tool"), symlink_to("run", "/var/run"), file("run/lock")});
+    EXPECT_EQ(tree()["bin"], "link usr/bin");
+    EXPECT_EQ(tree()["usr/bin/tool"], "file 644 0:0 x");
+    EXPECT_EQ(tree()["run"], "link /var/run");
+    EXPECT_EQ(tree()["var/run/lock"], "file 644 0:0 x");
+}
+
 TEST_F(layer_test, harmless_attributes_stay) {
     tar_entry entry = file("f");
     entry.attributes = {

@@ -1,0 +1,112 @@
+#include "engine/network/dns_message.hpp"
+#include "engine/network/dns_zone.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace engine {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+dns_bytes query(const std::string& name, std::uint16_t type) {
+    dns_bytes bytes{0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+    std::size_t begin = 0;
+    while (begin < name.size()) {
+        const auto end = std::min(name.find('.', begin), name.size());
+        bytes.push_back(static_cast<std::uint8_t>(end - begin));
+        bytes.insert(bytes.end(), name.begin() + static_cast<std::ptrdiff_t>(begin),
+            name.begin() + static_cast<std::ptrdiff_t>(end));
+        begin = end + 1;
+    }
+    for (const unsigned byte : {0U, static_cast<unsigned>(type) >> 8U, type & 255U, 0U, 1U})
+        bytes.push_back(static_cast<std::uint8_t>(byte));
+    return bytes;
+}
+
+TEST(dns_message, a_query_is_read_in_lower_case) {
+    const auto question = parse_query(query("Web.Example", 1));
+    ASSERT_TRUE(question);
+    EXPECT_EQ(question->name, "web.example");
+    EXPECT_EQ(question->id, 0x1234);
+    EXPECT_EQ(question->size_limit, 512U);
+}
+
+TEST(dns_message, what_is_no_query_gets_no_answer) {
+    dns_bytes answer = query("web", 1);
+    answer[2] = 0x80;
+    EXPECT_FALSE(parse_query(answer));
+    EXPECT_FALSE(parse_query({}));
+    const dns_bytes whole = query("web.example", 1);
+    for (std::size_t size = 0; size < whole.size(); ++size)
+        EXPECT_FALSE(parse_query(std::span(whole).first(size))) << size;
+    // A name that points at itself.
+    EXPECT_FALSE(parse_query(dns_bytes{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1}));
+}
+
+TEST(dns_message, an_answer_above_the_limit_is_cut_and_says_so) {
+    const dns_bytes asked = query("web", 1);
+    const std::vector<ipv4_address> few(3, ipv4_address{0x0a000001});
+    const std::vector<ipv4_address> many(100, ipv4_address{0x0a000001});
+    const dns_bytes whole = make_answer(asked, dns_code::no_error, few, {}, 512);
+    EXPECT_EQ(whole[7], 3);
+    EXPECT_EQ(whole[2] & 2, 0);
+    const dns_bytes cut = make_answer(asked, dns_code::no_error, many, {}, 512);
+    EXPECT_LE(cut.size(), 512U);
+    EXPECT_EQ(cut[2] & 2, 2);
+}
+
+TEST(dns_message, reverse_names_hold_an_address) {
+    EXPECT_EQ(to_string(address_in_ptr("4.3.2.1.in-addr.arpa").value()), "1.2.3.4");
+    EXPECT_FALSE(address_in_ptr("web"));
+}
+
+struct dns_zone_test : ::testing::Test {
+    dns_zone_test() {
+        networks["front"].definition.name = "front";
+        networks["back"].definition.internal = true;
+        attachments["a"] = {
+            .container = "a", .endpoints = {{.network = "front", .address = {1}, .aliases = {"p-a-1", "a"}}}};
+        attachments["b"] = {.container = "b",
+            .endpoints = {{.network = "front", .address = {2}, .aliases = {"p-b-1", "b"}},
+                {.network = "back", .address = {3}, .aliases = {"p-b-1", "b"}}}};
+        attachments["c"] = {
+            .container = "c", .endpoints = {{.network = "back", .address = {4}, .aliases = {"p-c-1", "c"}}}};
+        running = {"a", "b", "c"};
+    }
+
+    dns_answer ask(const std::string& asker, const std::string& name, dns_type type = dns_type::a) {
+        return dns_zone{.attachments = attachments, .running = running, .networks = networks}.find(
+            asker, static_cast<std::uint16_t>(type), name);
+    }
+
+    std::map<std::string, attachment> attachments;
+    std::map<std::string, network_record> networks;
+    std::set<std::string> running;
+};
+
+TEST_F(dns_zone_test, names_are_seen_on_shared_networks_only) {
+    EXPECT_THAT(ask("a", "b").addresses, ElementsAre(ipv4_address{2}));
+    EXPECT_THAT(ask("c", "b").addresses, ElementsAre(ipv4_address{3}));
+    EXPECT_FALSE(ask("a", "c").known);
+}
+
+TEST_F(dns_zone_test, a_known_name_without_that_type_is_known_and_empty) {
+    const dns_answer answer = ask("a", "b", dns_type::aaaa);
+    EXPECT_TRUE(answer.known);
+    EXPECT_THAT(answer.addresses, IsEmpty());
+}
+
+TEST_F(dns_zone_test, what_does_not_run_has_no_address) {
+    running.erase("b");
+    EXPECT_FALSE(ask("a", "b").known);
+}
+
+TEST_F(dns_zone_test, internal_networks_do_not_ask_the_outside) {
+    EXPECT_TRUE(ask("a", "example.com").may_forward);
+    EXPECT_FALSE(ask("c", "example.com").may_forward);
+}
+
+} // namespace
+} // namespace engine

@@ -1,0 +1,3 @@
+unit_test(engine/network
+    SOURCES address_test.cpp dns_test.cpp
+    LINKS engine_network)

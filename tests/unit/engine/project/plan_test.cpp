@@ -1,0 +1,199 @@
+#include "engine/project/plan.hpp"
+
+#include "compose/load/loader.hpp"
+#include "compose/model/error.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace engine {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+struct plan_test : ::testing::Test {
+    void SetUp() override {
+        project = compose::load_text(
+            "services:\n"
+            "  db: {image: db, volumes: [data:/data]}\n"
+            "  job: {image: app, depends_on: [db]}\n"
+            "  web:\n    image: app\n    depends_on:\n      db: {condition: service_healthy}\n"
+            "      job: {condition: service_completed_successfully}\n"
+            "volumes: {data: }\n",
+            "p");
+        hashes = {{"db", "1"}, {"job", "1"}, {"web", "1"}};
+        now.images = {{"db", "sha256:db"}, {"app", "sha256:app"}};
+    }
+
+    plan up(bool start = true) {
+        return plan_up({.project = project,
+                           .hashes = hashes,
+                           .services = {"db", "job", "web"},
+                           .start = start,
+                           .remove_orphans = orphans,
+                           .force_recreate = force},
+            now);
+    }
+
+    void running(const std::string& service, unsigned number = 1) {
+        now.networks = {"p_default"};
+        now.volumes = {"p_data"};
+        now.containers.push_back({.id = fmt::format("id-{}-{}", service, number),
+            .name = fmt::format("p-{}-{}", service, number),
+            .service = service,
+            .number = number,
+            .hash = "1",
+            .image = service == "db" ? "sha256:db" : "sha256:app",
+            .state = run_state::running});
+    }
+
+    static std::vector<std::string> shown(const plan& steps) {
+        std::vector<std::string> lines;
+        for (const step& each : steps)
+            lines.push_back(fmt::format("{} {}", to_string(each.kind), each.name));
+        return lines;
+    }
+
+    /// True when `later` waits for `earlier`, directly or not.
+    static bool waits(const plan& steps, std::size_t later, std::size_t earlier) {
+        for (const std::size_t before : steps[later].after)
+            if (before == earlier || waits(steps, before, earlier))
+                return true;
+        return false;
+    }
+
+    static std::size_t at(const plan& steps, const std::string& line) {
+        const auto lines = shown(steps);
+        const auto found = std::find(lines.begin(), lines.end(), line);
+        EXPECT_NE(found, lines.end()) << line;
+        return static_cast<std::size_t>(found - lines.begin());
+    }
+
+    compose::project project;
+    std::map<std::string, std::string> hashes;
+    observed_project now;
+    bool orphans = false;
+    std::set<std::string> force;
+};
+
+TEST_F(plan_test, a_new_stack_is_made_and_started_in_the_order_of_its_dependencies) {
+    const plan steps = up();
+    EXPECT_THAT(shown(steps),
+        ElementsAre("create network p_default", "create volume p_data", "create container p-db-1",
+            "create container p-job-1", "create container p-web-1", "start container p-db-1", "wait for db",
+            "start container p-job-1", "wait for db", "wait for job", "start container p-web-1"));
+    EXPECT_TRUE(waits(steps, at(steps, "start container p-web-1"), at(steps, "start container p-job-1")));
+    EXPECT_TRUE(waits(steps, at(steps, "create container p-db-1"), at(steps, "create volume p_data")));
+}
+
+TEST_F(plan_test, what_runs_unchanged_is_left_alone) {
+    running("db");
+    running("job");
+    running("web");
+    EXPECT_THAT(up(), IsEmpty());
+}
+
+TEST_F(plan_test, a_changed_service_is_ended_before_it_is_made_again) {
+    running("db");
+    running("job");
+    running("web");
+    hashes["db"] = "2";
+    const plan steps = up();
+    EXPECT_THAT(shown(steps), ElementsAre("stop container p-db-1", "remove container p-db-1",
+                                  "create container p-db-1", "start container p-db-1"));
+    EXPECT_TRUE(waits(steps, 2, 1));
+    EXPECT_EQ(steps[0].reason, "definition changed");
+}
+
+TEST_F(plan_test, a_new_image_and_a_wish_are_reasons_as_well) {
+    running("db");
+    running("job");
+    running("web");
+    now.images["db"] = "sha256:newer";
+    EXPECT_EQ(up().front().reason, "image changed");
+    now.images["db"] = "sha256:db";
+    force = {"db"};
+    EXPECT_EQ(up().front().reason, "asked for");
+}
+
+TEST_F(plan_test, scaling_adds_the_missing_numbers_and_removes_the_highest) {
+    running("db");
+    running("job");
+    running("web");
+    running("web", 3);
+    project.services.at("web").scale = 2;
+    EXPECT_THAT(shown(up()),
+        ElementsAre("stop container p-web-3", "remove container p-web-3", "create container p-web-2",
+            "wait for db", "wait for job", "start container p-web-2"));
+}
+
+TEST_F(plan_test, orphans_stay_until_their_removal_is_asked_for) {
+    running("db");
+    running("job");
+    running("web");
+    running("old");
+    EXPECT_THAT(up(), IsEmpty());
+    orphans = true;
+    EXPECT_THAT(shown(up()), ElementsAre("stop container p-old-1", "remove container p-old-1"));
+}
+
+TEST_F(plan_test, a_job_that_has_succeeded_is_not_run_again_but_one_that_failed_is) {
+    running("db");
+    running("job");
+    running("web");
+    now.containers[1].state = run_state::exited;
+    now.containers[1].exit_code = 0;
+    EXPECT_THAT(up(), IsEmpty());
+    now.containers[1].exit_code = 1;
+    EXPECT_THAT(shown(up()), ElementsAre("start container p-job-1"));
+}
+
+TEST_F(plan_test, a_missing_image_is_pulled_once_and_waited_for) {
+    now.images.clear();
+    const plan steps = up();
+    EXPECT_EQ(std::count_if(
+                  steps.begin(), steps.end(), [](const step& s) { return s.kind == step_kind::pull_image; }),
+        2);
+    EXPECT_TRUE(waits(steps, at(steps, "create container p-web-1"), at(steps, "pull image app")));
+    project.services.at("web").pull_policy = "never";
+    project.services.at("job").pull_policy = "never";
+    EXPECT_THROW(up(), compose::error);
+}
+
+TEST_F(plan_test, what_is_external_must_be_there) {
+    project.networks.at("default").external = true;
+    EXPECT_THROW(up(), compose::error);
+    now.networks = {"p_default"};
+    EXPECT_NO_THROW(up());
+}
+
+TEST_F(plan_test, down_takes_dependents_first_then_networks_then_volumes_if_asked) {
+    running("db");
+    running("job");
+    running("web");
+    const plan steps = plan_down(project, now, true);
+    EXPECT_THAT(
+        shown(steps), ElementsAre("stop container p-web-1", "remove container p-web-1",
+                          "stop container p-job-1", "remove container p-job-1", "stop container p-db-1",
+                          "remove container p-db-1", "remove network p_default", "remove volume p_data"));
+    EXPECT_TRUE(waits(steps, at(steps, "stop container p-db-1"), at(steps, "remove container p-web-1")));
+    EXPECT_TRUE(waits(steps, at(steps, "remove network p_default"), at(steps, "remove container p-db-1")));
+    EXPECT_EQ(plan_down(project, now, false).size(), steps.size() - 1);
+}
+
+TEST_F(plan_test, stop_and_start_are_one_anothers_reverse) {
+    running("db");
+    running("job");
+    running("web");
+    EXPECT_THAT(shown(plan_stop(project, now, {"db", "web"}, false)),
+        ElementsAre("stop container p-web-1", "stop container p-db-1"));
+    for (observed_container& each : now.containers)
+        each.state = run_state::exited;
+    EXPECT_THAT(shown(plan_start(project, now, {"db", "web"})),
+        ElementsAre("start container p-db-1", "wait for db", "start container p-web-1"));
+}
+
+} // namespace
+} // namespace engine
