@@ -262,6 +262,8 @@ network decoder::network_of(const node& from, const std::string& path) {
     network made;
     if (!from.is_null())
         keys(from, path, made, network_keys);
+    if (made.enable_ipv6 || !made.enable_ipv4)
+        fail(from, path, "enable_ipv6, and enable_ipv4 switched off, are not supported yet");
     return made;
 }
 

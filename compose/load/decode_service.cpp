@@ -416,9 +416,9 @@ constexpr decoder::field<service_target> service_keys[] = {
             std::string policy = by.text(from, path);
             if (policy == "if_not_present")
                 policy = "missing";
-            if (policy != "missing" && policy != "never" && policy != "always")
+            if (policy != "missing" && policy != "never")
                 by.fail(from, path,
-                    fmt::format("\"{}\" is not supported yet; there are missing, never and always", policy));
+                    fmt::format("\"{}\" is not supported yet; there are missing and never", policy));
             into.value.pull_policy = policy;
         }},
     {"scale",
@@ -461,6 +461,13 @@ void decode_service(decoder& by, const node& from, const std::string& path, serv
         by.fail(from, path, "has neither an image nor a build; set image");
     if (!into.value.network_mode.empty() && !into.value.networks.empty())
         by.fail(from, path, "network_mode and networks exclude one another");
+    if (!into.value.network_mode.empty() && into.value.network_mode != "host" &&
+        into.value.network_mode != "none")
+        by.fail(from, path + ".network_mode",
+            fmt::format("\"{}\" is not supported yet; there are host and none", into.value.network_mode));
+    for (const auto& [name, how] : into.value.depends_on)
+        if (how.restart)
+            by.fail(from, fmt::format("{}.depends_on.{}.restart", path, name), "is not supported yet");
     if (!into.value.container_name.empty() && into.value.scale > 1)
         by.fail(from, path, "container_name gives one container its name, so scale cannot be more than 1");
 }

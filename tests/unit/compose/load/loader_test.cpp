@@ -113,6 +113,15 @@ TEST_F(loader_test, mistakes_have_a_place_a_path_and_a_hint) {
     EXPECT_THAT(failure_of("services:\n  a: [\n"), HasSubstr("not YAML"));
 }
 
+TEST_F(loader_test, what_would_not_take_effect_is_an_error) {
+    for (const char* text : {"services: {a: {image: x, pull_policy: always}}\n",
+             "services: {a: {image: x, network_mode: 'service:b'}}\n",
+             "services:\n  a: {image: x, depends_on: {b: {condition: service_started, restart: true}}}\n  b: "
+             "{image: x}\n",
+             "services: {a: {image: x}}\nnetworks: {default: {enable_ipv6: true}}\n"})
+        EXPECT_THAT(failure_of(text), HasSubstr("not supported yet")) << text;
+}
+
 TEST_F(loader_test, reset_and_override_take_effect) {
     write("compose.override.yaml",
         "services:\n  web:\n    ports: !override ['81:81']\n    environment: {A: !reset null}\n");
