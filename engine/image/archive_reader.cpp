@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t document_limit = 8U << 20U;
 
 std::string read_inside(const std::filesystem::path& folder, const std::string& path) {
-    file_source source(open_inside(folder, path), path, 0, std::filesystem::file_size(folder / path));
+    file_source source(open_inside(folder, path), path);
     std::string text;
     std::array<char, 64U << 10U> part{};
     for (std::size_t got = source.read(part); got > 0; got = source.read(part)) {
@@ -103,6 +103,7 @@ std::vector<archived_image> read_archive(const std::filesystem::path& folder) {
     } catch (const error&) {
         throw;
     } catch (const std::exception& failure) {
+        // Boost.JSON has several: for what is no JSON, of another kind, missing or out of range.
         throw error(error_kind::invalid, fmt::format("archive: its index is broken: {}", failure.what()));
     }
     throw error(error_kind::invalid, "archive: neither manifest.json nor index.json is in it; make one with "

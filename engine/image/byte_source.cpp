@@ -8,6 +8,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <vector>
 
@@ -161,21 +162,14 @@ class zstd_source final : public byte_source {
 
 } // namespace
 
-file_source::file_source(unique_fd file, std::string name, std::uint64_t offset, std::uint64_t size)
-    : file_(std::move(file)), name_(std::move(name)), offset_(offset), left_(size) {}
-
 std::size_t file_source::read(std::span<char> into) {
-    const std::size_t most = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left_));
-    if (most == 0)
-        return 0;
-    const ssize_t got = ::pread(file_.get(), into.data(), most, static_cast<off_t>(offset_));
-    if (got < 0)
-        throw_errno("read", name_);
-    if (got == 0)
-        throw error(error_kind::invalid, fmt::format("read \"{}\": the file ends in the middle", name_));
-    offset_ += static_cast<std::uint64_t>(got);
-    left_ -= static_cast<std::uint64_t>(got);
-    return static_cast<std::size_t>(got);
+    for (;;) {
+        const ssize_t got = ::read(file_.get(), into.data(), into.size());
+        if (got >= 0)
+            return static_cast<std::size_t>(got);
+        if (errno != EINTR)
+            throw_errno("read", name_);
+    }
 }
 
 std::size_t hashing_source::read(std::span<char> into) {

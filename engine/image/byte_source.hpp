@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace engine {
 
@@ -19,17 +20,15 @@ class byte_source {
     virtual std::size_t read(std::span<char> into) = 0;
 };
 
-/// A part of an open file.
+/// An open file from its beginning; `name` is for messages.
 class file_source final : public byte_source {
   public:
-    file_source(unique_fd file, std::string name, std::uint64_t offset, std::uint64_t size);
+    file_source(unique_fd file, std::string name) : file_(std::move(file)), name_(std::move(name)) {}
     std::size_t read(std::span<char> into) override;
 
   private:
     unique_fd file_;
     std::string name_;
-    std::uint64_t offset_;
-    std::uint64_t left_;
 };
 
 /// Passes bytes on and computes their digest.

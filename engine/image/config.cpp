@@ -95,6 +95,7 @@ image_document parse_image_document(std::string_view text) {
     } catch (const error&) {
         throw;
     } catch (const std::exception& failure) {
+        // Boost.JSON has several: for what is no JSON, of another kind, missing or out of range.
         throw error(error_kind::invalid, fmt::format("image configuration: {}", failure.what()));
     }
 }

@@ -3,9 +3,12 @@
 #include "compose/model/error.hpp"
 #include "engine/image/archive_reader.hpp"
 #include "engine/image/byte_source.hpp"
+#include "engine/image/image_puller.hpp"
+#include "engine/image/layer_store.hpp"
 #include "engine/image/layer_unpacker.hpp"
 #include "engine/image/reference.hpp"
 #include "engine/store/store.hpp"
+#include "engine/system/async_mutex.hpp"
 #include "engine/system/file.hpp"
 #include "engine/system/identifier.hpp"
 #include "engine/system/tree_writer.hpp"
@@ -17,6 +20,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <numeric>
 
 namespace engine {
 
@@ -31,108 +35,95 @@ constexpr int format_version = 1;
 constexpr std::string_view image_prefix = "image:";
 constexpr std::string_view name_prefix = "name:";
 
-/// A folder for something half made: gone with the object unless it was kept.
-class temporary_folder {
-  public:
-    explicit temporary_folder(const fs::path& beside)
-        : path_(beside / ("tmp-" + random_identifier().substr(0, 16))) {
-        fs::create_directories(path_);
-    }
-    temporary_folder(const temporary_folder&) = delete;
-    temporary_folder& operator=(const temporary_folder&) = delete;
-    ~temporary_folder() { remove_tree(path_); }
-
-    const fs::path& path() const noexcept { return path_; }
-
-  private:
-    fs::path path_;
+/// An image's record: present at once, for good once the file system was flushed. Until then it carries the
+/// id of the boot, and is of no use in another one: a power cut may have left holes in its layers. So no pull
+/// waits for a flush.
+struct image_record {
+    std::string config;
+    std::vector<std::uint64_t> sizes; // of the layers, lowest first
+    std::string boot;                 // empty: flushed
 };
 
-struct finished_layer {
-    digest id;
-    std::uint64_t size = 0;
-    std::vector<std::string> implicit_folders;
-};
-
-/// One layer of an unpacked archive into layers/; blocks.
-finished_layer import_layer(
-    const fs::path& archive, const std::string& layer, const digest& expected, const fs::path& images) {
-    const fs::path target = images / "layers" / expected.hex();
-    if (fs::exists(target))
-        return {.id = expected};
-    const temporary_folder made(images);
-    fs::permissions(made.path(), fs::perms(0755));
-    const fs::path file = archive / layer;
-    unique_fd opened = open_inside(archive, layer);
-    const std::uint64_t size = fs::file_size(fmt::format("/proc/self/fd/{}", opened.get()));
-    file_source compressed(std::move(opened), layer, 0, size);
-    const std::unique_ptr<byte_source> plain = decompress(compressed);
-    hashing_source hashed(*plain);
-    unpacked_layer unpacked = unpack_layer(hashed, made.path());
-    const digest actual = hashed.finish();
-    if (actual != expected)
-        throw error(error_kind::invalid,
-            fmt::format("layer \"{}\": its content is {}, the image says {}; the archive is damaged", layer,
-                actual.text(), expected.text()));
-    std::error_code taken;
-    fs::rename(made.path(), target, taken);
-    // Somebody else made the same layer meanwhile: equal content, either will do.
-    if (taken && !fs::exists(target))
-        throw error(
-            error_kind::internal, fmt::format("keep layer \"{}\": {}", expected.text(), taken.message()));
-    return {.id = expected, .size = unpacked.bytes, .implicit_folders = std::move(unpacked.implicit_folders)};
+std::string encode(const image_record& from) {
+    json::object object{
+        {"v", format_version}, {"config", from.config}, {"sizes", json::value_from(from.sizes)}};
+    if (!from.boot.empty())
+        object["boot"] = from.boot;
+    return json::serialize(object);
 }
 
-/// Folders that a layer has only because something is in them look as the layer below has them: without that,
-/// an upper layer with one file in /tmp would take the sticky bit from it. Blocks.
-void settle_implicit_folders(
-    const fs::path& images, const std::vector<digest>& chain, const finished_layer& layer) {
-    if (layer.implicit_folders.empty())
-        return;
-    tree_writer writer(images / "layers" / layer.id.hex());
-    const auto own = std::find(chain.begin(), chain.end(), layer.id);
-    for (const std::string& folder : layer.implicit_folders)
-        for (auto below = own; below != chain.begin();) {
-            --below;
-            const fs::path candidate = images / "layers" / below->hex() / folder;
-            if (std::error_code none; fs::is_directory(fs::symlink_status(candidate, none))) {
-                writer.copy_folder_attributes(folder, candidate);
-                break;
-            }
-        }
+image_record decode_image(const json::value& from) {
+    image_record made{.config = std::string(from.at("config").as_string()),
+        .sizes = json::value_to<std::vector<std::uint64_t>>(from.at("sizes"))};
+    if (const json::value* boot = from.as_object().if_contains("boot"))
+        made.boot = boot->as_string();
+    return made;
+}
+
+image image_of(const std::string& id, const image_record& record) {
+    image_document document = parse_image_document(record.config);
+    if (document.diff_ids.size() != record.sizes.size())
+        throw error(error_kind::invalid,
+            fmt::format("image \"{}\": its record has another number of layers than it", id));
+    image made;
+    made.id = id;
+    made.config = std::move(document.config);
+    made.layers = std::move(document.diff_ids);
+    made.size = std::accumulate(record.sizes.begin(), record.sizes.end(), std::uint64_t{0});
+    made.created = std::move(document.created);
+    made.platform = std::move(document.platform);
+    return made;
+}
+
+std::string image_key(const std::string& id) {
+    return fmt::format("{}{}", image_prefix, id);
+}
+
+std::string name_key(const std::string& name) {
+    return fmt::format("{}{}", name_prefix, name);
+}
+
+/// Ids may be cut short, to no less than people are shown.
+bool is_short_of(const std::string& id, const std::string& text) {
+    constexpr std::size_t shortest = 12;
+    return text.size() >= shortest && digest(id).hex().starts_with(text);
 }
 
 } // namespace
 
-struct image_store::implementation {
-    implementation(executors on, store& to, fs::path where, image_settings wanted)
-        : executors_(on), records(to), folder(std::move(where)), settings(std::move(wanted)) {}
+struct image_store::implementation : std::enable_shared_from_this<image_store::implementation> {
+    implementation(executors on, store& to, fs::path folder, image_settings wanted)
+        : executors_(on), records(to), settings(std::move(wanted)), boot(boot_identifier()),
+          layers(std::make_shared<layer_store>(on, std::move(folder))), flushing(on.io) {}
 
     void load();
-    void add(const std::string& id, const std::string& config, std::uint64_t size);
+    void load_image(
+        const std::string& id, const image_record& record, std::map<digest, std::uint64_t>& found);
     void name(const std::string& name, const std::string& id);
+    void unname(const std::string& name);
+    void keep(const std::string& id, const std::string& config);
     task<std::string> import(fs::path archive, archived_image from);
-    task<> collect(std::vector<digest> layers);
+    task<std::vector<std::string>> import_all(fs::path file, fs::path into);
+    task<> flush(std::shared_ptr<implementation> self, std::string id, image_record record);
+    std::vector<digest> unused(std::vector<digest> of) const;
 
     executors executors_;
     store& records;
-    fs::path folder;
     image_settings settings;
+    std::string boot;
+    std::shared_ptr<layer_store> layers;
+    async_mutex flushing;
     std::map<std::string, image> images;      // by id
     std::map<std::string, std::string> names; // full name -> id
 };
 
 void image_store::implementation::load() {
-    fs::create_directories(folder / "layers");
-    for (const auto& entry : fs::directory_iterator(folder))
-        if (entry.path().filename().native().starts_with("tmp-"))
-            remove_tree(entry.path());
+    std::map<digest, std::uint64_t> found;
     for (const record& row : records.load(table::image)) {
         try {
             const json::value value = json::parse(row.value);
             if (row.key.starts_with(image_prefix))
-                add(row.key.substr(image_prefix.size()), std::string(value.at("config").as_string()),
-                    value.at("size").to_number<std::uint64_t>());
+                load_image(row.key.substr(image_prefix.size()), decode_image(value), found);
             else
                 names[row.key.substr(name_prefix.size())] = value.at("id").as_string();
         } catch (const std::exception& failure) {
@@ -140,21 +131,36 @@ void image_store::implementation::load() {
                 fmt::format("read image \"{}\" from the store: {}", row.key, failure.what()));
         }
     }
-    for (const auto& [name, id] : names)
-        if (const auto found = images.find(id); found != images.end())
-            found->second.names.push_back(parse_reference(name).short_name());
+    layers->adopt(found);
+    for (auto entry = names.begin(); entry != names.end();) {
+        const auto named = images.find(entry->second);
+        if (named != images.end()) {
+            named->second.names.push_back(parse_reference(entry->first).short_name());
+            ++entry;
+            continue;
+        }
+        spdlog::warn(
+            "image \"{}\" was not written out when the host went down; it has to be pulled or loaded again",
+            parse_reference(entry->first).short_name());
+        records.erase(table::image, name_key(entry->first));
+        entry = names.erase(entry);
+    }
 }
 
-void image_store::implementation::add(const std::string& id, const std::string& config, std::uint64_t size) {
-    image_document document = parse_image_document(config);
-    image made;
-    made.id = id;
-    made.config = std::move(document.config);
-    made.layers = std::move(document.diff_ids);
-    made.size = size;
-    made.created = document.created;
-    made.platform = document.platform;
-    images.insert_or_assign(id, std::move(made));
+void image_store::implementation::load_image(
+    const std::string& id, const image_record& record, std::map<digest, std::uint64_t>& found) {
+    image made = image_of(id, record);
+    const bool whole = std::all_of(
+        made.layers.begin(), made.layers.end(), [&](const digest& each) { return layers->has_folder(each); });
+    if (!whole || (!record.boot.empty() && record.boot != boot)) {
+        records.erase(table::image, image_key(id));
+        return;
+    }
+    for (std::size_t index = 0; index < made.layers.size(); ++index)
+        found[made.layers[index]] = record.sizes[index];
+    images.emplace(id, std::move(made));
+    if (!record.boot.empty())
+        spawn(executors_.io, "flush image " + id, flush(shared_from_this(), id, record));
 }
 
 void image_store::implementation::name(const std::string& name, const std::string& id) {
@@ -166,8 +172,32 @@ void image_store::implementation::name(const std::string& name, const std::strin
     std::vector<std::string>& all = images.at(id).names;
     if (std::find(all.begin(), all.end(), shown) == all.end())
         all.push_back(shown);
-    records.put(table::image, fmt::format("{}{}", name_prefix, name),
-        json::serialize(json::object{{"v", format_version}, {"id", id}}));
+    records.put(
+        table::image, name_key(name), json::serialize(json::object{{"v", format_version}, {"id", id}}));
+}
+
+/// Records an image whose layers are all there.
+void image_store::implementation::keep(const std::string& id, const std::string& config) {
+    if (images.contains(id))
+        return;
+    image_record record{.config = config, .boot = boot};
+    for (const digest& each : parse_image_document(config).diff_ids)
+        record.sizes.push_back(layers->size(each));
+    images.emplace(id, image_of(id, record));
+    records.put(table::image, image_key(id), encode(record));
+    spawn(executors_.io, "flush image " + id, flush(shared_from_this(), id, record));
+}
+
+task<> image_store::implementation::flush(
+    std::shared_ptr<implementation> self, std::string id, image_record record) {
+    // One at a time: ten images at once would take every worker for as long as the disk needs.
+    const auto turn = co_await self->flushing.lock();
+    auto work = [folder = self->layers->folder()] { flush_file_system(folder); };
+    co_await blocking(self->executors_.workers, work);
+    if (!self->images.contains(id))
+        co_return;
+    record.boot.clear();
+    self->records.put(table::image, image_key(id), encode(record));
 }
 
 task<std::string> image_store::implementation::import(fs::path archive, archived_image from) {
@@ -177,28 +207,29 @@ task<std::string> image_store::implementation::import(fs::path archive, archived
         throw error(
             error_kind::invalid, fmt::format("archive: an image has {} layers, its configuration names {}",
                                      from.layers.size(), document.diff_ids.size()));
-    auto work = [archive, from, images = folder, chain = document.diff_ids] {
-        std::uint64_t size = 0;
-        std::vector<finished_layer> layers;
-        for (std::size_t index = 0; index < chain.size(); ++index)
-            layers.push_back(import_layer(archive, from.layers[index], chain[index], images));
-        for (const finished_layer& layer : layers) {
-            settle_implicit_folders(images, chain, layer);
-            size += layer.size;
-        }
-        flush_file_system(images);
-        return size;
-    };
-    const std::uint64_t size = co_await blocking(executors_.workers, work);
-    if (!images.contains(id)) {
-        add(id, from.config, size);
-        json::object value{{"v", format_version}, {"config", from.config}, {"size", size}};
-        records.put(table::image, fmt::format("{}{}", image_prefix, id), json::serialize(value));
+    const auto hold = layers->hold(document.diff_ids);
+    for (std::size_t index = 0; index < from.layers.size(); ++index) {
+        const digest diff_id = document.diff_ids[index];
+        const std::string file = from.layers[index];
+        std::function<task<imported_layer>()> make = [this, diff_id, archive, file] {
+            const auto source = std::make_shared<file_source>(open_inside(archive, file), file);
+            return layers->import(source, expected_layer{.diff_id = diff_id, .content = std::nullopt});
+        };
+        co_await layers->add(diff_id, std::move(make));
     }
+    co_await layers->settle(document.diff_ids);
+    keep(id, from.config);
     for (const std::string& each : from.names)
         name(parse_reference(each).name(), id);
     co_await records.durable();
     co_return id;
+}
+
+std::vector<digest> image_store::implementation::unused(std::vector<digest> of) const {
+    for (const auto& [id, each] : images)
+        for (const digest& kept : each.layers)
+            std::erase(of, kept);
+    return of;
 }
 
 image_store::image_store(executors on, store& records, fs::path folder, image_settings settings)
@@ -206,18 +237,17 @@ image_store::image_store(executors on, store& records, fs::path folder, image_se
     implementation_->load();
 }
 
-image_store::~image_store() = default;
+image_store::~image_store() {
+    implementation_->layers->stop();
+}
 
 std::optional<image> image_store::find(const std::string& name_or_id) const {
     const implementation& self = *implementation_;
     if (const auto exact = self.images.find(name_or_id); exact != self.images.end())
         return exact->second;
-    const bool hex =
-        name_or_id.size() >= 12 && name_or_id.find_first_not_of("0123456789abcdef") == std::string::npos;
-    if (hex)
-        for (const auto& [id, each] : self.images)
-            if (id.substr(7).starts_with(name_or_id))
-                return each;
+    for (const auto& [id, each] : self.images)
+        if (is_short_of(id, name_or_id))
+            return each;
     std::string name;
     try {
         name = parse_reference(name_or_id).name();
@@ -240,25 +270,21 @@ std::vector<image> image_store::list() const {
 std::vector<fs::path> image_store::layer_folders(const image& of) const {
     std::vector<fs::path> folders;
     for (auto layer = of.layers.rbegin(); layer != of.layers.rend(); ++layer)
-        folders.push_back(implementation_->folder / "layers" / layer->hex());
+        folders.push_back(implementation_->layers->path(*layer));
     return folders;
 }
 
-task<std::vector<std::string>> image_store::load_archive(fs::path file) {
-    const auto self = implementation_;
-    const auto unpacked = std::make_shared<temporary_folder>(self->folder);
-    auto work = [file, folder = unpacked->path()] {
-        unique_fd opened = open_file(file, O_RDONLY);
-        const std::uint64_t size = fs::file_size(file);
-        file_source whole(std::move(opened), file, 0, size);
+task<std::vector<std::string>> image_store::implementation::import_all(fs::path file, fs::path into) {
+    auto work = [file, into] {
+        file_source whole(open_file(file, O_RDONLY), file);
         const std::unique_ptr<byte_source> plain = decompress(whole);
-        unpack_layer(*plain, folder);
-        return read_archive(folder);
+        unpack_layer(*plain, into);
+        return read_archive(into);
     };
-    const std::vector<archived_image> found = co_await blocking(self->executors_.workers, work);
+    const std::vector<archived_image> found = co_await blocking(executors_.workers, work);
     std::vector<std::string> loaded;
     for (const archived_image& each : found) {
-        const std::string id = co_await self->import(unpacked->path(), each);
+        const std::string id = co_await import(into, each);
         if (each.names.empty())
             loaded.push_back(id);
         for (const std::string& name : each.names)
@@ -267,59 +293,71 @@ task<std::vector<std::string>> image_store::load_archive(fs::path file) {
     co_return loaded;
 }
 
-task<image> image_store::pull(std::string reference, pull_options, pull_progress_callback) {
-    throw error(error_kind::unavailable,
-        fmt::format(
-            "pull \"{}\": this build cannot reach registries yet; load the image with: compose load -i FILE",
-            reference));
-    co_return image();
+task<std::vector<std::string>> image_store::load_archive(fs::path file) {
+    const auto self = implementation_;
+    auto unpacked = std::make_unique<temporary_folder>(self->layers->folder());
+    std::vector<std::string> loaded;
+    std::exception_ptr failure;
+    try {
+        loaded = co_await self->import_all(std::move(file), unpacked->path());
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    // As large as the image: not to be removed on this thread.
+    auto clean = [unpacked = std::shared_ptr(std::move(unpacked))]() mutable { unpacked.reset(); };
+    co_await blocking(self->executors_.workers, clean);
+    if (failure)
+        std::rethrow_exception(failure);
+    co_return loaded;
+}
+
+task<image> image_store::pull(std::string name, pull_options options, pull_progress_callback progress) {
+    const auto self = implementation_;
+    const reference what = parse_reference(name);
+    const image_platform platform =
+        options.platform.empty() ? host_platform() : parse_platform(options.platform);
+    const fetched_image fetched = co_await fetch_image(
+        self->executors_.io, self->layers, what, platform, self->settings, std::move(progress));
+    const std::string id = sha256_of(fetched.config).text();
+    self->keep(id, fetched.config);
+    self->name(what.name(), id);
+    const image pulled = self->images.at(id);
+    co_await self->records.durable();
+    co_return pulled;
+}
+
+void image_store::implementation::unname(const std::string& name) {
+    const auto entry = names.find(name);
+    std::erase(images.at(entry->second).names, parse_reference(name).short_name());
+    records.erase(table::image, name_key(name));
+    names.erase(entry);
 }
 
 task<> image_store::remove(std::string name_or_id, std::set<std::string> used) {
     const auto self = implementation_;
-    const auto found = find(name_or_id);
+    const std::optional<image> found = find(name_or_id);
     if (!found)
         throw error(
             error_kind::not_found, fmt::format("image \"{}\": there is none of that name", name_or_id));
-    if (used.contains(found->id))
+    const std::string id = found->id;
+    const bool by_id = name_or_id == id || is_short_of(id, name_or_id);
+    std::vector<std::string> meant;
+    for (const auto& [name, target] : self->names)
+        if (target == id && (by_id || name == parse_reference(name_or_id).name()))
+            meant.push_back(name);
+    const bool whole = meant.size() == found->names.size();
+    if (whole && used.contains(id))
         throw error(error_kind::conflict,
             fmt::format("remove image \"{}\": containers use it; remove them first", name_or_id));
-    image& whole = self->images.at(found->id);
-    const bool by_id = found->id.find(name_or_id) != std::string::npos;
-    for (auto entry = self->names.begin(); entry != self->names.end();) {
-        const bool meant =
-            entry->second == found->id && (by_id || entry->first == parse_reference(name_or_id).name());
-        if (!meant) {
-            ++entry;
-            continue;
-        }
-        std::erase(whole.names, parse_reference(entry->first).short_name());
-        self->records.erase(table::image, fmt::format("{}{}", name_prefix, entry->first));
-        entry = self->names.erase(entry);
-    }
-    if (whole.names.empty()) {
-        self->records.erase(table::image, fmt::format("{}{}", image_prefix, found->id));
-        self->images.erase(found->id);
+    for (const std::string& name : meant)
+        self->unname(name);
+    if (whole) {
+        self->records.erase(table::image, image_key(id));
+        self->images.erase(id);
     }
     co_await self->records.durable();
-    if (!self->images.contains(found->id))
-        co_await self->collect(found->layers);
-}
-
-task<> image_store::implementation::collect(std::vector<digest> layers) {
-    for (const auto& [id, each] : images)
-        for (const digest& kept : each.layers)
-            std::erase(layers, kept);
-    auto work = [layers, images_folder = folder] {
-        for (const digest& each : layers) {
-            // Renamed first: a layer is there as a whole or not at all.
-            const fs::path trash = images_folder / ("tmp-" + each.hex());
-            std::error_code gone;
-            fs::rename(images_folder / "layers" / each.hex(), trash, gone);
-            remove_tree(trash);
-        }
-    };
-    co_await blocking(executors_.workers, work);
+    if (whole)
+        co_await self->layers->collect(self->unused(found->layers));
 }
 
 } // namespace engine

@@ -8,6 +8,7 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -20,6 +21,7 @@ using compose::error_kind;
 namespace {
 
 constexpr std::size_t buffer_size = 256U << 10U;
+constexpr std::uint64_t bytes_between_looks = 64ULL << 20U; // at the free space
 constexpr std::string_view whiteout_prefix = ".wh.";
 constexpr std::string_view opaque_marker = ".wh..wh..opq";
 constexpr std::string_view overlay_internal = ".wh..wh.";
@@ -43,7 +45,8 @@ std::string clean_path(std::string_view name, std::string_view what) {
 class layer_reader {
   public:
     layer_reader(byte_source& tar, const std::filesystem::path& folder, const unpack_limits& limits)
-        : tar_(tar), writer_(folder), limits_(limits), buffer_(buffer_size), archive_(::archive_read_new()) {
+        : tar_(tar), folder_(folder), writer_(folder), limits_(limits), buffer_(buffer_size),
+          archive_(::archive_read_new()) {
         ::archive_read_support_format_tar(archive_.get());
         ::archive_read_support_format_gnutar(archive_.get());
         const int opened = ::archive_read_open(archive_.get(), this, nullptr, &layer_reader::feed, nullptr);
@@ -69,7 +72,8 @@ class layer_reader {
         for (const std::string& path : whiteouts_)
             writer_.make_whiteout(path);
         writer_.finish();
-        return {.bytes = bytes_, .implicit_folders = writer_.implicit_folders()};
+        return {.bytes = bytes_,
+            .implicit_folders = {writer_.implicit_folders().begin(), writer_.implicit_folders().end()}};
     }
 
   private:
@@ -107,12 +111,11 @@ class layer_reader {
         while (::archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
             const std::string_view key = name;
             // Others, trusted.overlay.* above all, would change what lower layers show.
-            if (key == "security.capability" || key.starts_with("user."))
+            const bool harmless = key == "security.capability" || key.starts_with("system.posix_acl_") ||
+                                  (key.starts_with("user.") && !key.starts_with("user.overlay."));
+            if (harmless)
                 how.extended.emplace(key, std::string(static_cast<const char*>(value), size));
         }
-        how.extended.erase("user.overlay.opaque");
-        how.extended.erase("user.overlay.redirect");
-        how.extended.erase("user.overlay.metacopy");
         return how;
     }
 
@@ -191,12 +194,27 @@ class layer_reader {
             if (offset != expected)
                 throw error(error_kind::invalid, fmt::format("layer: \"{}\" is a sparse file", path));
             expected += static_cast<la_int64_t>(size);
-            bytes_ += size;
-            if (bytes_ > limits_.bytes)
-                throw error(error_kind::exhausted, fmt::format("layer: more than {} bytes", limits_.bytes));
+            count(size);
             write_to(file, {static_cast<const char*>(block), size}, path);
         }
         writer_.finish_file(std::move(file), path, how);
+    }
+
+    /// A limit of bytes alone would let a small archive fill the disk of a small host, and a limit of the
+    /// ratio would refuse honest layers of zeros: so the space that is left decides too.
+    void count(std::size_t size) {
+        bytes_ += size;
+        if (bytes_ > limits_.bytes)
+            throw error(error_kind::exhausted, fmt::format("layer: more than {} bytes", limits_.bytes));
+        if (bytes_ < next_look_)
+            return;
+        next_look_ = bytes_ + bytes_between_looks;
+        const std::filesystem::space_info space = std::filesystem::space(folder_);
+        const std::uintmax_t floor = std::min<std::uintmax_t>(limits_.least_free, space.capacity / 20);
+        if (space.available < floor)
+            throw error(error_kind::exhausted,
+                fmt::format(
+                    "unpack a layer to \"{}\": the disk is nearly full; make room", folder_.native()));
     }
 
     struct deleter {
@@ -204,6 +222,7 @@ class layer_reader {
     };
 
     byte_source& tar_;
+    std::filesystem::path folder_;
     tree_writer writer_;
     unpack_limits limits_;
     std::vector<char> buffer_;
@@ -213,6 +232,7 @@ class layer_reader {
     std::vector<std::string> whiteouts_;
     std::uint64_t entries_ = 0;
     std::uint64_t bytes_ = 0;
+    std::uint64_t next_look_ = 0;
 };
 
 } // namespace

@@ -13,6 +13,7 @@ namespace engine {
 struct unpack_limits {
     std::uint64_t entries = 5'000'000;
     std::uint64_t bytes = 64ULL << 30U;
+    std::uint64_t least_free = 1ULL << 30U; // bytes to leave on the disk; of a small one, a twentieth
 };
 
 struct unpacked_layer {

@@ -21,12 +21,25 @@ bool is_registry(std::string_view first) {
     return first == "localhost" || first.find_first_of(".:") != std::string_view::npos;
 }
 
+bool is_alphanumeric(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+// distribution/reference: letters and digits, separated by one '.', one or two '_', or any number of '-'.
 bool is_component(std::string_view part) {
-    const auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-    if (part.empty() || !alphanumeric(part.front()) || !alphanumeric(part.back()))
+    if (part.empty() || !is_alphanumeric(part.front()) || !is_alphanumeric(part.back()))
         return false;
-    return std::all_of(part.begin(), part.end(),
-        [&](char c) { return alphanumeric(c) || c == '.' || c == '_' || c == '-'; });
+    for (std::size_t at = 0; at < part.size();) {
+        const auto end =
+            std::min(part.find_first_of("abcdefghijklmnopqrstuvwxyz0123456789", at), part.size());
+        const std::string_view separator = part.substr(at, end - at);
+        const bool valid = separator.empty() || separator == "." || separator == "_" || separator == "__" ||
+                           separator.find_first_not_of('-') == std::string_view::npos;
+        if (!valid)
+            return false;
+        at = end + 1;
+    }
+    return true;
 }
 
 bool is_repository(std::string_view text) {
@@ -48,12 +61,37 @@ bool is_tag(std::string_view text) {
                [&](char c) { return word(static_cast<unsigned char>(c)) || c == '.' || c == '-'; });
 }
 
+bool is_port(std::string_view text) {
+    return !text.empty() && text.size() <= 5 &&
+           text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+/// A host name or an address, [in brackets] when it is of IPv6, with or without a port.
 bool is_host(std::string_view text) {
-    const bool begins =
-        !text.empty() && (std::isalnum(static_cast<unsigned char>(text.front())) != 0 || text.front() == '[');
-    return begins && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-        return std::isalnum(c) != 0 || c == '.' || c == ':' || c == '-' || c == '[' || c == ']';
-    });
+    if (text.starts_with('[')) {
+        const auto end = text.find(']');
+        const std::string_view address = text.substr(1, end == std::string_view::npos ? 0 : end - 1);
+        const bool valid = !address.empty() &&
+                           address.find_first_not_of("0123456789abcdefABCDEF:.") == std::string_view::npos;
+        const std::string_view rest = end == std::string_view::npos ? text : text.substr(end + 1);
+        return valid && (rest.empty() || (rest.front() == ':' && is_port(rest.substr(1))));
+    }
+    const auto colon = text.find(':');
+    if (colon != std::string_view::npos && !is_port(text.substr(colon + 1)))
+        return false;
+    std::string_view name = text.substr(0, colon);
+    for (;;) {
+        const auto dot = name.find('.');
+        const std::string_view label = name.substr(0, dot);
+        const auto word = [](unsigned char c) { return std::isalnum(c) != 0; };
+        const bool valid = !label.empty() && word(static_cast<unsigned char>(label.front())) &&
+                           word(static_cast<unsigned char>(label.back())) &&
+                           std::all_of(label.begin(), label.end(),
+                               [&](char c) { return word(static_cast<unsigned char>(c)) || c == '-'; });
+        if (!valid || dot == std::string_view::npos)
+            return valid;
+        name.remove_prefix(dot + 1);
+    }
 }
 
 } // namespace

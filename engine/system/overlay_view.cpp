@@ -32,14 +32,18 @@ void mount_layers(const std::vector<std::filesystem::path>& layers, const std::s
     const std::string empty = target + "/empty";
     if (::mkdir(merged.c_str(), 0755) != 0 || ::mkdir(empty.c_str(), 0755) != 0)
         throw_errno("make folder", merged);
-    // A read-only overlay needs two lower layers at least. Relative names keep the options below one page.
-    const std::filesystem::path base = layers.front().parent_path();
+    // A read-only overlay needs two lower layers at least. mount(2) takes one page of options, which names of
+    // 64 digits would fill with sixty layers: links with short names lead to them.
     std::string lower = "lowerdir=";
-    for (const std::filesystem::path& layer : layers)
-        lower += layer.lexically_relative(base).native() + ":";
-    lower += empty;
-    if (::chdir(base.c_str()) != 0)
-        throw_errno("change into", base.native());
+    for (std::size_t index = 0; index < layers.size(); ++index) {
+        const std::string name = std::to_string(index);
+        if (::symlink(std::filesystem::absolute(layers[index]).c_str(), (target + "/" + name).c_str()) != 0)
+            throw_errno("make link to", layers[index].native());
+        lower += name + ":";
+    }
+    lower += "empty";
+    if (::chdir(target.c_str()) != 0)
+        throw_errno("change into", target);
     if (::mount("overlay", merged.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, lower.c_str()) != 0)
         throw_errno("mount layers at", merged);
 }

@@ -114,7 +114,7 @@ tree_writer::place tree_writer::locate(const std::string& path) {
             clear(above);
         if (::mkdirat(above.parent, above.name.c_str(), 0755) != 0 && errno != EEXIST)
             throw_errno("make folder", folder_ + "/" + parent);
-        implicit_.push_back(parent);
+        implicit_.insert(parent);
         folder = open_beneath(parent, folder_flags);
     }
     if (!folder)
@@ -166,7 +166,7 @@ void tree_writer::make_folder(const std::string& path, const tree_attributes& ho
     if (!folder)
         throw_errno("open", path);
     apply(folder.get(), path, how);
-    std::erase(implicit_, path);
+    implicit_.erase(path);
     folder_times_[path] = how.modified;
 }
 
@@ -192,9 +192,13 @@ void tree_writer::make_symlink(
     const std::string& path, const std::string& target, const tree_attributes& how) {
     followed_ = 0;
     const place at = locate(path);
-    clear(at);
-    if (::symlinkat(target.c_str(), at.parent, at.name.c_str()) != 0)
-        throw_errno("make link", path);
+    if (::symlinkat(target.c_str(), at.parent, at.name.c_str()) != 0) {
+        if (errno != EEXIST)
+            throw_errno("make link", path);
+        clear(at);
+        if (::symlinkat(target.c_str(), at.parent, at.name.c_str()) != 0)
+            throw_errno("make link", path);
+    }
     apply_to_node(at.parent, at.name, how, false);
     cached_path_ = "\n"; // a link may change what the cached path means
     cached_.reset();
@@ -249,15 +253,20 @@ bool tree_writer::exists(const std::string& path) const {
     return static_cast<bool>(open_beneath(path, O_PATH | O_NOFOLLOW));
 }
 
-void tree_writer::copy_folder_attributes(const std::string& path, const std::filesystem::path& from) {
+bool tree_writer::copy_folder_attributes(const std::string& path, const std::filesystem::path& lower) {
+    const unique_fd layer = open_file(lower, folder_flags);
+    const unique_fd source(open_in_root(layer.get(), path.c_str(), folder_flags | O_NOFOLLOW));
+    if (!source)
+        return errno != ENOENT; // a whiteout or a file there hides what is below
     struct stat status {};
-    if (::stat(from.c_str(), &status) != 0)
-        throw_errno("look at", from.native());
+    if (::fstat(source.get(), &status) != 0)
+        throw_errno("look at", lower.native());
     const unique_fd folder = open_beneath(path, folder_flags);
     if (!folder)
         throw_errno("open", path);
     apply(folder.get(), path,
         {.mode = status.st_mode, .user = status.st_uid, .group = status.st_gid, .modified = status.st_mtim});
+    return true;
 }
 
 void tree_writer::finish() {
@@ -271,9 +280,16 @@ void tree_writer::finish() {
 
 unique_fd open_inside(const std::filesystem::path& folder, const std::string& path) {
     const unique_fd root = open_file(folder, folder_flags);
-    unique_fd file(open_in_root(root.get(), path.c_str(), O_RDONLY));
+    // Not to be kept waiting by a fifo.
+    unique_fd file(open_in_root(root.get(), path.c_str(), O_RDONLY | O_NONBLOCK));
     if (!file)
         throw_errno("open", folder.native() + "/" + path);
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0)
+        throw_errno("look at", folder.native() + "/" + path);
+    if (!S_ISREG(status.st_mode))
+        throw compose::error(compose::error_kind::invalid,
+            fmt::format("open \"{}/{}\": is no regular file", folder.native(), path));
     return file;
 }
 

@@ -9,10 +9,10 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace engine {
 
@@ -54,10 +54,11 @@ class tree_writer {
 
     /// Folders that were made only because something is in them: what they are like is for a lower layer to
     /// say.
-    const std::vector<std::string>& implicit_folders() const noexcept { return implicit_; }
+    const std::set<std::string>& implicit_folders() const noexcept { return implicit_; }
 
-    /// Copies owner, mode and times of `from` (a folder) to the folder at `path`.
-    void copy_folder_attributes(const std::string& path, const std::filesystem::path& from);
+    /// Gives the folder at `path` the owner, mode and times that `lower` (a layer below) has at that path.
+    /// False when that layer says nothing about it and the next one below is to be asked.
+    bool copy_folder_attributes(const std::string& path, const std::filesystem::path& lower);
 
   private:
     struct place {
@@ -74,12 +75,13 @@ class tree_writer {
     std::string folder_;
     std::string cached_path_; // of the last parent: archives are in the order of their folders
     unique_fd cached_;
-    std::vector<std::string> implicit_;
+    std::set<std::string> implicit_;
     int followed_ = 0; // links resolved for the entry at hand
     std::map<std::string, timespec> folder_times_;
 };
 
-/// Opens a path inside `folder` for reading; links lead nowhere but into it. Throws error naming both.
+/// Opens a regular file inside `folder` for reading; links lead nowhere but into it. Throws error naming
+/// both.
 unique_fd open_inside(const std::filesystem::path& folder, const std::string& path);
 
 /// Writes back all dirty data of the file system that `folder` is on.

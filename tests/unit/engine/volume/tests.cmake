@@ -1,0 +1,3 @@
+unit_test(engine/volume
+    SOURCES copy_up_test.cpp volume_store_test.cpp
+    LINKS engine_volume)
