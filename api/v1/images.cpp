@@ -49,8 +49,9 @@ engine::task<> run_pull(
     std::shared_ptr<progress> to, daemon_parts parts, std::string reference, engine::pull_options options) {
     try {
         engine::pull_progress_callback note = [to](const engine::pull_progress& at) {
-            to->newest[at.layer] = json::object{
-                {"layer", at.layer}, {"status", at.state}, {"current", at.current}, {"total", at.total}};
+            to->newest[at.layer] = json::object{{"layer", at.layer}, {"status", at.state},
+                {"current", at.current}, {"total", at.total}, {"image_current", at.image_current},
+                {"image_total", at.image_total}};
             to->changed.notify_all();
         };
         const engine::image picture =

@@ -1,8 +1,5 @@
-#include "api/http/query.hpp"
 #include "compose/cli/context.hpp"
-#include "compose/cli/progress.hpp"
 #include "compose/cli/table.hpp"
-#include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
@@ -16,6 +13,8 @@ namespace compose::cli {
 namespace json = boost::json;
 
 namespace {
+
+constexpr std::size_t short_id = 12; // digits, as everywhere
 
 struct image_flags {
     bool quiet = false;
@@ -34,6 +33,37 @@ engine::task<> load_archive(context& with, flags_ptr flags) {
         fmt::print("Loaded image: {}\n", std::string_view(name.as_string()));
 }
 
+struct image_row {
+    std::string container;
+    std::string repository;
+    std::string tag;
+    std::string platform;
+    std::string id; // sha256:…
+    double size = 0;
+};
+
+image_row row_of(const json::object& container, const json::array& all) {
+    const std::string reference = text_of(container, "image");
+    const auto colon = reference.rfind(':');
+    const bool tagged = colon != std::string::npos && reference.find('/', colon) == std::string::npos;
+    image_row row{.container = text_of(container, "name"),
+        .repository = reference.substr(0, tagged ? colon : std::string::npos),
+        .tag = tagged ? reference.substr(colon + 1) : "latest",
+        .platform = {},
+        .id = text_of(container, "image_id")};
+    for (const json::value& each : all)
+        if (text_of(each.as_object(), "id") == row.id) {
+            row.size = each.at("size").to_number<double>();
+            row.platform = text_of(each.as_object(), "platform");
+        }
+    return row;
+}
+
+json::object json_of(const image_row& row) {
+    return {{"ID", row.id}, {"ContainerName", row.container}, {"Repository", row.repository}, {"Tag", row.tag},
+        {"Platform", row.platform}, {"Size", static_cast<std::uint64_t>(row.size)}};
+}
+
 engine::task<> images(context& with, flags_ptr flags) {
     const std::string name = with.project_name();
     api::client daemon = with.daemon();
@@ -41,64 +71,25 @@ engine::task<> images(context& with, flags_ptr flags) {
     const std::string image_text = co_await daemon.call("GET", "/api/v1/images");
     const json::value containers = parse_reply(container_text);
     const json::value all = parse_reply(image_text);
+    json::array rows_as_json;
     std::vector<std::vector<std::string>> rows;
     std::set<std::string> ids;
     for (const json::value& each : containers.as_array()) {
-        const json::object& container = each.as_object();
-        const std::string id = text_of(container, "image_id");
-        ids.insert(id.substr(7));
-        std::string size;
-        std::string platform;
-        for (const json::value& picture : all.as_array())
-            if (text_of(picture.as_object(), "id") == id) {
-                size = human_bytes(picture.at("size").to_number<double>());
-                platform = text_of(picture.as_object(), "platform");
-            }
-        const std::string reference = text_of(container, "image");
-        const auto colon = reference.rfind(':');
-        const bool tagged = colon != std::string::npos && reference.find('/', colon) == std::string::npos;
-        rows.push_back({text_of(container, "name"), reference.substr(0, tagged ? colon : std::string::npos),
-            tagged ? reference.substr(colon + 1) : "latest", platform, id.substr(7, 12), size});
+        const image_row row = row_of(each.as_object(), all.as_array());
+        const std::string hex = row.id.substr(row.id.find(':') + 1);
+        ids.insert(hex);
+        rows_as_json.push_back(json_of(row));
+        rows.push_back({row.container, row.repository, row.tag, row.platform, hex.substr(0, short_id),
+            human_bytes(row.size)});
     }
     if (flags->quiet)
         for (const std::string& id : ids)
             fmt::print("{}\n", id);
+    else if (flags->format == "json")
+        fmt::print("{}\n", json::serialize(rows_as_json));
     else
         fmt::print(
             "{}", format_table({"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE"}, rows));
-}
-
-engine::task<> pull_one(context& with, std::string reference, bool quiet) {
-    api::client daemon = with.daemon();
-    std::unique_ptr<api::client_stream> stream =
-        co_await daemon.open("POST", "/api/v1/images/pull?reference=" + api::percent_encode(reference));
-    if (!quiet)
-        fmt::print(stderr, " Image {}  Pulling\n", reference);
-    for (;;) {
-        const std::optional<std::string> text = co_await stream->next_line();
-        if (!text)
-            throw error(error_kind::unavailable, "composed ended the connection");
-        const json::value parsed = parse_reply(*text);
-        const json::object& object = parsed.as_object();
-        if (const json::value* failure = object.if_contains("error"))
-            throw error(error_kind_from(text_of(failure->as_object(), "kind")),
-                text_of(failure->as_object(), "message"));
-        if (object.contains("done"))
-            break;
-    }
-    if (!quiet)
-        fmt::print(stderr, " Image {}  Pulled\n", reference);
-}
-
-engine::task<> pull(context& with, flags_ptr flags) {
-    const project wanted = with.load_project(flags->services);
-    std::set<std::string> references;
-    for (const auto& [name, service] : wanted.services)
-        if (flags->services.empty() ||
-            std::find(flags->services.begin(), flags->services.end(), name) != flags->services.end())
-            references.insert(service.image);
-    for (const std::string& reference : references)
-        co_await pull_one(with, reference, flags->quiet);
 }
 
 } // namespace
@@ -116,15 +107,10 @@ void add_images(CLI::App& app, action& chosen) {
     const auto list_flags = std::make_shared<image_flags>();
     CLI::App* list_command = app.add_subcommand("images", "List images used by the created containers");
     list_command->add_flag("-q,--quiet", list_flags->quiet, "Only display IDs");
+    list_command->add_option("--format", list_flags->format, "Format the output: table or json")
+        ->check(CLI::IsMember({"table", "json"}));
     list_command->callback(
         [list_flags, &chosen] { chosen = [list_flags](context& with) { return images(with, list_flags); }; });
-
-    const auto pull_flags = std::make_shared<image_flags>();
-    CLI::App* pull_command = app.add_subcommand("pull", "Pull service images");
-    pull_command->add_flag("-q,--quiet", pull_flags->quiet, "Pull without printing progress information");
-    pull_command->add_option("SERVICE", pull_flags->services, "services; all when none is named");
-    pull_command->callback(
-        [pull_flags, &chosen] { chosen = [pull_flags](context& with) { return pull(with, pull_flags); }; });
 }
 
 } // namespace compose::cli

@@ -49,7 +49,8 @@ void add_logs(CLI::App& app, action& chosen);
 void add_lifecycle(CLI::App& app, action& chosen); // start, stop, restart, kill, rm
 void add_exec(CLI::App& app, action& chosen);
 void add_config(CLI::App& app, action& chosen);
-void add_images(CLI::App& app, action& chosen); // images, pull, load
+void add_images(CLI::App& app, action& chosen); // images, load
+void add_pull(CLI::App& app, action& chosen);
 void add_version(CLI::App& app, action& chosen);
 
 /// "services=a,b" for a query, escaped; empty for none.

@@ -109,7 +109,7 @@ int main(int count, char** arguments) {
         app.set_version_flag("-v,--version", std::string("composed version ") + COMPOSED_VERSION);
         using namespace compose::cli;
         for (const add_command add : {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_exec,
-                 add_config, add_images, add_version})
+                 add_config, add_images, add_pull, add_version})
             add(app, chosen);
         std::vector<std::string> words = separate_exec_command(count, arguments);
         std::reverse(words.begin(), words.end()); // CLI11 takes them from the back

@@ -123,8 +123,8 @@ void progress::show(const json::object& event) {
     if (!self.live) {
         if (current != nullptr)
             return; // bytes mean nothing in a log
-        const std::string detail =
-            status == "Error" || status == "Warning" ? "  " + text_of(event, "detail") : std::string();
+        const bool tells = status == "Error" || status == "Warning" || status == "Pulled";
+        const std::string detail = tells ? "  " + text_of(event, "detail") : std::string();
         fmt::print(stderr, " {}  {}{}\n", name, status, detail);
         return;
     }

@@ -25,28 +25,29 @@ std::string_view to_string(health_status status) noexcept {
     return "none";
 }
 
-health_state::health_state(health_config config) : config_(std::move(config)) {}
+health_state::health_state(health_config config, health_memory so_far)
+    : config_(std::move(config)), memory_(so_far) {}
 
 bool health_state::apply(probe_result result, std::chrono::nanoseconds since_start) {
-    const health_status before = status_;
+    const health_status before = memory_.status;
     if (result.exit_code == 0) {
-        failing_streak_ = 0;
-        status_ = health_status::healthy;
-    } else if (status_ != health_status::starting || since_start >= config_.start_period) {
-        ++failing_streak_;
-        if (failing_streak_ >= config_.retries)
-            status_ = health_status::unhealthy;
+        memory_.failing_streak = 0;
+        memory_.status = health_status::healthy;
+    } else if (memory_.status != health_status::starting || since_start >= config_.start_period) {
+        ++memory_.failing_streak;
+        if (memory_.failing_streak >= config_.retries)
+            memory_.status = health_status::unhealthy;
     }
     if (result.output.size() > kept_output)
         result.output.resize(kept_output);
     log_.push_back(std::move(result));
     if (log_.size() > kept_results)
         log_.pop_front();
-    return status_ != before;
+    return memory_.status != before;
 }
 
 std::chrono::nanoseconds health_state::next_delay(std::chrono::nanoseconds since_start) const noexcept {
-    const bool starting = status_ == health_status::starting && since_start < config_.start_period;
+    const bool starting = memory_.status == health_status::starting && since_start < config_.start_period;
     return starting ? config_.start_interval : config_.interval;
 }
 

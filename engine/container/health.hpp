@@ -38,10 +38,18 @@ struct probe_result {
     bool operator==(const probe_result&) const = default;
 };
 
+/// What of a run's health must not be forgotten when the daemon ends: its counts go on after that.
+struct health_memory {
+    health_status status = health_status::starting;
+    unsigned failing_streak = 0;
+
+    bool operator==(const health_memory&) const = default;
+};
+
 /// The health of one run, without timers: probe results in, status out.
 class health_state {
   public:
-    explicit health_state(health_config config);
+    explicit health_state(health_config config, health_memory so_far = {});
 
     /// Takes the result of a probe that ended `since_start` after the container's start; true when the status
     /// changed.
@@ -50,8 +58,9 @@ class health_state {
     /// How long to wait from the end of the last probe (or the start) to the next.
     std::chrono::nanoseconds next_delay(std::chrono::nanoseconds since_start) const noexcept;
 
-    health_status status() const noexcept { return status_; }
-    unsigned failing_streak() const noexcept { return failing_streak_; }
+    health_status status() const noexcept { return memory_.status; }
+    unsigned failing_streak() const noexcept { return memory_.failing_streak; }
+    const health_memory& memory() const noexcept { return memory_; }
 
     /// The last five results, oldest first.
     const std::deque<probe_result>& log() const noexcept { return log_; }
@@ -60,8 +69,7 @@ class health_state {
 
   private:
     health_config config_;
-    health_status status_ = health_status::starting;
-    unsigned failing_streak_ = 0;
+    health_memory memory_;
     std::deque<probe_result> log_;
 };
 
@@ -73,7 +81,7 @@ class health_monitor {
     /// `runtime` outlives the monitor. `changed` is called on the engine's thread after each probe;
     /// `status_changed` tells whether the status did.
     using observer = std::function<void(const health_state& state, bool status_changed)>;
-    health_monitor(executors executors, container_runtime& runtime, std::string id, health_config config,
+    health_monitor(executors executors, container_runtime& runtime, std::string id, health_state so_far,
         std::chrono::system_clock::time_point started_at, observer changed);
     ~health_monitor();
     health_monitor(health_monitor&&) noexcept = default;

@@ -59,9 +59,9 @@ task<> drain(std::shared_ptr<probe_output> output) {
 } // namespace
 
 struct health_monitor::implementation : std::enable_shared_from_this<implementation> {
-    implementation(executors given, container_runtime& probed, std::string container, health_config config,
+    implementation(executors given, container_runtime& probed, std::string container, health_state so_far,
         std::chrono::system_clock::time_point when, observer told)
-        : pools(given), runtime(probed), id(std::move(container)), state(std::move(config)),
+        : pools(given), runtime(probed), id(std::move(container)), state(std::move(so_far)),
           changed(std::move(told)), timer(given.io) {
         // Wall time only to place the start on the steady clock once, after a restart of the daemon.
         const auto age = std::chrono::system_clock::now() - when;
@@ -141,9 +141,9 @@ struct health_monitor::implementation : std::enable_shared_from_this<implementat
 };
 
 health_monitor::health_monitor(executors executors, container_runtime& runtime, std::string id,
-    health_config config, std::chrono::system_clock::time_point started_at, observer changed)
+    health_state so_far, std::chrono::system_clock::time_point started_at, observer changed)
     : implementation_(std::make_shared<implementation>(
-          executors, runtime, std::move(id), std::move(config), started_at, std::move(changed))) {
+          executors, runtime, std::move(id), std::move(so_far), started_at, std::move(changed))) {
     spawn(executors.io, "health of " + implementation_->id.substr(0, 12),
         implementation::watch(implementation_));
 }

@@ -24,16 +24,36 @@ namespace {
 constexpr auto progress_interval = 100ms;
 constexpr std::size_t short_id = 12; // digits, as everywhere
 
+/// What the coroutines of one image share.
+struct pull_state {
+    pull_state(boost::asio::io_context& context, std::shared_ptr<layer_store> store, registry source)
+        : io(context), layers(std::move(store)), from(std::move(source)), changed(context) {}
+
+    boost::asio::io_context& io;
+    std::shared_ptr<layer_store> layers;
+    registry from;
+    notifier changed;
+    std::size_t under_way = 0;
+    std::set<std::shared_ptr<chunk_queue>> queues;
+    std::uint64_t received = 0; // bytes of all layers, for those who look on
+    std::uint64_t expected = 0;
+    std::exception_ptr failure; // the first
+};
+
 /// Tells of one layer, not more often than somebody can read.
 class layer_reporter {
   public:
-    layer_reporter(const descriptor& layer, pull_progress_callback to)
-        : to_(std::move(to)), last_{.layer = layer.id.hex().substr(0, short_id),
-                                  .state = "downloading",
-                                  .current = 0,
-                                  .total = layer.size} {}
+    layer_reporter(std::shared_ptr<pull_state> image, const descriptor& layer, pull_progress_callback to)
+        : image_(std::move(image)), to_(std::move(to)), last_{.layer = layer.id.hex().substr(0, short_id),
+                                                            .state = "downloading",
+                                                            .current = 0,
+                                                            .total = layer.size} {}
+
+    /// Bytes from now on count in the image's sum: the layer was not here.
+    void begin() { image_->expected += last_.total; }
 
     void received(std::uint64_t bytes) {
+        image_->received += bytes - last_.current;
         last_.current = bytes;
         const auto now = std::chrono::steady_clock::now();
         if (bytes == last_.total)
@@ -52,27 +72,16 @@ class layer_reporter {
 
   private:
     void tell() {
+        last_.image_current = image_->received;
+        last_.image_total = image_->expected;
         if (to_)
             to_(last_);
     }
 
+    std::shared_ptr<pull_state> image_;
     pull_progress_callback to_;
     pull_progress last_;
     std::chrono::steady_clock::time_point told_;
-};
-
-/// What the coroutines of one image share.
-struct pull_state {
-    pull_state(boost::asio::io_context& context, std::shared_ptr<layer_store> store, registry source)
-        : io(context), layers(std::move(store)), from(std::move(source)), changed(context) {}
-
-    boost::asio::io_context& io;
-    std::shared_ptr<layer_store> layers;
-    registry from;
-    notifier changed;
-    std::size_t under_way = 0;
-    std::set<std::shared_ptr<chunk_queue>> queues;
-    std::exception_ptr failure; // the first
 };
 
 /// The first failure ends all the others.
@@ -117,9 +126,11 @@ task<imported_layer> make_layer(std::shared_ptr<pull_state> state, descriptor la
 
 task<> fetch_layer(
     std::shared_ptr<pull_state> state, descriptor layer, digest diff_id, pull_progress_callback progress) {
-    const auto reporter = std::make_shared<layer_reporter>(layer, std::move(progress));
+    const auto reporter = std::make_shared<layer_reporter>(state, layer, std::move(progress));
     try {
         const bool there = state->layers->contains(diff_id);
+        if (!there)
+            reporter->begin();
         std::function<task<imported_layer>()> make = [state, layer, diff_id, reporter] {
             return make_layer(state, layer, diff_id, reporter);
         };

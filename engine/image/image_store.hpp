@@ -38,11 +38,14 @@ struct pull_options {
     std::string platform; // os/arch; empty: this host's
 };
 
+/// How far one layer is, and the image with it; in bytes as the registry sends them.
 struct pull_progress {
-    std::string layer;
-    std::string state;
+    std::string layer; // the first digits of its digest
+    std::string state; // downloading, extracting, done, exists
     std::uint64_t current = 0;
     std::uint64_t total = 0;
+    std::uint64_t image_current = 0; // over all layers that were not here yet
+    std::uint64_t image_total = 0;
 };
 
 using pull_progress_callback = std::function<void(const pull_progress&)>;

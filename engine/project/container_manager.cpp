@@ -48,6 +48,7 @@ struct container_manager::implementation {
     void save(const entry& of) {
         parts.records.put(table::container, of.view.record.id, encode(of.view.record));
     }
+    void begin_run(entry& of);
     void set_state(entry& of, run_state state);
     void announce(const entry& of, std::string status, std::string detail = {}, std::optional<int> code = {});
 
@@ -85,6 +86,13 @@ entry& container_manager::implementation::at(const std::string& id) {
         throw error(error_kind::not_found,
             fmt::format("container \"{}\": there is none of that id", id.substr(0, 12)));
     return *found->second;
+}
+
+/// Intent first: a run is in the store before anything of it happens.
+void container_manager::implementation::begin_run(entry& of) {
+    ++of.view.record.generation;
+    of.view.record.health = {};
+    save(of);
 }
 
 void container_manager::implementation::set_state(entry& of, run_state state) {
@@ -179,11 +187,15 @@ void container_manager::implementation::watch_health(entry& of) {
     of.view.health.reset();
     if (!config || !of.view.run)
         return;
-    of.view.health.emplace(*config);
-    of.health.emplace(parts.on, runtime, record.id, *config, of.view.run->started_at,
+    of.view.health.emplace(*config, record.health);
+    of.health.emplace(parts.on, runtime, record.id, *of.view.health, of.view.run->started_at,
         [this, id = record.id](const health_state& state, bool status_changed) {
             entry& probed = at(id);
             probed.view.health = state;
+            if (probed.view.record.health != state.memory()) {
+                probed.view.record.health = state.memory();
+                save(probed);
+            }
             if (!status_changed)
                 return;
             announce(probed, state.status() == health_status::healthy ? "Healthy" : "Unhealthy");
@@ -230,8 +242,7 @@ task<> container_manager::implementation::restart_after(std::string id, std::chr
 task<> container_manager::implementation::restart_now(std::string id) {
     if (!entries.contains(id) || !at(id).view.record.wanted || at(id).view.state != run_state::restarting)
         co_return;
-    ++at(id).view.record.generation;
-    save(at(id));
+    begin_run(at(id));
     std::string why;
     try {
         co_await run(id);
@@ -334,8 +345,7 @@ task<> container_manager::start(std::string id) {
     container_record& record = of.view.record;
     started_by_hand(record.history);
     record.wanted = true;
-    ++record.generation;
-    self.save(of);
+    self.begin_run(of);
     std::exception_ptr failure;
     try {
         co_await self.run(id);

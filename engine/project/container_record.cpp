@@ -29,6 +29,13 @@ std::string_view condition_name(compose::dependency_condition condition) noexcep
     return "";
 }
 
+health_status health_status_from(std::string_view name) {
+    for (const auto each : {health_status::healthy, health_status::unhealthy})
+        if (to_string(each) == name)
+            return each;
+    return health_status::starting;
+}
+
 } // namespace
 
 std::string encode(const container_record& record) {
@@ -38,7 +45,8 @@ std::string encode(const container_record& record) {
         {"definition", json::parse(compose::to_wire(record.definition))}, {"created", record.created},
         {"wanted", record.wanted}, {"manually_stopped", record.history.manually_stopped},
         {"restart_count", record.history.count}, {"generation", record.generation},
-        {"started", record.started}};
+        {"started", record.started}, {"health", to_string(record.health.status)},
+        {"failing_streak", record.health.failing_streak}};
     if (record.exit)
         object["exit"] = json::object{{"code", record.exit->code}, {"oom", record.exit->oom},
             {"finished", record.exit->finished}, {"error", record.exit->error}};
@@ -69,6 +77,8 @@ container_record decode_container(std::string_view key, std::string_view text) {
         record.history.count = object.at("restart_count").to_number<unsigned>();
         record.generation = object.at("generation").to_number<std::uint64_t>();
         record.started = string(object, "started");
+        record.health = {.status = health_status_from(string(object, "health")),
+            .failing_streak = object.at("failing_streak").to_number<unsigned>()};
         if (const json::value* value = object.if_contains("exit")) {
             const json::object& exit = value->as_object();
             record.exit = last_exit{.code = exit.at("code").to_number<int>(),

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "compose/model/project.hpp"
+#include "engine/container/health.hpp"
 #include "engine/container/restart.hpp"
 #include "engine/project/plan.hpp"
 
@@ -42,6 +43,7 @@ struct container_record {
     std::uint64_t generation = 0; // of the last run
     std::string started;          // RFC 3339; empty: never
     std::optional<last_exit> exit;
+    health_memory health; // of the last run
 
     const compose::service& service_definition() const { return definition.services.at(service); }
 };

@@ -132,9 +132,8 @@ task<> step_performer::pull_image(step what) {
         seen.name = what.name;
         seen.service = what.service;
         seen.status = "Downloading";
-        seen.detail = at.layer;
-        seen.current = at.current;
-        seen.total = at.total;
+        seen.current = at.image_current;
+        seen.total = at.image_total;
         parts_.events.add(std::move(seen));
     };
     co_await parts_.images.pull(what.name, std::move(options), std::move(progress));

@@ -3,16 +3,20 @@
 Every test has its own instance name, state and run folder. After it, the host must look as before: no process, mount,
 network interface, cgroup or nftables table of the instance (leaks() lists what there is).
 """
+import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("COMPOSED_BIN", ROOT / "build/release/bin"))
@@ -28,6 +32,34 @@ def busybox_archive():
         subprocess.run([ROOT / "tests/images/make-busybox.sh", made], check=True)
         made.rename(archive)
     return archive
+
+
+def serve_registry(storage, folder):
+    """A registry on loopback over the folder `storage`: its HOST:PORT and what ends it. `folder` holds its configuration."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    config = pathlib.Path(folder) / "registry.yml"
+    config.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: '{storage}'}}}}\n"
+                      f"http: {{addr: '{address}'}}\n")
+    server = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop():
+        server.terminate()
+        server.wait(10)
+
+    def answers():
+        with contextlib.suppress(OSError):
+            return urllib.request.urlopen(f"http://{address}/v2/").status == 200
+
+    wait_until(answers, 15, "the registry to answer")
+    return address, stop
+
+
+def registry_of_images():
+    """A registry with nginx, redis, postgres and python, which are made the first time: its HOST:PORT and what ends it."""
+    storage = CACHE / "registry"
+    subprocess.run([ROOT / "tests/images/make-images.sh", storage], check=True, stdout=sys.stderr)
+    return serve_registry(storage, CACHE)
 
 
 def wait_until(condition, seconds=10, what="the condition"):

@@ -1,28 +1,22 @@
 """Images from a real registry on loopback: by its own name, and by a Docker Hub name through a mirror."""
 import pathlib
 import shutil
-import socket
 import subprocess
 import tempfile
 import unittest
 
-from harness import DaemonTest, busybox_archive, wait_until
+from harness import DaemonTest, busybox_archive, serve_registry
 
 
 class PullTest(DaemonTest):
     def setUp(self):
         self.registry_folder = pathlib.Path(tempfile.mkdtemp(prefix="composed-registry-"))
         self.addCleanup(shutil.rmtree, self.registry_folder, True)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.registry = f"127.0.0.1:{free.getsockname()[1]}"
-        config = self.registry_folder / "config.yml"
-        config.write_text("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: "
-                          f"{self.registry_folder}/data}}}}\nhttp: {{addr: '{self.registry}'}}\n")
-        server = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(lambda: (server.terminate(), server.wait(10)))
+        self.registry, stop = serve_registry(self.registry_folder / "data", self.registry_folder)
+        self.addCleanup(stop)
         push = ["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false",
                 f"docker-archive:{busybox_archive()}", f"docker://{self.registry}/library/small:1"]
-        wait_until(lambda: subprocess.run(push, capture_output=True).returncode == 0, 15, "the image to be pushed")
+        subprocess.run(push, check=True)
         self.arguments = ("--registry-mirror", f"docker.io=http://{self.registry}")
         super().setUp()
 

@@ -74,6 +74,19 @@ TEST(health, the_start_interval_holds_until_healthy_or_over) {
     EXPECT_EQ(health_state(config()).next_delay(0s), 10s);
 }
 
+TEST(health, what_is_remembered_goes_on) {
+    health_state before(config());
+    before.apply(result(0), 1s);
+    before.apply(result(1), 2s);
+    health_state after(config(60s), before.memory());
+    EXPECT_EQ(after.status(), health_status::healthy);
+    EXPECT_EQ(after.next_delay(3s), 10s); // not the start interval: it had started
+    after.apply(result(1), 3s);
+    EXPECT_EQ(after.failing_streak(), 2U);
+    EXPECT_TRUE(after.apply(result(1), 4s));
+    EXPECT_EQ(after.status(), health_status::unhealthy);
+}
+
 TEST(health, the_last_five_results_are_kept_and_cut) {
     health_state state(config());
     for (int code = 0; code < 8; ++code)
@@ -103,7 +116,7 @@ TEST_F(health_monitor_test, probes_run_in_the_container) {
     wanted.interval = 30ms;
     std::vector<probe_result> results;
     std::vector<health_status> changes;
-    const health_monitor monitor({io, workers}, *runtime, what.id, wanted, started.started_at,
+    const health_monitor monitor({io, workers}, *runtime, what.id, health_state(wanted), started.started_at,
         [&](const health_state& state, bool changed) {
             results.push_back(state.log().back());
             if (changed)
@@ -129,7 +142,7 @@ TEST_F(health_monitor_test, a_probe_that_takes_too_long_is_killed_before_the_nex
     wanted.interval = 10ms;
     wanted.timeout = 50ms;
     std::vector<probe_result> results;
-    const health_monitor monitor({io, workers}, *runtime, what.id, wanted, started.started_at,
+    const health_monitor monitor({io, workers}, *runtime, what.id, health_state(wanted), started.started_at,
         [&](const health_state& state, bool) { results.push_back(state.log().back()); });
     wait_results(results, 2);
     EXPECT_EQ(results[0].exit_code, -1);

@@ -1,0 +1,122 @@
+#include "api/http/query.hpp"
+#include "compose/cli/context.hpp"
+#include "compose/cli/progress.hpp"
+#include "compose/cli/table.hpp"
+#include "compose/cli/terminal.hpp"
+#include "compose/model/error.hpp"
+#include "engine/system/notifier.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <unistd.h>
+
+namespace compose::cli {
+
+namespace json = boost::json;
+
+namespace {
+
+struct pull_flags {
+    bool quiet = false;
+    bool ignore_failures = false;
+    std::vector<std::string> services;
+};
+
+/// The pulls of one command, all at the same time.
+struct pulls {
+    pulls(context& all, bool is_quiet)
+        : with(all), quiet(is_quiet),
+          drawn(all.io, !is_quiet && all.ansi != "never" && is_terminal(STDERR_FILENO), "Pulling"),
+          ended(all.io) {}
+
+    void show(const std::string& reference, std::string_view status, std::string_view detail = {}) {
+        if (!quiet)
+            drawn.show({{"kind", "image"}, {"name", reference}, {"status", status}, {"detail", detail}});
+    }
+
+    context& with;
+    bool quiet;
+    progress drawn;
+    engine::notifier ended;
+    std::size_t under_way = 0;
+    std::vector<std::string> failures;
+};
+
+/// Draws what the daemon tells, until it is there; gives the bytes that came.
+engine::task<std::uint64_t> follow(pulls& all, api::client_stream& stream, const std::string& reference) {
+    std::uint64_t bytes = 0;
+    for (;;) {
+        const std::optional<std::string> text = co_await stream.next_line();
+        if (!text)
+            throw error(error_kind::unavailable, "composed ended the connection");
+        const json::value parsed = parse_reply(*text);
+        const json::object& line = parsed.as_object();
+        if (const json::value* failure = line.if_contains("error"))
+            throw error(error_kind_from(text_of(failure->as_object(), "kind")),
+                text_of(failure->as_object(), "message"));
+        if (line.contains("done"))
+            co_return bytes;
+        bytes = line.at("image_current").to_number<std::uint64_t>();
+        if (!all.quiet)
+            all.drawn.show({{"kind", "image"}, {"name", reference}, {"status", "Pulling"},
+                {"current", line.at("image_current")}, {"total", line.at("image_total")}});
+    }
+}
+
+engine::task<> pull_one(pulls& all, std::string reference) {
+    all.show(reference, "Pulling");
+    try {
+        api::client daemon = all.with.daemon();
+        const std::string target = "/api/v1/images/pull?reference=" + api::percent_encode(reference);
+        const std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
+        const std::uint64_t bytes = co_await follow(all, *stream, reference);
+        const std::string detail = bytes > 0 ? human_bytes(static_cast<double>(bytes)) : "is up to date";
+        all.show(reference, "Pulled", detail);
+    } catch (const error& failure) {
+        all.show(reference, "Error", failure.what());
+        all.failures.emplace_back(failure.what());
+    }
+    --all.under_way;
+    all.ended.notify_all();
+}
+
+engine::task<> pull(context& with, std::shared_ptr<pull_flags> flags) {
+    const project wanted = with.load_project(flags->services);
+    std::set<std::string> references;
+    for (const auto& [name, service] : wanted.services)
+        if (flags->services.empty() ||
+            std::find(flags->services.begin(), flags->services.end(), name) != flags->services.end())
+            references.insert(service.image);
+    pulls all(with, flags->quiet);
+    all.under_way = references.size();
+    for (const std::string& reference : references)
+        boost::asio::co_spawn(with.io, pull_one(all, reference), [](std::exception_ptr failure) {
+            if (failure)
+                std::rethrow_exception(failure); // not one of ours: ends the program through io.run()
+        });
+    while (all.under_way > 0)
+        co_await all.ended.wait();
+    all.drawn.finish();
+    if (!all.failures.empty() && !flags->ignore_failures)
+        throw error(error_kind::unavailable, all.failures.front());
+}
+
+} // namespace
+
+void add_pull(CLI::App& app, action& chosen) {
+    const auto flags = std::make_shared<pull_flags>();
+    CLI::App* command = app.add_subcommand("pull", "Pull service images");
+    command->add_flag("-q,--quiet", flags->quiet, "Pull without printing progress information");
+    command->add_flag("--ignore-pull-failures", flags->ignore_failures,
+        "Pull what it can and ignore images with pull failures");
+    command->add_option("SERVICE", flags->services, "services; all when none is named");
+    command->callback([flags, &chosen] { chosen = [flags](context& with) { return pull(with, flags); }; });
+}
+
+} // namespace compose::cli
