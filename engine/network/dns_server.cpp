@@ -51,6 +51,7 @@ struct dns_server::implementation : std::enable_shared_from_this<implementation>
     /// The reply to a message, empty when it deserves none. `limit` is 0 over TCP.
     task<dns_bytes> answer(client_ptr from, dns_bytes message, bool over_tcp);
 
+    static void serve(const std::shared_ptr<implementation>& self, const client_ptr& from);
     static task<> serve_datagrams(std::shared_ptr<implementation> self, client_ptr from);
     static task<> reply(
         std::shared_ptr<implementation> self, client_ptr from, dns_bytes message, udp::endpoint asker);
@@ -62,6 +63,7 @@ struct dns_server::implementation : std::enable_shared_from_this<implementation>
     dns_upstream upstream;
     std::minstd_rand random;
     std::map<std::string, client_ptr> clients;
+    bool started = false;
 };
 
 dns_server::dns_server(asio::io_context& io, lookup names)
@@ -78,8 +80,20 @@ void dns_server::add(const std::string& container, unique_fd udp_socket, unique_
     from->datagrams.assign(udp::v4(), udp_socket.release());
     from->listener.assign(tcp::v4(), tcp_socket.release());
     implementation_->clients[container] = from;
-    spawn(implementation_->io, "dns of " + container, implementation::serve_datagrams(implementation_, from));
-    spawn(implementation_->io, "dns of " + container, implementation::accept(implementation_, from));
+    if (implementation_->started)
+        implementation::serve(implementation_, from);
+}
+
+void dns_server::start() {
+    if (std::exchange(implementation_->started, true))
+        return;
+    for (const auto& [container, from] : implementation_->clients)
+        implementation::serve(implementation_, from);
+}
+
+void dns_server::implementation::serve(const std::shared_ptr<implementation>& self, const client_ptr& from) {
+    spawn(self->io, "dns of " + from->container, serve_datagrams(self, from));
+    spawn(self->io, "dns of " + from->container, accept(self, from));
 }
 
 void dns_server::remove(const std::string& container) {

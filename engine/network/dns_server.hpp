@@ -37,6 +37,10 @@ class dns_server {
     dns_server(boost::asio::io_context& io, lookup names);
     ~dns_server();
 
+    /// Answers from now on. Before it the sockets are kept and not read: a daemon that has just started does
+    /// not know yet which containers run, and would tell their peers that there are none.
+    void start();
+
     /// Serves a container's sockets until remove(); replaces those it had before. Throws when they are no
     /// sockets.
     void add(const std::string& container, unique_fd udp, unique_fd tcp);

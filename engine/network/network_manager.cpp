@@ -251,6 +251,7 @@ network_manager::~network_manager() = default;
 task<> network_manager::start(std::set<std::string> alive) {
     implementation& self = *implementation_;
     self.running = std::move(alive);
+    self.dns.start();
     firewall_state state;
     for (const auto& [name, record] : self.networks)
         state.networks.push_back(firewall_entry(record));
@@ -402,10 +403,6 @@ task<> network_manager::plug(std::string container, pid_t pid) {
         co_await self.change_rules(change);
     }
     self.running.insert(container);
-}
-
-void network_manager::adopt(const std::string& container) {
-    implementation_->running.insert(container);
 }
 
 void network_manager::serve_dns(const std::string& container, unique_fd udp, unique_fd tcp) {

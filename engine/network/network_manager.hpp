@@ -39,7 +39,7 @@ struct endpoint_request {
 /// then plug() each time it starts, unplug() when it has ended, release() when it is removed.
 ///
 /// Survives a crash: network records and leases (store). Survives the daemon: bridges, veths, the firewall
-/// table and the sockets in the shims; start() and adopt() take them over. Everything else is made again from
+/// table and the sockets in the shims; start() takes them over. Everything else is made again from
 /// the records: ensure() puts right a bridge that somebody deleted, load of the whole table a firewall that
 /// somebody flushed. Every name on the host (bridges, veths, table) derives from the instance, and what bears
 /// our prefix but is in no record is removed at start.
@@ -74,9 +74,6 @@ class network_manager {
     /// Connects the network namespace of `pid` (the container's shim, before its program starts) and opens
     /// the ports.
     task<> plug(std::string container, pid_t pid);
-
-    /// A container that runs on since before this daemon started.
-    void adopt(const std::string& container);
 
     /// Serves the container's DNS sockets.
     void serve_dns(const std::string& container, unique_fd udp, unique_fd tcp);
