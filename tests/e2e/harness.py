@@ -83,7 +83,8 @@ class DaemonTest(unittest.TestCase):
         DaemonTest.counter += 1
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="composed-e2e-"))
         self.state = self.folder / "state"
-        self.run_folder = self.folder / "run"
+        # On a tmpfs, as /run is on an ordinary host.
+        self.run_folder = pathlib.Path("/dev/shm") / self.folder.name
         self.project = self.folder / "project"
         self.project.mkdir()
         self.addCleanup(self.clean_up)
@@ -104,6 +105,7 @@ class DaemonTest(unittest.TestCase):
             raise AssertionError("left on the host: " + ", ".join(self.leaks())) from None
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.run_folder, ignore_errors=True)
 
     def start_daemon(self):
         self.log = open(self.folder / "log", "a")
@@ -167,9 +169,9 @@ class DaemonTest(unittest.TestCase):
                 cgroup = (process / "cgroup").read_text()
             except OSError:
                 continue
-            if str(self.folder) in command or re.search(rf"/{self.instance}(/|$)", cgroup, re.MULTILINE):
+            if self.folder.name in command or re.search(rf"/{self.instance}(/|$)", cgroup, re.MULTILINE):
                 left.append(f"process {process.name}: {command[:80]}")
-        if str(self.folder) in pathlib.Path("/proc/mounts").read_text():
+        if self.folder.name in pathlib.Path("/proc/mounts").read_text():
             left.append("a mount")
         tag = self.tag()
         for link in os.listdir("/sys/class/net"):
