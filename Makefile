@@ -14,7 +14,7 @@ help:
 	@echo "make run       deps, build, start composed, bring examples/hello up and fetch its page"
 	@echo "make stop      take what 'make run' started down again"
 	@echo "make test      deps, build and every test"
-	@echo "make bench     deps, build and the figures of a stack of fifty services"
+	@echo "make bench     deps, build and fifty services and a large pull, against dockerd in the same run"
 	@echo "make install   to /usr/local (DESTDIR and PREFIX are honoured)"
 
 deps:
@@ -40,6 +40,7 @@ test: deps build headers
 
 bench: deps build
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/stack_bench.py
+	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/pull_bench.py
 
 PREFIX ?= /usr/local
 install: build
