@@ -60,8 +60,8 @@ image_row row_of(const json::object& container, const json::array& all) {
 }
 
 json::object json_of(const image_row& row) {
-    return {{"ID", row.id}, {"ContainerName", row.container}, {"Repository", row.repository}, {"Tag", row.tag},
-        {"Platform", row.platform}, {"Size", static_cast<std::uint64_t>(row.size)}};
+    return {{"ID", row.id}, {"ContainerName", row.container}, {"Repository", row.repository},
+        {"Tag", row.tag}, {"Platform", row.platform}, {"Size", static_cast<std::uint64_t>(row.size)}};
 }
 
 engine::task<> images(context& with, flags_ptr flags) {

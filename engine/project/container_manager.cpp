@@ -8,6 +8,7 @@
 #include "engine/project/naming_files.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/identifier.hpp"
+#include "engine/volume/volume_store.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -34,6 +35,15 @@ struct entry {
     std::unique_ptr<boost::asio::steady_timer> backoff; // while restarting
     bool stopping = false;
 };
+
+/// Names of the volumes that its mounts name; anonymous ones are its own.
+std::set<std::string> volumes_of(const container_record& record) {
+    std::set<std::string> names;
+    for (const compose::mount& mount : record.service_definition().mounts)
+        if (mount.type == compose::mount_type::volume && !mount.source.empty())
+            names.insert(record.definition.volumes.at(mount.source).name);
+    return names;
+}
 
 } // namespace
 
@@ -165,6 +175,7 @@ task<> container_manager::implementation::run(std::string id) {
     if (!failure)
         co_return;
     co_await parts.networks.unplug(id);
+    co_await parts.volumes.release(id);
     entry& failed = at(id);
     set_state(failed, failed.view.record.started.empty() ? run_state::created : run_state::exited);
     std::rethrow_exception(failure);
@@ -207,6 +218,7 @@ task<> container_manager::implementation::on_exited(std::string id, exit_record 
     if (!entries.contains(id))
         co_return;
     co_await parts.networks.unplug(id);
+    co_await parts.volumes.release(id);
     entry& of = at(id);
     container_record& record = of.view.record;
     of.health.reset();
@@ -296,6 +308,11 @@ task<> container_manager::recover() {
         self.set_state(of, run_state::running);
         self.watch_health(of);
     }
+    std::map<std::string, std::set<std::string>> holders;
+    for (const std::string& id : alive)
+        if (const auto found = self.entries.find(id); found != self.entries.end())
+            holders.emplace(id, volumes_of(found->second->view.record));
+    co_await self.parts.volumes.recover(std::move(holders));
     co_await self.parts.networks.start(std::move(alive));
 }
 
@@ -459,9 +476,7 @@ std::set<std::string> container_manager::images_in_use() const {
 std::set<std::string> container_manager::volumes_in_use() const {
     std::set<std::string> names;
     for (const auto& [id, each] : implementation_->entries)
-        for (const compose::mount& mount : each->view.record.service_definition().mounts)
-            if (mount.type == compose::mount_type::volume && !mount.source.empty())
-                names.insert(each->view.record.definition.volumes.at(mount.source).name);
+        names.merge(volumes_of(each->view.record));
     return names;
 }
 

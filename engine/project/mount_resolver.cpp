@@ -100,6 +100,7 @@ task<std::vector<container_mount>> resolve_mounts(
         } else {
             name = record.definition.volumes.at(each.source).name;
         }
+        co_await parts.volumes.hold(name, record.id);
         std::vector<fs::path> from = each.nocopy ? std::vector<fs::path>() : layers;
         co_await parts.volumes.populate(name, std::move(from), each.target);
         container_mount made = bind_of(each);

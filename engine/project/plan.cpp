@@ -449,6 +449,12 @@ plan plan_down(const compose::project& project, const observed_project& now, boo
                 .key = key,
                 .reason = "down --volumes",
                 .after = containers_gone});
+    for (const std::string& name : now.anonymous_volumes)
+        if (volumes)
+            result.push_back({.kind = step_kind::remove_volume,
+                .name = name,
+                .reason = "down --volumes",
+                .after = containers_gone});
     return result;
 }
 

@@ -37,6 +37,7 @@ struct observed_project {
     std::vector<observed_container> containers;
     std::set<std::string> networks;            // names on the host
     std::set<std::string> volumes;             // names on the host
+    std::set<std::string> anonymous_volumes;   // of those, the ones made for its containers without a name
     std::map<std::string, std::string> images; // reference in the file -> image id, for those that are here
 };
 

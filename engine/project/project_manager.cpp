@@ -109,8 +109,11 @@ observed_project project_manager::implementation::observe_project(
             now.containers.push_back(observe(*each));
     for (const network_record& each : parts.networks.list())
         now.networks.insert(each.definition.name);
-    for (const volume_record& each : parts.volumes.list())
+    for (const volume_record& each : parts.volumes.list()) {
         now.volumes.insert(each.definition.name);
+        if (each.definition.project == name && each.definition.key.empty())
+            now.anonymous_volumes.insert(each.definition.name);
+    }
     for (const auto& [key, service] : definition.services)
         if (const auto picture = parts.images.find(service.image))
             now.images[service.image] = picture->id;

@@ -4,6 +4,7 @@
 #include "engine/store/store.hpp"
 #include "engine/system/async_mutex.hpp"
 #include "engine/system/identifier.hpp"
+#include "engine/system/mount.hpp"
 #include "engine/system/tree_writer.hpp"
 #include "engine/volume/copy_up.hpp"
 
@@ -63,6 +64,32 @@ volume_record decode(const record& row) {
     }
 }
 
+// Those of Docker's driver "local".
+void check_driver_options(const volume_definition& wanted) {
+    if (wanted.driver_opts.empty())
+        return;
+    for (const auto& [key, value] : wanted.driver_opts)
+        if (key != "type" && key != "o" && key != "device")
+            throw error(error_kind::invalid,
+                fmt::format("volume \"{}\": driver_opts.{} is not known; there are type, o and device",
+                    wanted.name, key));
+    for (const std::string_view key : {"type", "device"})
+        if (const auto found = wanted.driver_opts.find(std::string(key));
+            found == wanted.driver_opts.end() || found->second.empty())
+            throw error(error_kind::invalid,
+                fmt::format("volume \"{}\": driver_opts.{} is missing; for a folder of this host write type: "
+                            "none, o: bind, device: /path",
+                    wanted.name, key));
+}
+
+mount_request mount_of(const volume_definition& volume, const fs::path& target) {
+    const auto option = [&](const char* key) {
+        const auto found = volume.driver_opts.find(key);
+        return found == volume.driver_opts.end() ? std::string() : found->second;
+    };
+    return {.source = option("device"), .target = target, .type = option("type"), .options = option("o")};
+}
+
 } // namespace
 
 void check_volume_name(const std::string& name) {
@@ -83,7 +110,17 @@ struct volume_store::implementation {
             volumes.emplace(row.key, decode(row));
     }
 
-    async_mutex& filling(const std::string& name) {
+    /// Unmounts a volume that nobody holds.
+    task<> take_away(std::string name) {
+        const auto found = volumes.find(name);
+        if (found == volumes.end() || found->second.definition.driver_opts.empty())
+            co_return;
+        auto work = [target = folder / name / "_data"] { unmount(target); };
+        co_await blocking(executors_.workers, work);
+    }
+
+    /// Of those who mount, fill, unmount or remove a volume.
+    async_mutex& turn_of(const std::string& name) {
         return locks.try_emplace(name, executors_.io).first->second;
     }
 
@@ -92,6 +129,7 @@ struct volume_store::implementation {
     fs::path folder;
     std::map<std::string, volume_record> volumes;
     std::map<std::string, async_mutex> locks;
+    std::map<std::string, std::set<std::string>> holders; // of each volume: container ids
 };
 
 volume_store::volume_store(executors on, store& records, fs::path folder)
@@ -102,11 +140,7 @@ volume_store::~volume_store() = default;
 task<volume_record> volume_store::create(volume_definition wanted) {
     const auto self = implementation_;
     check_volume_name(wanted.name);
-    if (!wanted.driver_opts.empty())
-        throw error(error_kind::invalid,
-            fmt::format(
-                "volume \"{}\": driver_opts are not supported yet; bind the folder into the service instead",
-                wanted.name));
+    check_driver_options(wanted);
     const std::string name = wanted.name;
     const auto found = self->volumes.find(name);
     if (found == self->volumes.end()) {
@@ -140,9 +174,60 @@ fs::path volume_store::path(const std::string& name) const {
     return implementation_->folder / name / "_data";
 }
 
+task<> volume_store::hold(std::string name, std::string container) {
+    const auto self = implementation_;
+    const auto turn = co_await self->turn_of(name).lock();
+    const auto found = self->volumes.find(name);
+    if (found == self->volumes.end())
+        throw error(error_kind::not_found, fmt::format("volume \"{}\": there is none of that name", name));
+    if (!found->second.definition.driver_opts.empty()) {
+        auto work = [name, wanted = mount_of(found->second.definition, path(name))] {
+            if (is_mount_point(wanted.target))
+                return;
+            fs::create_directories(wanted.target);
+            try {
+                mount_file_system(wanted);
+            } catch (const error& failure) {
+                throw error(failure.kind(), fmt::format("volume \"{}\": {}", name, failure.what()));
+            }
+        };
+        co_await blocking(self->executors_.workers, work);
+    }
+    self->holders[name].insert(std::move(container));
+}
+
+task<> volume_store::release(std::string container) {
+    const auto self = implementation_;
+    std::vector<std::string> held;
+    for (const auto& [name, containers] : self->holders)
+        if (containers.contains(container))
+            held.push_back(name);
+    for (const std::string& name : held) {
+        const auto turn = co_await self->turn_of(name).lock();
+        const auto found = self->holders.find(name);
+        if (found == self->holders.end() || found->second.erase(container) == 0 || !found->second.empty())
+            continue;
+        self->holders.erase(found);
+        co_await self->take_away(name);
+    }
+}
+
+task<> volume_store::recover(std::map<std::string, std::set<std::string>> holders) {
+    const auto self = implementation_;
+    for (const auto& [container, names] : holders)
+        for (const std::string& name : names)
+            self->holders[name].insert(container);
+    std::vector<std::string> idle;
+    for (const auto& [name, record] : self->volumes)
+        if (!self->holders.contains(name))
+            idle.push_back(name);
+    for (const std::string& name : idle)
+        co_await self->take_away(name);
+}
+
 task<> volume_store::populate(std::string name, std::vector<fs::path> layers, std::string path_in_image) {
     const auto self = implementation_;
-    const auto turn = co_await self->filling(name).lock();
+    const auto turn = co_await self->turn_of(name).lock();
     const auto found = self->volumes.find(name);
     if (found == self->volumes.end())
         throw error(error_kind::not_found, fmt::format("volume \"{}\": there is none of that name", name));
@@ -158,6 +243,10 @@ task<> volume_store::populate(std::string name, std::vector<fs::path> layers, st
         fs::create_directories(data);
         if (layers.empty() || !fs::is_empty(data))
             return;
+        if (is_mount_point(data)) { // cannot be put in the place of another
+            copy_from_layers(layers, path_in_image, data);
+            return;
+        }
         // Beside it and then in its place, so that a half copy is never taken for the whole.
         const fs::path temporary = data.parent_path() / "_data.tmp";
         remove_tree(temporary);
@@ -177,11 +266,18 @@ task<> volume_store::populate(std::string name, std::vector<fs::path> layers, st
 
 task<> volume_store::remove(std::string name) {
     const auto self = implementation_;
+    const auto turn = co_await self->turn_of(name).lock();
+    if (self->holders.contains(name))
+        throw error(error_kind::conflict,
+            fmt::format("remove volume \"{}\": a running container uses it; stop it first", name));
     if (self->volumes.erase(name) == 0)
         co_return;
     self->records.erase(table::volume, name);
     co_await self->records.durable();
-    auto work = [folder = self->folder / name] { remove_tree(folder); };
+    auto work = [folder = self->folder / name] {
+        unmount(folder / "_data"); // or what it leads to would be removed
+        remove_tree(folder);
+    };
     co_await blocking(self->executors_.workers, work);
 }
 

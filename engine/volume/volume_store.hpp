@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,10 @@ struct volume_record {
 };
 
 /// The named volumes of this engine. Owns FOLDER/NAME/_data. The record is durable before the folder is made;
-/// a folder is never removed but by remove(). Engine state: used on the engine's thread only.
+/// a folder is never removed but by remove(). A volume with driver options (type, o, device) is a file system
+/// that is mounted at its _data while a container holds it: the first mounts it, the last takes it away.
+/// Mounts outlive the daemon with the containers that use them. Engine state: used on the engine's thread
+/// only.
 class volume_store {
   public:
     volume_store(executors on, store& records, std::filesystem::path folder);
@@ -48,12 +52,24 @@ class volume_store {
     /// Where its content is.
     std::filesystem::path path(const std::string& name) const;
 
+    /// Has the volume ready for a container that is about to start, until release(). Throws error{invalid}
+    /// when what its options name cannot be mounted.
+    task<> hold(std::string name, std::string container);
+
+    /// The container has ended: unmounts the volumes that only it held.
+    task<> release(std::string container);
+
+    /// After a start of the daemon: `holders` are the containers that run, with the names of their volumes.
+    /// What an earlier daemon left mounted and nobody holds is unmounted.
+    task<> recover(std::map<std::string, std::set<std::string>> holders);
+
     /// Fills a volume that was never used with what an image (layers topmost first) has at a path. Two
     /// containers that start on one volume at a time fill it once. Throws error{not_found} when its folder
     /// has disappeared: an empty one in its place would look like lost data.
     task<> populate(std::string name, std::vector<std::filesystem::path> layers, std::string path_in_image);
 
-    /// No error when there is none.
+    /// With its content; that of a device or a folder named in its options stays. No error when there is
+    /// none. Throws error{conflict} while a container holds it.
     task<> remove(std::string name);
 
   private:

@@ -183,6 +183,12 @@ TEST_F(plan_test, down_takes_dependents_first_then_networks_then_volumes_if_aske
     EXPECT_EQ(plan_down(project, now, false).size(), steps.size() - 1);
 }
 
+TEST_F(plan_test, anonymous_volumes_go_with_the_volumes) {
+    now.anonymous_volumes = {"p-db-1-cache"};
+    EXPECT_THAT(shown(plan_down(project, now, true)), ElementsAre("remove volume p-db-1-cache"));
+    EXPECT_TRUE(plan_down(project, now, false).empty());
+}
+
 TEST_F(plan_test, stop_and_start_are_one_anothers_reverse) {
     running("db");
     running("job");

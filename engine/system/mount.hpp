@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace engine {
+
+/// A file system to be mounted on the host, in the words of fstab(5).
+struct mount_request {
+    std::string source; // a device, HOST:/PATH, a folder for o=bind
+    std::filesystem::path target;
+    std::string type;    // nfs, tmpfs, ext4 …; "none" for a bind
+    std::string options; // comma-separated: "size=64m,noexec", "bind", "addr=10.0.0.1,rw"
+};
+
+/// Mounts as mount(8) does, helpers (mount.nfs) and loop devices included. Blocks. Throws error{invalid} with
+/// the system's reason.
+void mount_file_system(const mount_request& what);
+
+/// Whether something is mounted at the very path.
+bool is_mount_point(const std::filesystem::path& path);
+
+/// Takes away what is mounted there; no error when nothing is. What still uses it keeps it until it ends
+/// (MNT_DETACH). Blocks.
+void unmount(const std::filesystem::path& target);
+
+} // namespace engine
