@@ -13,6 +13,8 @@
 #include <boost/beast/http/write.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
 #include <fmt/format.h>
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
 
 #include <algorithm>
 #include <chrono>
@@ -103,9 +105,20 @@ class stream_connection : public http_connection {
     const http_origin& to() const { return to_; }
 
     void check(const boost::system::error_code& failure) const {
-        if (failure)
+        if (!failure)
+            return;
+        const bool untrusted =
+            failure.category() == asio::error::get_ssl_category() &&
+            ERR_GET_REASON(static_cast<unsigned long>(failure.value())) == SSL_R_CERTIFICATE_VERIFY_FAILED;
+        if (untrusted)
             throw error(error_kind::unavailable,
-                fmt::format("\"{}:{}\" cannot be reached: {}", to_.host, to_.port, failure.message()));
+                fmt::format(
+                    "the certificate of \"{0}:{1}\" is not one that this host trusts for that name; "
+                    "install its authority's certificate, or list \"{0}:{1}\" under registries.insecure in "
+                    "composed.yaml",
+                    to_.host, to_.port));
+        throw error(error_kind::unavailable,
+            fmt::format("\"{}:{}\" cannot be reached: {}", to_.host, to_.port, failure.message()));
     }
 
   private:

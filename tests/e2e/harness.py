@@ -34,13 +34,14 @@ def busybox_archive():
     return archive
 
 
-def serve_registry(storage, folder):
-    """A registry on loopback over the folder `storage`: its HOST:PORT and what ends it. `folder` holds its configuration."""
+def serve_registry(storage, folder, tls=None):
+    """A registry on loopback over the folder `storage`: its HOST:PORT and what ends it. `folder` holds its configuration;
+    `tls`: the files of its certificate and key, for HTTPS."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     config = pathlib.Path(folder) / "registry.yml"
     config.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: '{storage}'}}}}\n"
-                      f"http: {{addr: '{address}'}}\n")
+                      f"http: {{addr: '{address}'" + (f", tls: {{certificate: {tls[0]}, key: {tls[1]}}}" if tls else "") + "}\n")
     server = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop():
@@ -48,8 +49,8 @@ def serve_registry(storage, folder):
         server.wait(10)
 
     def answers():
-        with contextlib.suppress(OSError):
-            return urllib.request.urlopen(f"http://{address}/v2/").status == 200
+        with contextlib.suppress(OSError), socket.create_connection(address.split(":")):
+            return True
 
     wait_until(answers, 15, "the registry to answer")
     return address, stop
@@ -77,6 +78,8 @@ class DaemonTest(unittest.TestCase):
     """One daemon a test; `compose()` talks to it from a project folder."""
 
     arguments = ()
+    files = {}  # of the host, and what the daemon alone finds in their place
+    environment = {}  # the daemon's own
 
     def setUp(self):
         self.instance = f"t{os.getpid() % 10000}x{DaemonTest.counter}"
@@ -109,10 +112,12 @@ class DaemonTest(unittest.TestCase):
 
     def start_daemon(self):
         self.log = open(self.folder / "log", "a")
+        replace = "".join(f"mount --bind '{ours}' '{of_host}' && " for of_host, ours in self.files.items())
+        alone = ["unshare", "-m", "sh", "-c", replace + 'exec "$@"', "sh"] if replace else []
         self.daemon = subprocess.Popen(
-            [BIN / "composed", "--instance", self.instance, "--state", self.state, "--run", self.run_folder,
+            [*alone, BIN / "composed", "--instance", self.instance, "--state", self.state, "--run", self.run_folder,
              "--config", "/dev/null", "--log-level", "debug", *self.arguments],
-            stderr=self.log, stdout=self.log)
+            stderr=self.log, stdout=self.log, env={**os.environ, **self.environment})
         wait_until(self.answers, 10, "the daemon to answer")
 
     def answers(self):

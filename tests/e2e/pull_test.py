@@ -45,5 +45,47 @@ class PullTest(DaemonTest):
         self.assertEqual(self.containers(), [])
 
 
+class SecureRegistryTest(DaemonTest):
+    """HTTPS with a certificate that is verified: by the name or address, and up to an authority that the host trusts."""
+
+    def setUp(self):
+        self.registry_folder = pathlib.Path(tempfile.mkdtemp(prefix="composed-registry-"))
+        self.addCleanup(shutil.rmtree, self.registry_folder, True)
+        self.certificate, key = self.registry_folder / "tls.crt", self.registry_folder / "tls.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=registry.test", "-addext", "subjectAltName=DNS:registry.test", "-keyout", key,
+                        "-out", self.certificate], check=True, capture_output=True)
+        address, stop = serve_registry(self.registry_folder / "data", self.registry_folder, (self.certificate, key))
+        self.addCleanup(stop)
+        subprocess.run(["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false",
+                        f"docker-archive:{busybox_archive()}", f"docker://{address}/library/small:1"], check=True)
+        # By a name, as an address of loopback may do without a certificate.
+        hosts = self.registry_folder / "hosts"
+        hosts.write_text("127.0.0.1 localhost registry.test other.test\n")
+        self.files = {"/etc/hosts": hosts}
+        self.port = address.split(":")[1]
+        super().setUp()
+
+    def up(self, host):
+        self.write("name: secure\nservices:\n  s: {init: true, command: sleep 1000, "
+                   f"image: '{host}:{self.port}/library/small:1'}}\n")
+        return self.compose("up", "-d", check=False)
+
+    def test_a_registry_that_the_host_trusts(self):
+        self.stop_daemon()
+        self.environment = {"SSL_CERT_FILE": str(self.certificate)}
+        self.start_daemon()
+        self.assertEqual(self.up("registry.test").returncode, 0)
+        self.assertEqual(self.container("s")["state"], "running")
+        other = self.up("other.test")
+        self.assertEqual(other.returncode, 1, "the certificate is not for this name")
+        self.assertRegex(other.stderr, f"certificate of \"other.test:{self.port}\" is not")
+
+    def test_one_of_an_unknown_authority_is_refused(self):
+        up = self.up("registry.test")
+        self.assertEqual(up.returncode, 1)
+        self.assertRegex(up.stderr, f"certificate of \"registry.test:{self.port}\" is not")
+
+
 if __name__ == "__main__":
     unittest.main()
