@@ -2,6 +2,7 @@
 
 #include "engine/options.hpp"
 #include "engine/system/file.hpp"
+#include "engine/system/mount.hpp"
 
 #include <fmt/format.h>
 
@@ -46,10 +47,6 @@ bool in_path(const std::string& program) {
     return false;
 }
 
-bool has_filesystem(const std::string& name) {
-    return read_file_if_there("/proc/filesystems").value_or("").find("\t" + name + "\n") != std::string::npos;
-}
-
 std::string cgroup_mode() {
     if (fs::exists("/sys/fs/cgroup/cgroup.controllers"))
         return "v2";
@@ -68,7 +65,8 @@ bool check_host(const daemon_options& options) {
     result.line(need::must, runtime, "OCI runtime (crun or runc)", "apt-get install crun");
     result.line(need::must, fs::exists(options.shim), "composed-shim at " + options.shim.native(),
         "install it beside composed");
-    result.line(need::must, has_filesystem("overlay"), "overlay file system", "modprobe overlay");
+    result.line(
+        need::must, knows_file_system("overlay"), "overlay file system", "a kernel with CONFIG_OVERLAY_FS");
     result.line(need::must, !cgroup_mode().empty(), fmt::format("cgroups ({})", cgroup_mode()),
         "mount /sys/fs/cgroup");
     result.line(

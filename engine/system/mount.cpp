@@ -1,6 +1,7 @@
 #include "engine/system/mount.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/system/fd.hpp"
 
 #include <fmt/format.h>
 
@@ -11,7 +12,9 @@
 #include <memory>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <system_error>
+#include <unistd.h>
 
 namespace engine {
 
@@ -38,6 +41,12 @@ void mount_file_system(const mount_request& what) {
     const char* text = reason.front() != '\0' ? reason.data() : "the mount helper failed";
     throw error(error_kind::invalid,
         fmt::format("mount {} \"{}\" with options \"{}\": {}", what.type, what.source, what.options, text));
+}
+
+bool knows_file_system(const std::string& name) {
+    // As mount(2) does, fsopen(2) (Linux 5.2) has the kernel load the module; /proc/filesystems would not.
+    const unique_fd context(static_cast<int>(::syscall(SYS_fsopen, name.c_str(), 0)));
+    return static_cast<bool>(context);
 }
 
 bool is_mount_point(const std::filesystem::path& path) {

@@ -17,6 +17,9 @@ struct mount_request {
 /// the system's reason.
 void mount_file_system(const mount_request& what);
 
+/// Whether this kernel has a file system of that name, built in or as a module, which is loaded then.
+bool knows_file_system(const std::string& name);
+
 /// Whether something is mounted at the very path.
 bool is_mount_point(const std::filesystem::path& path);
 

@@ -20,6 +20,8 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("COMPOSED_BIN", ROOT / "build/release/bin"))
+# How much longer than on this project's own machines things may take: more under emulation.
+PATIENCE = float(os.environ.get("COMPOSED_TEST_PATIENCE", "1"))
 CACHE = pathlib.Path(os.environ.get("COMPOSED_TEST_CACHE", "/var/tmp/composed-tests"))
 
 
@@ -65,7 +67,7 @@ def registry_of_images():
 
 def wait_until(condition, seconds=10, what="the condition"):
     """Polls, as the tests look from outside; fails the test when the time is up."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while time.monotonic() < deadline:
         value = condition()
         if value:
@@ -134,7 +136,7 @@ class DaemonTest(unittest.TestCase):
         """Runs compose in the project folder; on failure the test fails with what it printed."""
         environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock", **(env or {})}
         done = subprocess.run([BIN / "compose", *arguments], cwd=self.project, text=True, capture_output=True,
-                              timeout=timeout, input=input if input is not None else "", env=environment)
+                              timeout=timeout * PATIENCE, input=input if input is not None else "", env=environment)
         if check and done.returncode != 0:
             raise AssertionError(f"compose {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}\n"
                                  + (self.folder / "log").read_text()[-4000:])
