@@ -11,6 +11,7 @@ namespace compose::cli {
 std::string format_table(
     const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows) {
     std::vector<std::size_t> widths;
+    widths.reserve(head.size());
     for (const std::string& title : head)
         widths.push_back(title.size());
     for (const auto& row : rows)
@@ -56,11 +57,11 @@ std::string human_duration(std::chrono::seconds duration) {
         return "About an hour";
     if (hours < 48)
         return fmt::format("{} hours", hours);
-    if (hours < 24 * 14)
+    if (hours < 24L * 14)
         return fmt::format("{} days", hours / 24);
-    if (hours < 24 * 60)
+    if (hours < 24L * 60)
         return fmt::format("{} weeks", hours / 24 / 7);
-    if (hours < 24 * 730)
+    if (hours < 24L * 730)
         return fmt::format("{} months", hours / 24 / 30);
     return fmt::format("{} years", hours / 24 / 365);
 }

@@ -9,6 +9,13 @@
 
 namespace compose {
 
+node::node() = default;
+node::node(const node&) = default;
+node::node(node&&) noexcept = default;
+node& node::operator=(const node&) = default;
+node& node::operator=(node&&) noexcept = default;
+node::~node() = default;
+
 const node* node::find(std::string_view key) const noexcept {
     for (const auto& [name, value] : entries)
         if (name == key)

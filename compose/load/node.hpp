@@ -16,6 +16,14 @@ enum class merge_tag { none, reset, replace };
 
 /// A YAML value with its place in the file: what is interpolated, merged and then decoded.
 struct node {
+    // Where the type is whole: `entries` cannot be destroyed before it is.
+    node();
+    node(const node&);
+    node(node&&) noexcept;
+    node& operator=(const node&);
+    node& operator=(node&&) noexcept;
+    ~node();
+
     node_kind kind = node_kind::null;
     std::string text;    // of a scalar, as written
     bool quoted = false; // a quoted or tagged scalar is text, whatever it looks like

@@ -72,6 +72,7 @@ std::vector<std::string> effective_capabilities(const std::vector<std::string>& 
                 chosen.insert(name);
     }
     std::vector<std::string> result;
+    result.reserve(chosen.size());
     for (const std::string_view name : chosen)
         result.push_back(fmt::format("CAP_{}", name));
     return result;

@@ -91,7 +91,7 @@ std::optional<log_entry> parse_log_line(std::string_view line) {
 
 struct log_reader::implementation {
     implementation(executors given, std::filesystem::path path, log_query wanted)
-        : pools(given), file(std::move(path)), query(std::move(wanted)), files(file), changes(given.io) {}
+        : pools(given), file(std::move(path)), query(wanted), files(file), changes(given.io) {}
 
     struct batch {
         std::vector<log_entry> entries;
@@ -145,7 +145,7 @@ struct log_reader::implementation {
 };
 
 log_reader::log_reader(executors executors, std::filesystem::path file, log_query query)
-    : implementation_(std::make_shared<implementation>(executors, std::move(file), std::move(query))) {}
+    : implementation_(std::make_shared<implementation>(executors, std::move(file), query)) {}
 
 log_reader::~log_reader() {
     if (implementation_)

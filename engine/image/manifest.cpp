@@ -121,7 +121,7 @@ namespace {
 
 /// The level of x86-64 (psABI) that this processor has.
 std::string x86_variant() {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__clang__) // clang knows these names since 17 only
     if (__builtin_cpu_supports("x86-64-v4"))
         return "v4";
     if (__builtin_cpu_supports("x86-64-v3"))

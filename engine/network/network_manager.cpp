@@ -257,8 +257,8 @@ task<> network_manager::start(std::set<std::string> alive) {
         state.networks.push_back(firewall_entry(record));
     for (const auto& [container, each] : self.attachments)
         if (self.running.contains(container))
-            for (firewall_port& port : firewall_ports(each))
-                state.ports.push_back(std::move(port));
+            for (const firewall_port& port : firewall_ports(each))
+                state.ports.push_back(port);
     auto change = [state](firewall& rules) { rules.load(state); };
     co_await self.change_rules(change);
 
@@ -345,6 +345,7 @@ const network_record* network_manager::find(const std::string& name) const {
 
 std::vector<network_record> network_manager::list() const {
     std::vector<network_record> all;
+    all.reserve(implementation_->networks.size());
     for (const auto& [name, record] : implementation_->networks)
         all.push_back(record);
     return all;

@@ -49,7 +49,7 @@ std::set<std::string> volumes_of(const container_record& record) {
 
 struct container_manager::implementation {
     implementation(engine_parts with, runtime_options options, log_options log)
-        : parts(with), log_defaults(std::move(log)), changed(with.on.io),
+        : parts(with), log_defaults(log), changed(with.on.io),
           runtime(with.on, std::move(options), events()) {}
 
     runtime_events events();

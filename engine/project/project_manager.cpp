@@ -147,7 +147,7 @@ void project_manager::implementation::forget(const std::string& project) {
 }
 
 std::shared_ptr<operation> project_manager::implementation::begin(const std::string& project, work what) {
-    const auto under_way = std::make_shared<operation>(parts.on.io, project, parts.events.next_sequence());
+    auto under_way = std::make_shared<operation>(parts.on.io, project, parts.events.next_sequence());
     const std::uint64_t epoch = ++lane_of(project).epoch;
     containers.changed().notify_all(); // an older operation that waits sees that it is superseded
     spawn(parts.on.io, "project " + project, drive(shared_from_this(), under_way, epoch, std::move(what)));

@@ -37,7 +37,7 @@ void mount_layers(const std::vector<std::filesystem::path>& layers, const std::s
     std::string lower = "lowerdir=";
     for (std::size_t index = 0; index < layers.size(); ++index) {
         const std::string name = std::to_string(index);
-        if (::symlink(std::filesystem::absolute(layers[index]).c_str(), (target + "/" + name).c_str()) != 0)
+        if (::symlink(std::filesystem::absolute(layers[index]).c_str(), fmt::format("{}/{}", target, name).c_str()) != 0)
             throw_errno("make link to", layers[index].native());
         lower += name + ":";
     }
@@ -105,7 +105,7 @@ void copy_content(tree_writer& to, int folder, const std::string& path) {
     while (const dirent* entry = ::readdir(listing.get())) {
         const std::string name = entry->d_name;
         if (name != "." && name != "..")
-            copy_entry(to, folder, name, path.empty() ? name : path + "/" + name);
+            copy_entry(to, folder, name, path.empty() ? name : fmt::format("{}/{}", path, name));
     }
 }
 
