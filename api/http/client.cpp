@@ -45,6 +45,7 @@ struct call_state {
     engine::task<std::string> body_part();
 };
 
+// Empty at the end. Throws error{unavailable} when the daemon goes away before that.
 engine::task<std::string> call_state::body_part() {
     std::string part(part_size, '\0');
     while (!reply.is_done()) {
@@ -57,8 +58,12 @@ engine::task<std::string> call_state::body_part() {
             part.resize(size);
             co_return part;
         }
+        if (failed == asio::error::operation_aborted || failed == asio::error::bad_descriptor)
+            co_return std::string(); // closed by us
         if (failed && failed != http::error::need_buffer)
-            co_return std::string();
+            throw error(error_kind::unavailable, "composed ended the connection before its answer was whole; "
+                                                 "what it was asked for goes on once it "
+                                                 "runs again, see: compose ps");
     }
     co_return std::string();
 }

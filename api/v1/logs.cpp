@@ -11,6 +11,7 @@
 
 #include <deque>
 #include <map>
+#include <utility>
 
 namespace api {
 
@@ -20,20 +21,34 @@ namespace {
 
 constexpr std::size_t most_queued = 256; // batches, over all containers of a request
 
+/// One container's log on its way.
+struct source {
+    std::shared_ptr<engine::log_reader> reader; // null once it has come to the end of a run
+    std::uint64_t told = 0;                     // generation of the last run whose end the client knows
+};
+
 /// The logs of a project's containers on their way to one client.
 struct follower {
-    follower(boost::asio::io_context& io, daemon_parts with) : parts(std::move(with)), changed(io) {}
+    follower(boost::asio::io_context& io, daemon_parts with, engine::log_query how)
+        : parts(std::move(with)), wanted(how), changed(io) {}
 
     daemon_parts parts;
+    engine::log_query wanted;
     engine::notifier changed;
-    std::map<std::string, std::shared_ptr<engine::log_reader>> readers; // by container id
-    std::deque<std::string> queue;                                      // lines to send
+    std::map<std::string, source> sources; // by container id
+    std::deque<std::string> queue;         // lines to send
     std::size_t pumping = 0;
     bool stopped = false;
 
+    void add(std::string lines) {
+        queue.push_back(std::move(lines));
+        changed.notify_all();
+    }
+
     void finish_all() {
-        for (const auto& [id, reader] : readers)
-            reader->finish();
+        for (const auto& [id, each] : sources)
+            if (each.reader)
+                each.reader->finish();
     }
 };
 using follower_ptr = std::shared_ptr<follower>;
@@ -51,6 +66,20 @@ std::string lines_of(
     return lines;
 }
 
+/// For those who follow: how a run ended, once.
+void tell_exit(follower& to, const std::string& id) {
+    const engine::container_view* container = to.parts.containers.find(id);
+    source& from = to.sources.at(id);
+    if (!to.wanted.follow || container == nullptr || !container->record.exit || container->run)
+        return;
+    const engine::container_record& record = container->record;
+    if (std::exchange(from.told, record.generation) == record.generation)
+        return;
+    to.add(line_of(json::object{{"container", record.name}, {"service", record.service},
+        {"number", record.number}, {"exit_code", record.exit->code},
+        {"restarting", container->state == engine::run_state::restarting}}));
+}
+
 engine::task<> pump(
     follower_ptr to, engine::container_record container, std::shared_ptr<engine::log_reader> reader) {
     try {
@@ -60,12 +89,13 @@ engine::task<> pump(
                 break;
             while (to->queue.size() >= most_queued && !to->stopped)
                 co_await to->changed.wait();
-            to->queue.push_back(lines_of(container, entries));
-            to->changed.notify_all();
+            to->add(lines_of(container, entries));
         }
     } catch (const compose::error&) {
         // The log of a container that was just removed: it has no more to say.
     }
+    to->sources.at(container.id).reader.reset();
+    tell_exit(*to, container.id);
     --to->pumping;
     to->changed.notify_all();
 }
@@ -90,31 +120,53 @@ bool is_active(const engine::container_view& container) {
     return container.state != engine::run_state::exited && container.state != engine::run_state::created;
 }
 
-/// Begins to read every container that matches and is not read yet. True while one of them may still write.
-bool look(const follower_ptr& to, const std::string& project, const std::set<std::string>& services,
-    const engine::log_query& wanted) {
+void begin_reading(const follower_ptr& to, const engine::container_record& record, engine::log_query query) {
+    const auto reader = std::make_shared<engine::log_reader>(
+        to->parts.engine.on, to->parts.containers.runtime().log_file(record.id), query);
+    to->sources[record.id].reader = reader;
+    ++to->pumping;
+    engine::spawn(to->parts.engine.on.io, "logs of " + record.name, pump(to, record, reader));
+}
+
+/// Looks at a container that has run: reads what it writes, and tells how its runs end.
+void look_at(const follower_ptr& to, const engine::container_view& container) {
+    const engine::container_record& record = container.record;
+    const auto known = to->sources.find(record.id);
+    if (known == to->sources.end()) {
+        begin_reading(to, record, to->wanted);
+        // An end before the time that the client asks from is none of its business.
+        const bool old = record.exit && !container.run &&
+                         (!to->wanted.since || record.exit->finished < engine::timestamp(*to->wanted.since));
+        to->sources.at(record.id).told = old ? record.generation : record.generation - 1;
+    } else if (!known->second.reader && container.run) {
+        engine::log_query query = to->wanted; // what it wrote before was sent
+        query.tail.reset();
+        query.since = container.run->started_at;
+        begin_reading(to, record, query);
+    }
+    if (container.state == engine::run_state::restarting)
+        tell_exit(*to, record.id);
+    else if (container.state == engine::run_state::exited && to->sources.at(record.id).reader)
+        to->sources.at(record.id).reader->finish();
+}
+
+/// Looks at every container that matches. True while one of them may still write.
+bool look(const follower_ptr& to, const std::string& project, const std::set<std::string>& services) {
     bool active = false;
     for (const engine::container_view* each : to->parts.containers.of_project(project)) {
-        const engine::container_record& record = each->record;
-        if (!services.empty() && !services.contains(record.service))
+        if (!services.empty() && !services.contains(each->record.service))
             continue;
         active = active || is_active(*each);
-        if (record.started.empty() || to->readers.contains(record.id))
-            continue;
-        const auto reader = std::make_shared<engine::log_reader>(
-            to->parts.engine.on, to->parts.containers.runtime().log_file(record.id), wanted);
-        to->readers.emplace(record.id, reader);
-        ++to->pumping;
-        engine::spawn(to->parts.engine.on.io, "logs of " + record.name, pump(to, record, reader));
+        if (!each->record.started.empty())
+            look_at(to, *each);
     }
     return active;
 }
 
 /// Looks again whenever a container changes, and ends the readers when none can write any more.
-engine::task<> watch(
-    follower_ptr to, std::string project, std::set<std::string> services, engine::log_query wanted) {
+engine::task<> watch(follower_ptr to, std::string project, std::set<std::string> services) {
     while (!to->stopped) {
-        if (!look(to, project, services, wanted))
+        if (!look(to, project, services))
             break;
         co_await to->parts.containers.changed().wait();
     }
@@ -134,7 +186,7 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
         if (!known->definition.services.contains(service))
             throw compose::error(compose::error_kind::not_found, fmt::format("no such service: {}", service));
     const engine::log_query wanted = query_of(request);
-    const auto to = std::make_shared<follower>(parts.engine.on.io, parts);
+    const auto to = std::make_shared<follower>(parts.engine.on.io, parts, wanted);
     co_await request.begin_stream(json_lines);
     request.on_close([to] {
         to->stopped = true;
@@ -144,9 +196,9 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
     });
     if (wanted.follow) {
         ++to->pumping;
-        engine::spawn(parts.engine.on.io, "logs of " + project, watch(to, project, services, wanted));
+        engine::spawn(parts.engine.on.io, "logs of " + project, watch(to, project, services));
     } else {
-        look(to, project, services, wanted);
+        look(to, project, services);
     }
     while (!request.closed()) {
         if (!to->queue.empty()) {

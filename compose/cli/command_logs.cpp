@@ -38,6 +38,11 @@ class printer {
     void print(const json::object& line) {
         const std::string container = text_of(line, "container");
         widen(container);
+        if (const json::value* code = line.if_contains("exit_code")) {
+            fmt::print("{} exited with code {}{}\n", short_name(container, project_), code->to_number<int>(),
+                line.at("restarting").as_bool() ? " (restarting)" : "");
+            return;
+        }
         std::string text;
         if (how_.prefix) {
             const auto [colour, fresh] = colour_of_.emplace(container, colour_of_.size() % colours.size());

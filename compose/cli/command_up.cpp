@@ -68,7 +68,7 @@ engine::task<> stop_all(
     const std::string target =
         fmt::format("/api/v1/projects/{}/{}?{}", name, action, services_query(services));
     std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
-    co_await follow_operation(with, std::move(stream), "Stopping");
+    co_await follow_operation(with, std::move(stream), "Stopping", nullptr, false); // among the logs
 }
 
 /// The foreground: logs until all has ended; Ctrl-C stops gracefully, a second one kills.

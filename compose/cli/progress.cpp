@@ -153,9 +153,9 @@ void progress::finish() {
         self.draw();
 }
 
-engine::task<> follow_operation(
-    context& with, std::unique_ptr<api::client_stream> stream, std::string title, json::object* first) {
-    progress drawn(with.io, with.ansi != "never" && is_terminal(STDERR_FILENO), std::move(title));
+engine::task<> follow_operation(context& with, std::unique_ptr<api::client_stream> stream, std::string title,
+    json::object* first, bool live) {
+    progress drawn(with.io, live && with.ansi != "never" && is_terminal(STDERR_FILENO), std::move(title));
     for (;;) {
         const std::optional<std::string> text = co_await stream->next_line();
         if (!text)

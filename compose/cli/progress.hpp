@@ -30,9 +30,9 @@ class progress {
     std::shared_ptr<implementation> implementation_;
 };
 
-/// Reads an operation's stream to its end and draws it. Throws the error that the operation ended with.
-/// `first` gets the line before the events.
+/// Reads an operation's stream to its end and draws it; `live` lines only where nothing else is printed
+/// meanwhile. Throws the error that the operation ended with. `first` gets the line before the events.
 engine::task<> follow_operation(context& with, std::unique_ptr<api::client_stream> stream, std::string title,
-    boost::json::object* first = nullptr);
+    boost::json::object* first = nullptr, bool live = true);
 
 } // namespace compose::cli

@@ -41,6 +41,7 @@ class normaliser {
     template <typename Map>
     std::string near(const std::string& name, const Map& among) {
         std::vector<std::string_view> known;
+        known.reserve(among.size());
         for (const auto& [key, value] : among)
             known.push_back(key);
         const std::string found = nearest(name, known);

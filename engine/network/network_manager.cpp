@@ -297,6 +297,7 @@ task<network_record> network_manager::ensure(network_definition wanted) {
     auto look = [] { return routed_subnets(); };
     const auto routes = co_await blocking(self.executors_.workers, look);
     std::vector<ipv4_subnet> routed;
+    routed.reserve(routes.size());
     for (const routed_subnet& route : routes)
         routed.push_back({.base = {route.base}, .length = route.length});
     const network_record record = self.draw_up(std::move(wanted), std::move(routed));

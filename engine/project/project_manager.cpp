@@ -57,8 +57,11 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     /// What an operation does once it has its turn; `superseded` tells when a later one has come.
     using work = std::function<task<>(std::function<bool()> superseded)>;
     std::shared_ptr<operation> begin(const std::string& project, work what);
-    static task<> drive(
-        std::shared_ptr<implementation> self, std::shared_ptr<operation> of, std::uint64_t epoch, work what);
+    /// One that neither waits for its turn nor takes over from another.
+    std::shared_ptr<operation> begin_beside(const std::string& project, std::function<task<>()> what);
+    task<> in_turn(std::string project, std::uint64_t epoch, work what);
+    static task<> carry_out(
+        std::shared_ptr<implementation> self, std::shared_ptr<operation> of, std::function<task<>()> what);
 
     task<> run(plan steps, compose::project definition, grace_period grace, std::function<bool()> superseded);
     task<> bring_up(compose::project wanted, up_options options, std::function<bool()> superseded);
@@ -147,24 +150,35 @@ void project_manager::implementation::forget(const std::string& project) {
 }
 
 std::shared_ptr<operation> project_manager::implementation::begin(const std::string& project, work what) {
-    auto under_way = std::make_shared<operation>(parts.on.io, project, parts.events.next_sequence());
     const std::uint64_t epoch = ++lane_of(project).epoch;
     containers.changed().notify_all(); // an older operation that waits sees that it is superseded
-    spawn(parts.on.io, "project " + project, drive(shared_from_this(), under_way, epoch, std::move(what)));
+    return begin_beside(project, [self = shared_from_this(), project, epoch, what = std::move(what)] {
+        return self->in_turn(project, epoch, what);
+    });
+}
+
+std::shared_ptr<operation> project_manager::implementation::begin_beside(
+    const std::string& project, std::function<task<>()> what) {
+    auto under_way = std::make_shared<operation>(parts.on.io, project, parts.events.next_sequence());
+    spawn(parts.on.io, "project " + project, carry_out(shared_from_this(), under_way, std::move(what)));
     return under_way;
 }
 
-task<> project_manager::implementation::drive(
-    std::shared_ptr<implementation> self, std::shared_ptr<operation> of, std::uint64_t epoch, work what) {
+task<> project_manager::implementation::in_turn(std::string project, std::uint64_t epoch, work what) {
+    lane& mine = lane_of(project);
+    const auto turn = co_await mine.turn.lock();
+    std::function<bool()> superseded = [&mine, epoch] { return mine.epoch != epoch; };
+    if (superseded())
+        throw error(
+            error_kind::conflict, fmt::format("project \"{}\": another operation has taken over", project));
+    co_await what(superseded);
+}
+
+task<> project_manager::implementation::carry_out(
+    std::shared_ptr<implementation> self, std::shared_ptr<operation> of, std::function<task<>()> what) {
     std::exception_ptr failure;
     try {
-        lane& mine = self->lane_of(of->project);
-        const auto turn = co_await mine.turn.lock();
-        std::function<bool()> superseded = [&mine, epoch] { return mine.epoch != epoch; };
-        if (superseded())
-            throw error(error_kind::conflict,
-                fmt::format("project \"{}\": another operation has taken over", of->project));
-        co_await what(superseded);
+        co_await what();
     } catch (...) {
         failure = std::current_exception();
     }
@@ -412,9 +426,9 @@ task<std::shared_ptr<operation>> project_manager::kill(
     for (const container_view* each : self->containers.of_project(project))
         if (each->run && services.contains(each->record.service))
             ids.push_back(each->record.id);
-    co_return self->begin(project, [self, ids, signal](const std::function<bool()>&) {
-        return kill_all(self->containers, ids, signal);
-    });
+    // A stop under way, which may wait a minute for what does not want to end, is helped by it.
+    co_return self->begin_beside(
+        project, [self, ids, signal] { return kill_all(self->containers, ids, signal); });
 }
 
 task<std::shared_ptr<operation>> project_manager::remove_stopped(
