@@ -53,6 +53,7 @@ constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t part_size = 64U << 10U;
 // What is left unread of a body is read and dropped up to here; above it, closing the connection is cheaper.
 constexpr std::size_t most_drained = 64U << 10U;
+constexpr auto linger_limit = std::chrono::seconds(2);
 
 class raw final : public raw_connection {
   public:
@@ -212,12 +213,21 @@ class http_exchange final : public exchange {
             const auto last = http::make_chunk_last();
             co_await asio::async_write(*socket_, last, asio::use_awaitable);
         }
+        co_await discard_body();
+        co_return keep_alive();
+    }
+
+    /// Reads what is left of the request, so that another may follow on this connection. What would be too
+    /// much to read for nothing, or was not sent yet, ends the connection: its bytes must never be taken for
+    /// a request.
+    engine::task<> discard_body() {
+        const bool not_sent = header("Expect") == "100-continue" && !continued_;
         std::size_t drained = 0;
-        while (keep_alive_ && !request_.is_done() && drained < most_drained) {
+        while (keep_alive_ && !not_sent && !request_.is_done() && drained < most_drained) {
             const std::string part = co_await body_part();
             drained += part.size();
         }
-        co_return keep_alive();
+        keep_alive_ = keep_alive_ && request_.is_done();
     }
 
     bool answered() const noexcept { return answered_; }
@@ -268,9 +278,27 @@ engine::task<bool> serve_request(http_exchange& request, const router& routes) {
         spdlog::warn("{} {}: {}", request.method, request.path, message);
         co_return false;
     }
+    co_await request.discard_body();
     co_await request.send(status_of(kind), "application/json", error_text(kind, message));
     const bool more = co_await request.finish();
     co_return more;
+}
+
+/// A client that is still sending hears of the reply only if the connection is not closed on it.
+engine::task<> linger(std::shared_ptr<stream_socket> socket) {
+    boost::system::error_code ignored;
+    socket->shutdown(stream_socket::shutdown_send, ignored);
+    asio::steady_timer limit(socket->get_executor(), linger_limit);
+    limit.async_wait([socket](boost::system::error_code cancelled) {
+        boost::system::error_code unheard;
+        if (!cancelled)
+            socket->close(unheard);
+    });
+    std::string part(part_size, '\0');
+    for (bool open = true; open;) {
+        const auto [failed, size] = co_await socket->async_read_some(asio::buffer(part), quiet);
+        open = !failed;
+    }
 }
 
 } // namespace
@@ -301,6 +329,8 @@ engine::task<> serve_connection(
             co_return;
         }
         const bool more = co_await serve_request(answer, routes);
+        if (!more && !request.is_done())
+            co_await linger(socket);
         if (!more)
             co_return;
     }

@@ -12,6 +12,13 @@ namespace api {
 using compose::error;
 using compose::error_kind;
 
+namespace {
+
+// Numbers are counts and seconds; as nanoseconds these must fit into 64 bits.
+constexpr long most = 9'000'000'000;
+
+} // namespace
+
 std::string percent_decode(std::string_view text, bool plus) {
     std::string decoded;
     for (std::size_t at = 0; at < text.size(); ++at) {
@@ -77,6 +84,8 @@ std::optional<long> query::number(const std::string& name) const {
     const auto [end, failed] = std::from_chars(value.data(), value.data() + value.size(), number);
     if (value.empty() || failed != std::errc() || end != value.data() + value.size() || number < 0)
         throw error(error_kind::invalid, fmt::format("query \"{}\": \"{}\" is no number", name, value));
+    if (number > most)
+        throw error(error_kind::invalid, fmt::format("query \"{}\": {} is more than {}", name, number, most));
     return number;
 }
 

@@ -38,7 +38,7 @@ std::optional<parameters> match(
                 fmt::format("{}", fmt::join(path.begin() + static_cast<std::ptrdiff_t>(at), path.end(), "/"));
             return found;
         }
-        if (at >= path.size())
+        if (at >= path.size() || path[at].empty())
             return std::nullopt;
         if (is_parameter(pattern[at]))
             found[pattern[at].substr(1, pattern[at].size() - 2)] = path[at];

@@ -28,39 +28,45 @@ constexpr std::size_t request_limit = 1U << 20U;
 // A process that the command left behind may hold the pipes open for ever.
 constexpr auto drain_limit = std::chrono::seconds(2);
 
+void read_member(engine::exec_spec& spec, std::string_view key, const json::value& value) {
+    if (key == "args")
+        spec.args = json::value_to<std::vector<std::string>>(value);
+    else if (key == "env")
+        spec.env = json::value_to<std::vector<std::string>>(value);
+    else if (key == "cwd")
+        spec.cwd = json::value_to<std::string>(value);
+    else if (key == "user")
+        spec.user = json::value_to<std::string>(value);
+    else if (key == "tty")
+        spec.tty = value.as_bool();
+    else if (key == "stdin")
+        spec.attach_stdin = value.as_bool();
+    else if (key == "privileged")
+        spec.privileged = value.as_bool();
+    else if (key == "rows")
+        spec.rows = value.to_number<std::uint16_t>();
+    else if (key == "columns")
+        spec.columns = value.to_number<std::uint16_t>();
+    else
+        throw error(error_kind::invalid, fmt::format("exec: \"{}\" is no key of an exec", key));
+}
+
 engine::exec_spec read_spec(const std::string& text) {
     engine::exec_spec spec;
+    std::string key;
+    const auto refuse = [&](std::string_view why) {
+        throw error(error_kind::invalid, fmt::format("exec{}{}: {}", key.empty() ? "" : " ", key, why));
+    };
     try {
         const json::value parsed = json::parse(text);
-        const json::object& object = parsed.as_object();
-        for (const auto& member : object) {
-            const std::string_view key = member.key();
-            const json::value& value = member.value();
-            if (key == "args")
-                spec.args = json::value_to<std::vector<std::string>>(value);
-            else if (key == "env")
-                spec.env = json::value_to<std::vector<std::string>>(value);
-            else if (key == "cwd")
-                spec.cwd = json::value_to<std::string>(value);
-            else if (key == "user")
-                spec.user = json::value_to<std::string>(value);
-            else if (key == "tty")
-                spec.tty = value.as_bool();
-            else if (key == "stdin")
-                spec.attach_stdin = value.as_bool();
-            else if (key == "privileged")
-                spec.privileged = value.as_bool();
-            else if (key == "rows")
-                spec.rows = value.to_number<std::uint16_t>();
-            else if (key == "columns")
-                spec.columns = value.to_number<std::uint16_t>();
-            else
-                throw error(error_kind::invalid, fmt::format("exec: \"{}\" is no key of an exec", key));
+        for (const auto& member : parsed.as_object()) {
+            key = member.key();
+            read_member(spec, key, member.value());
         }
-    } catch (const error&) {
-        throw;
-    } catch (const std::exception& failure) {
-        throw error(error_kind::invalid, fmt::format("exec: {}", failure.what()));
+    } catch (const boost::system::system_error& failure) {
+        refuse(failure.code().message());
+    } catch (const std::invalid_argument& failure) { // what as_object() and its like throw
+        refuse(failure.what());
     }
     if (spec.args.empty())
         throw error(error_kind::invalid, "exec: \"args\" says what to run and must not be empty");
@@ -174,6 +180,10 @@ engine::task<> run(exchange& request, daemon_parts parts) {
     const std::string id = container->record.id;
     const std::string body = co_await request.body(request_limit);
     engine::exec_spec spec = read_spec(body);
+    if (!container->run)
+        throw error(error_kind::conflict,
+            fmt::format("container \"{}\" is not running; start it with: compose start {}",
+                container->record.name, container->record.service));
     engine::exec_session session = co_await parts.containers.runtime().exec(id, std::move(spec));
     raw_connection* connection = co_await request.upgrade("composed-exec");
 

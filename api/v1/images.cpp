@@ -2,6 +2,7 @@
 #include "api/v1/views.hpp"
 #include "compose/model/error.hpp"
 #include "engine/image/image_store.hpp"
+#include "engine/image/reference.hpp"
 #include "engine/system/file.hpp"
 #include "engine/system/identifier.hpp"
 #include "engine/system/notifier.hpp"
@@ -69,6 +70,7 @@ engine::task<> pull(exchange& request, daemon_parts parts) {
     if (reference.empty())
         throw compose::error(
             compose::error_kind::invalid, "pull: \"reference\" names the image and must not be empty");
+    engine::parse_reference(reference); // throws for what is none, before the reply begins
     engine::pull_options options;
     options.platform = request.query.text("platform");
     const auto seen = std::make_shared<progress>(parts.engine.on.io);

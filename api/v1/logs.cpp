@@ -40,7 +40,7 @@ struct follower {
     std::size_t pumping = 0;
     bool stopped = false;
 
-    void add(std::string lines) {
+    void send(std::string lines) {
         queue.push_back(std::move(lines));
         changed.notify_all();
     }
@@ -75,7 +75,7 @@ void tell_exit(follower& to, const std::string& id) {
     const engine::container_record& record = container->record;
     if (std::exchange(from.told, record.generation) == record.generation)
         return;
-    to.add(line_of(json::object{{"container", record.name}, {"service", record.service},
+    to.send(line_of(json::object{{"container", record.name}, {"service", record.service},
         {"number", record.number}, {"exit_code", record.exit->code},
         {"restarting", container->state == engine::run_state::restarting}}));
 }
@@ -89,7 +89,7 @@ engine::task<> pump(
                 break;
             while (to->queue.size() >= most_queued && !to->stopped)
                 co_await to->changed.wait();
-            to->add(lines_of(container, entries));
+            to->send(lines_of(container, entries));
         }
     } catch (const compose::error&) {
         // The log of a container that was just removed: it has no more to say.
@@ -184,7 +184,8 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
             fmt::format("project \"{}\": there is none of that name", project));
     for (const std::string& service : services)
         if (!known->definition.services.contains(service))
-            throw compose::error(compose::error_kind::not_found, fmt::format("no such service: {}", service));
+            throw compose::error(compose::error_kind::not_found,
+                fmt::format("no such service: {} in project \"{}\"", service, project));
     const engine::log_query wanted = query_of(request);
     const auto to = std::make_shared<follower>(parts.engine.on.io, parts, wanted);
     co_await request.begin_stream(json_lines);

@@ -32,6 +32,7 @@ compose::project read_definition(const exchange& request, const std::string& tex
         if (wanted.name != name)
             throw compose::error(compose::error_kind::invalid,
                 fmt::format("project \"{}\": the definition is that of \"{}\"", name, wanted.name));
+        compose::check_project(wanted);
         return wanted;
     }
     if (type.starts_with("application/yaml"))
@@ -63,10 +64,9 @@ engine::task<> put(exchange& request, daemon_parts parts) {
     if (!options.remove_orphans)
         for (const std::string& name : parts.projects.orphans_of(wanted))
             orphans.emplace_back(name);
-    const std::string name = wanted.name;
     std::shared_ptr<engine::operation> under_way =
         co_await parts.projects.up(std::move(wanted), std::move(options));
-    json::object first{{"revision", parts.projects.find(name)->revision}, {"orphans", std::move(orphans)}};
+    json::object first{{"revision", under_way->revision}, {"orphans", std::move(orphans)}};
     co_await stream_operation(request, parts, std::move(under_way), std::move(first));
 }
 

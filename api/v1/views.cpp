@@ -143,6 +143,8 @@ engine::task<> stream_operation(
         const auto batch = events.since(next);
         next = batch.next;
         std::string lines;
+        if (batch.missed > 0)
+            lines += line_of(json::object{{"overflow", batch.missed}});
         for (const engine::event& each : batch.events)
             if (each.project == under_way->project)
                 lines += line_of(view_of(each));

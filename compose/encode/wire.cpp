@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <openssl/evp.h>
 
 #include <array>
@@ -116,6 +117,27 @@ class writer {
 
 // --- reading
 
+/// What does not fit, on its way out to from_wire(): each level puts its own step before the path.
+struct misfit {
+    std::string path;
+    std::string message;
+};
+
+template <typename Decode>
+void at(std::string_view step, Decode decode) {
+    try {
+        decode();
+    } catch (misfit& found) {
+        found.path =
+            fmt::format("{}{}{}", step, found.path.empty() || found.path[0] == '[' ? "" : ".", found.path);
+        throw;
+    } catch (const boost::system::system_error& failure) {
+        throw misfit{std::string(step), failure.code().message()};
+    } catch (const std::invalid_argument& failure) { // what as_object() and its like throw
+        throw misfit{std::string(step), failure.what()};
+    }
+}
+
 class reader {
   public:
     explicit reader(const json::value& from) : object_(from.as_object()) {}
@@ -124,14 +146,13 @@ class reader {
     void operator()(std::string_view name, T& value) {
         known_.insert(name);
         if (const json::value* found = object_.if_contains(name))
-            decode(*found, value);
+            at(name, [&] { decode(*found, value); });
     }
 
     void refuse_unknown() const {
         for (const auto& member : object_)
             if (!known_.contains(std::string_view(member.key())))
-                throw error(error_kind::invalid,
-                    fmt::format("unknown member \"{}\"", std::string_view(member.key())));
+                throw misfit{std::string(member.key()), "unknown member"};
     }
 
   private:
@@ -152,7 +173,7 @@ class reader {
                 into = static_cast<T>(index);
                 return;
             }
-        throw error(error_kind::invalid, fmt::format("\"{}\" is no value here", text));
+        throw misfit{{}, fmt::format("\"{}\" is none of {}", text, fmt::join(names_of<T>::names, ", "))};
     }
     template <typename T>
     static void decode(const json::value& from, std::optional<T>& into) {
@@ -165,13 +186,13 @@ class reader {
     static void decode(const json::value& from, std::vector<T>& into) {
         into.clear();
         for (const json::value& each : from.as_array())
-            decode(each, into.emplace_back());
+            at(fmt::format("[{}]", into.size()), [&] { decode(each, into.emplace_back()); });
     }
     template <typename T>
     static void decode(const json::value& from, std::map<std::string, T>& into) {
         into.clear();
         for (const auto& member : from.as_object())
-            decode(member.value(), into[std::string(member.key())]);
+            at(member.key(), [&] { decode(member.value(), into[std::string(member.key())]); });
     }
     template <typename T>
     requires std::is_class_v<T>
@@ -209,21 +230,21 @@ project from_wire(std::string_view text) {
         json::parse_options options;
         options.max_depth = 64;
         const json::value parsed = json::parse(text, {}, options);
-        reader archive(parsed);
         project value;
+        reader archive(parsed);
         describe(archive, value);
         archive.refuse_unknown();
         for (auto& [name, service] : value.services)
             if (service.name != name)
-                throw error(error_kind::invalid,
-                    fmt::format("service \"{}\" calls itself \"{}\"", name, service.name));
+                throw misfit{fmt::format("services.{}.name", name), fmt::format("is \"{}\"", service.name)};
         return value;
     } catch (const boost::system::system_error& failure) {
-        throw error(error_kind::invalid, fmt::format("project definition: {}", failure.what()));
+        throw error(error_kind::invalid, fmt::format("project definition: {}", failure.code().message()));
     } catch (const std::invalid_argument& failure) {
         throw error(error_kind::invalid, fmt::format("project definition: {}", failure.what()));
-    } catch (const error& failure) {
-        throw error(failure.kind(), fmt::format("project definition: {}", failure.what()));
+    } catch (const misfit& found) {
+        throw error(
+            error_kind::invalid, fmt::format("project definition: {}: {}", found.path, found.message));
     }
 }
 

@@ -173,4 +173,18 @@ project load_text(std::string_view text, const std::string& name) {
     return std::move(read.value);
 }
 
+void check_project(project& of) {
+    check_project_name(of.name);
+    std::vector<diagnostic> wrong;
+    decoded whole;
+    whole.value = std::move(of);
+    for (const auto& [name, service] : whole.value.services)
+        if (service.image.empty())
+            wrong.push_back(
+                {.at = {}, .path = fmt::format("services.{}.image", name), .message = "is missing"});
+    normalise(whole, "/", "/", wrong);
+    fail_if(std::move(wrong));
+    of = std::move(whole.value);
+}
+
 } // namespace compose

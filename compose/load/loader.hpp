@@ -39,6 +39,10 @@ loaded load(const load_options& options);
 /// file of this host is read. Throws load_error.
 project load_text(std::string_view text, const std::string& name);
 
+/// What was read in its wire form and not by load() must hold all the same: a name, images, declared networks
+/// and volumes, dependencies without a circle. Fills in what may be left out. Throws load_error.
+void check_project(project& of);
+
 /// The project's name, for commands that need no file: -p, COMPOSE_PROJECT_NAME, or nothing when only a file
 /// can tell.
 std::optional<std::string> project_name_without_file(const load_options& options);

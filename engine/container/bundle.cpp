@@ -379,7 +379,7 @@ compose::error runtime_failure(const fs::path& log, const std::string& what, std
     if (has("not found in $PATH") || has("executable file") || has("exec: \"") || has("open executable"))
         kind = has("ermission denied") ? compose::error_kind::invalid : compose::error_kind::not_found;
     else if (has("ermission denied") || has("exec format error") || has("Exec format error") ||
-             has("not a directory") || has("Not a directory"))
+             has("not a directory") || has("chdir") || has("Not a directory"))
         kind = compose::error_kind::invalid;
     return {kind, fmt::format("{}: {}", what, reason)};
 }

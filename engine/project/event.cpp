@@ -24,6 +24,7 @@ void event_log::add(event what) {
 }
 
 event_log::batch event_log::since(std::uint64_t from) const {
+    from = std::max<std::uint64_t>(from, 1); // the first there ever was
     const std::uint64_t oldest = next_ - ring_.size();
     batch result{.events = {}, .next = next_, .missed = from < oldest ? oldest - from : 0};
     const std::uint64_t first = std::clamp(from, oldest, next_);

@@ -17,6 +17,7 @@ class operation {
 
     const std::string project;
     const std::uint64_t first_event;
+    std::uint64_t revision = 0; // that it brings up; 0 for what is no `up`
 
     bool done() const noexcept { return done_; }
     /// What it failed with, once done; null when it succeeded.

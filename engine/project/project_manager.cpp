@@ -51,12 +51,19 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     std::set<std::string> check_services(
         const compose::project& project, std::set<std::string> services) const;
     observed_project observe_project(const std::string& name, const compose::project& definition) const;
-    void save_revision(compose::project wanted);
+    void save_revision(compose::project wanted, const up_options& options);
+    task<> bring_up_and_forget(compose::project wanted, up_options options, std::function<bool()> superseded);
+    void remember_up(const std::string& project, const up_options& options);
+    void forget_up(const std::string& project);
+    plan plan_for(const compose::project& wanted, const up_options& options,
+        std::set<std::string>* services = nullptr) const;
+    std::shared_ptr<operation> begin_up(compose::project wanted, up_options options);
     void forget(const std::string& project);
 
     /// What an operation does once it has its turn; `superseded` tells when a later one has come.
     using work = std::function<task<>(std::function<bool()> superseded)>;
     std::shared_ptr<operation> begin(const std::string& project, work what);
+    std::shared_ptr<operation> begin_in_turn(const std::string& project, work what);
     /// One that neither waits for its turn nor takes over from another.
     std::shared_ptr<operation> begin_beside(const std::string& project, std::function<task<>()> what);
     task<> in_turn(std::string project, std::uint64_t epoch, work what);
@@ -76,6 +83,7 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     container_manager& containers;
     std::map<std::string, project_record> projects;
     std::map<std::string, std::unique_ptr<lane>> lanes;
+    std::set<std::string> ups_under_way; // projects with a record in table::operation
 };
 
 lane& project_manager::implementation::lane_of(const std::string& project) {
@@ -100,7 +108,8 @@ std::set<std::string> project_manager::implementation::check_services(
             services.insert(name);
     for (const std::string& name : services)
         if (!project.services.contains(name))
-            throw error(error_kind::not_found, fmt::format("no such service: {}", name));
+            throw error(error_kind::not_found,
+                fmt::format("no such service: {} in project \"{}\"", name, project.name));
     return services;
 }
 
@@ -123,11 +132,23 @@ observed_project project_manager::implementation::observe_project(
     return now;
 }
 
-void project_manager::implementation::save_revision(compose::project wanted) {
+/// What an interrupted `up` needs to be carried on by the next daemon. A later one takes its place.
+void project_manager::implementation::remember_up(const std::string& project, const up_options& options) {
+    ups_under_way.insert(project);
+    parts.records.put(table::operation, project, encode(options));
+}
+
+void project_manager::implementation::forget_up(const std::string& project) {
+    if (ups_under_way.erase(project) > 0)
+        parts.records.erase(table::operation, project);
+}
+
+void project_manager::implementation::save_revision(compose::project wanted, const up_options& options) {
     const std::string name = wanted.name;
     const auto found = projects.find(name);
     if (found != projects.end() && found->second.definition == wanted && !found->second.removing)
         return;
+    remember_up(name, options);
     project_record record{.revision = found == projects.end() ? 1 : found->second.revision + 1,
         .definition = std::move(wanted),
         .created = timestamp_now(),
@@ -150,6 +171,12 @@ void project_manager::implementation::forget(const std::string& project) {
 }
 
 std::shared_ptr<operation> project_manager::implementation::begin(const std::string& project, work what) {
+    forget_up(project);
+    return begin_in_turn(project, std::move(what));
+}
+
+std::shared_ptr<operation> project_manager::implementation::begin_in_turn(
+    const std::string& project, work what) {
     const std::uint64_t epoch = ++lane_of(project).epoch;
     containers.changed().notify_all(); // an older operation that waits sees that it is superseded
     return begin_beside(project, [self = shared_from_this(), project, epoch, what = std::move(what)] {
@@ -218,21 +245,30 @@ void project_manager::implementation::announce_unchanged(
     }
 }
 
-task<> project_manager::implementation::bring_up(
-    compose::project wanted, up_options options, std::function<bool()> superseded) {
+/// `services` gets those that the plan is about.
+plan project_manager::implementation::plan_for(
+    const compose::project& wanted, const up_options& options, std::set<std::string>* services) const {
     const auto hashes = hashes_of(wanted);
-    std::set<std::string> services = check_services(wanted, options.services);
-    const std::set<std::string> named = services;
-    if (options.dependencies)
-        services = with_dependencies(wanted, services);
+    const std::set<std::string> named = check_services(wanted, options.services);
+    const std::set<std::string> all = options.dependencies ? with_dependencies(wanted, named) : named;
+    if (services != nullptr)
+        *services = all;
     const up_request request{.project = wanted,
         .hashes = hashes,
-        .services = services,
+        .services = all,
         .start = options.start,
         .remove_orphans = options.remove_orphans,
         .force_recreate = options.force_recreate ? named : std::set<std::string>()};
+    return plan_up(request, observe_project(wanted.name, wanted));
+}
 
-    plan steps = plan_up(request, observe_project(wanted.name, wanted));
+task<> project_manager::implementation::bring_up(
+    compose::project wanted, up_options options, std::function<bool()> superseded) {
+    co_await parts.records.durable();
+    std::set<std::string> services;
+    plan steps = plan_for(wanted, options, &services);
+    if (!steps.empty())
+        remember_up(wanted.name, options);
     // What the containers are compared with is known only once their images are here.
     plan pulls;
     for (const step& each : steps)
@@ -240,12 +276,38 @@ task<> project_manager::implementation::bring_up(
             pulls.push_back(each);
     if (!pulls.empty()) {
         co_await run(std::move(pulls), wanted, std::nullopt, superseded);
-        steps = plan_up(request, observe_project(wanted.name, wanted));
+        steps = plan_for(wanted, options);
     }
     announce_unchanged(wanted, services, steps);
     co_await run(std::move(steps), wanted, std::nullopt, superseded);
     if (options.wait)
         co_await await_all(wanted, services, options.wait_timeout, superseded);
+}
+
+/// Brings the host there, and forgets what was to be carried on after a crash however it ends: an `up` that
+/// failed is not tried again by itself.
+task<> project_manager::implementation::bring_up_and_forget(
+    compose::project wanted, up_options options, std::function<bool()> superseded) {
+    const std::string name = wanted.name;
+    std::exception_ptr failure;
+    try {
+        co_await bring_up(std::move(wanted), std::move(options), superseded);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (!superseded()) // or the record is that of a later one
+        forget_up(name);
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+std::shared_ptr<operation> project_manager::implementation::begin_up(
+    compose::project wanted, up_options options) {
+    const std::string name = wanted.name;
+    return begin_in_turn(
+        name, [self = shared_from_this(), wanted, options](std::function<bool()> superseded) {
+            return self->bring_up_and_forget(wanted, options, std::move(superseded));
+        });
 }
 
 task<> project_manager::implementation::await_all(compose::project wanted, std::set<std::string> services,
@@ -290,6 +352,7 @@ task<> project_manager::implementation::await_all(compose::project wanted, std::
 
 task<> project_manager::implementation::take_down(
     std::string project, down_options options, std::function<bool()> superseded) {
+    co_await parts.records.durable();
     const compose::project definition = at(project).definition;
     plan steps = plan_down(definition, observe_project(project, definition), options.volumes);
     co_await run(std::move(steps), definition, options.grace, superseded);
@@ -316,7 +379,16 @@ void project_manager::recover() {
         const container_record& record = self.containers.find(id)->record;
         due[record.project].insert(record.service);
     }
+    std::map<std::string, up_options> interrupted;
+    for (const record& row : self.parts.records.load(table::operation))
+        interrupted.emplace(row.key, decode_up(row.key, row.value));
     for (const auto& [name, project] : self.projects) {
+        if (const auto up = interrupted.find(name); up != interrupted.end() && !project.removing) {
+            spdlog::info("project {}: carries on with an interrupted up", name);
+            self.ups_under_way.insert(name);
+            self.begin_up(project.definition, up->second);
+            continue;
+        }
         if (project.removing) {
             self.begin_down(name, {.volumes = project.remove_volumes, .grace = std::nullopt});
             continue;
@@ -336,14 +408,15 @@ void project_manager::recover() {
 task<std::shared_ptr<operation>> project_manager::up(compose::project wanted, up_options options) {
     const auto self = implementation_;
     if (wanted.services.empty())
-        throw error(error_kind::invalid, "no service selected");
+        throw error(error_kind::invalid, fmt::format("project \"{}\": no service selected", wanted.name));
     self->check_services(wanted, options.services);
-    self->save_revision(wanted);
+    // Nothing may come between: a `down` that ends meanwhile would forget the new definition.
+    self->save_revision(wanted, options);
+    const std::uint64_t revision = self->at(wanted.name).revision;
+    auto under_way = self->begin_up(std::move(wanted), std::move(options));
+    under_way->revision = revision;
     co_await self->parts.records.durable();
-    const std::string name = wanted.name;
-    co_return self->begin(name, [self, wanted, options](std::function<bool()> superseded) {
-        return self->bring_up(wanted, options, std::move(superseded));
-    });
+    co_return under_way;
 }
 
 task<std::shared_ptr<operation>> project_manager::down(std::string project, down_options options) {
@@ -352,8 +425,9 @@ task<std::shared_ptr<operation>> project_manager::down(std::string project, down
     record.removing = true;
     record.remove_volumes = options.volumes;
     self->parts.records.put(table::project, project, encode(record));
+    auto under_way = self->begin_down(project, options);
     co_await self->parts.records.durable();
-    co_return self->begin_down(project, options);
+    co_return under_way;
 }
 
 task<std::shared_ptr<operation>> project_manager::start(std::string project, std::set<std::string> services) {
@@ -447,19 +521,7 @@ task<std::shared_ptr<operation>> project_manager::remove_stopped(
 }
 
 plan project_manager::preview(const compose::project& wanted, const up_options& options) const {
-    implementation& self = *implementation_;
-    const auto hashes = hashes_of(wanted);
-    std::set<std::string> services = self.check_services(wanted, options.services);
-    const std::set<std::string> named = services;
-    if (options.dependencies)
-        services = with_dependencies(wanted, services);
-    const up_request request{.project = wanted,
-        .hashes = hashes,
-        .services = services,
-        .start = options.start,
-        .remove_orphans = options.remove_orphans,
-        .force_recreate = options.force_recreate ? named : std::set<std::string>()};
-    return plan_up(request, self.observe_project(wanted.name, wanted));
+    return implementation_->plan_for(wanted, options);
 }
 
 const project_record* project_manager::find(const std::string& name) const {

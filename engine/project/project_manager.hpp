@@ -15,16 +15,6 @@
 
 namespace engine {
 
-struct up_options {
-    std::set<std::string> services; // empty: all
-    bool dependencies = true;       // what they depend on as well
-    bool start = true;
-    bool force_recreate = false;
-    bool remove_orphans = false;
-    bool wait = false; // until running or healthy
-    std::optional<std::chrono::nanoseconds> wait_timeout;
-};
-
 struct down_options {
     bool volumes = false;
     std::optional<std::chrono::nanoseconds> grace;

@@ -16,6 +16,28 @@ constexpr int format_version = 1;
 
 } // namespace
 
+std::string encode(const up_options& options) {
+    return json::serialize(json::object{{"v", format_version},
+        {"services", json::array(options.services.begin(), options.services.end())},
+        {"dependencies", options.dependencies}, {"start", options.start},
+        {"force_recreate", options.force_recreate}, {"remove_orphans", options.remove_orphans}});
+}
+
+up_options decode_up(std::string_view key, std::string_view text) {
+    try {
+        const json::value parsed = json::parse(text);
+        const json::object& object = parsed.as_object();
+        return {.services = json::value_to<std::set<std::string>>(object.at("services")),
+            .dependencies = object.at("dependencies").as_bool(),
+            .start = object.at("start").as_bool(),
+            .force_recreate = object.at("force_recreate").as_bool(),
+            .remove_orphans = object.at("remove_orphans").as_bool()};
+    } catch (const std::exception& failure) {
+        throw compose::error(compose::error_kind::invalid,
+            fmt::format("read the operation on project \"{}\" from the store: {}", key, failure.what()));
+    }
+}
+
 std::string encode(const project_record& record) {
     return json::serialize(json::object{{"v", format_version}, {"revision", record.revision},
         {"definition", json::parse(compose::to_wire(record.definition))}, {"created", record.created},

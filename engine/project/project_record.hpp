@@ -2,8 +2,11 @@
 
 #include "compose/model/project.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -20,6 +23,23 @@ struct project_record {
 
     const std::string& name() const { return definition.name; }
 };
+
+/// What an `up` was asked to do.
+struct up_options {
+    std::set<std::string> services; // empty: all
+    bool dependencies = true;       // what they depend on as well
+    bool start = true;
+    bool force_recreate = false;
+    bool remove_orphans = false;
+    bool wait = false; // until running or healthy
+    std::optional<std::chrono::nanoseconds> wait_timeout;
+};
+
+/// An `up` that has not ended yet (table::operation, key: the project's name): the next daemon carries on
+/// with it. Without the waiting, which was for a client that is gone by then.
+std::string encode(const up_options& options);
+/// Throws error{invalid} naming the record when the text is none.
+up_options decode_up(std::string_view key, std::string_view text);
 
 std::string encode(const project_record& record);
 /// Throws error{invalid} naming the record when the text is none.

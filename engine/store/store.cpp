@@ -11,17 +11,18 @@
 #include <array>
 #include <exception>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace engine {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> table_names{
-    "project", "revision", "container", "network", "lease", "volume", "image"};
+constexpr std::array<std::string_view, 8> table_names{
+    "project", "revision", "container", "network", "lease", "volume", "image", "operation"};
 
 // Raised by one for each change of the tables, together with a step in migrate().
-constexpr long schema_version = 1;
+constexpr long schema_version = 2;
 
 std::string_view name_of(table which) noexcept {
     return table_names.at(static_cast<std::size_t>(which));
@@ -35,10 +36,10 @@ struct change {
 
 void migrate(sqlite_connection& connection, long from) {
     connection.execute("BEGIN IMMEDIATE");
-    if (from < 1)
-        for (const std::string_view name : table_names)
-            connection.execute(fmt::format(
-                "CREATE TABLE {} (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", name));
+    const std::size_t there = from < 1 ? 0 : 7; // version 2 added the last
+    for (const std::string_view name : std::span(table_names).subspan(there))
+        connection.execute(
+            fmt::format("CREATE TABLE {} (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", name));
     connection.execute(fmt::format("PRAGMA user_version = {}", schema_version));
     connection.execute("COMMIT");
 }

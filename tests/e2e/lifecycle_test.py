@@ -106,6 +106,49 @@ class DaemonEndTest(DaemonTest):
         self.assertEqual((before["id"], before["pid"]), (after["id"], after["pid"]))
         self.assertEqual(after["state"], "running")
 
+    def test_an_up_that_was_cut_short_is_carried_on(self):
+        self.write("""services:
+  slow:
+    image: busybox
+    init: true
+    command: sh -c 'sleep 1; touch /tmp/ready; exec sleep 1000'
+    healthcheck: {test: test -e /tmp/ready, interval: 100ms, retries: 100}
+  after:
+    image: busybox
+    init: true
+    command: sleep 1000
+    depends_on: {slow: {condition: service_healthy}}
+  last:
+    image: busybox
+    init: true
+    command: sleep 1000
+    depends_on: [after]
+""")
+        up = subprocess.Popen([BIN / "compose", "up", "-d"], cwd=self.project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
+        self.wait_for_state("slow", "running")
+        self.stop_daemon(signal.SIGKILL)
+        self.assertEqual(up.wait(10), 1)
+        self.start_daemon()
+        self.wait_for_state("last", "running", 20)
+        # It has ended: the next daemon has nothing to carry on with.
+        self.compose("stop", "-t", "0", "last")
+        self.stop_daemon()
+        self.start_daemon()
+        self.assertEqual(self.container("after")["state"], "running")
+        self.assertEqual(self.container("last")["state"], "exited")
+
+    def test_a_down_and_an_up_at_once_leave_one_of_both_outcomes(self):
+        self.write("services:\n  s: {image: busybox, init: true, command: sleep 1000}\n")
+        for _ in range(10):
+            down = subprocess.Popen([BIN / "compose", "down", "-t", "0"], cwd=self.project, stderr=subprocess.DEVNULL,
+                                    env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
+            self.compose("up", "-d", check=False)
+            down.wait(20)
+        self.assertIsNone(self.daemon.poll())
+        self.compose("up", "-d")
+        self.assertEqual(self.container("s")["state"], "running")
+
     def test_an_exit_while_there_is_no_daemon_is_not_lost(self):
         self.write("name: k\nservices:\n  s:\n    image: busybox\n    command: sh -c 'sleep 1; exit 9'\n")
         self.compose("up", "-d")
@@ -163,6 +206,23 @@ class MistakeTest(DaemonTest):
             self.assertEqual(answer["kind"], "invalid", answer)
         self.assertEqual(self.api("/nothing")["kind"], "not_found")
         self.assertTrue(self.api("/ping")["ok"])
+
+    def test_a_body_that_nobody_read_is_never_taken_for_a_request(self):
+        hidden = b"GET /api/v1/ping HTTP/1.1\r\nHost: composed\r\n\r\n"
+        body = hidden * (400_000 // len(hidden))
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(self.run_folder / "composed.sock"))
+            connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: composed\r\nContent-Length: %d\r\n\r\n" % len(body))
+            answer = b""
+            try:
+                connection.sendall(body)
+                while part := connection.recv(65536):
+                    answer += part
+            except ConnectionError:
+                pass
+        self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
+        self.assertIn(b"404", answer)
 
     def test_no_daemon_is_told_with_what_to_do(self):
         done = self.compose("ls", check=False, env={"COMPOSED_HOST": "unix:///nowhere/composed.sock"})

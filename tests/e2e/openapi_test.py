@@ -532,7 +532,7 @@ class ErrorsTest(OpenApiTest):
         self.refuse_bad_archives()
         self.refuse_too_much()
         self.refuse("deleteImage", 409, "conflict", '"busybox"', reference="busybox")
-        self.refuse("exec", 409, "conflict", self.container("job")["id"], container="api-job-1", body='{"args": ["true"]}')
+        self.refuse("exec", 409, "conflict", "api-job-1", container="api-job-1", body='{"args": ["true"]}')
         described = {(name, int(status)) for name, operation in self.document.operations.items()
                      for status in operation["responses"] if "400" <= status < "500"}
         self.assertEqual(described - self.seen, set(), "errors that nothing here makes")
@@ -567,7 +567,11 @@ class ErrorsTest(OpenApiTest):
             self.refuse("putProject", 400, "invalid", naming, project="bad", body=body, content_type=content_type)
 
         for body, naming in (("", "project definition"), ("{", "project definition"), ("[]", "project definition"),
-                             ('{"name": "other"}', '"other"'), ('{"name": "bad", "zz": 1}', '"zz"'),
+                             ('{"name": "other"}', '"other"'), ('{"name": "bad", "zz": 1}', 'zz: unknown member'),
+                             ('{"name": "bad", "services": {"a": {"name": "a", "scale": "x"}}}', "services.a.scale"),
+                             ('{"name": "bad", "services": {"a": {"name": "a"}}}', "services.a.image"),
+                             ('{"name": "bad", "services": {"a": {"name": "a", "image": "i", "networks": {"n": {}}}}}', "network n"),
+                             ('{"name": "bad", "services": {"a": {"name": "a", "image": "i", "depends_on": {"a": {}}}}}', "itself"),
                              ('{"name": "bad", "services": {"a": {"name": "b"}}}', '"b"')):
             refuse(body, naming, "application/json")
         for body, naming in (("services: [", "1:"), ("services: {a: {}}", "services.a"),
