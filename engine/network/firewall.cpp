@@ -23,6 +23,7 @@ table ip % {
   set bridges   { type ifname; }
   set internal  { type ifname; }
   set hairpin   { type ifname . ifname; }
+  set members   { type ipv4_addr . ifname; flags interval; }
   set natted    { type ipv4_addr; flags interval; }
   map pub_any   { type inet_proto . inet_service : ipv4_addr . inet_service; }
   map pub_addr  { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
@@ -40,7 +41,7 @@ table ip % {
   chain postrouting {
     type nat hook postrouting priority srcnat;
     ct status dnat oifname @bridges fib saddr type local masquerade comment "host to published port"
-    ct status dnat iifname . oifname @hairpin masquerade comment "same-bridge hairpin"
+    ct status dnat ip saddr . oifname @members masquerade comment "same-bridge hairpin"
     ip saddr @natted oifname != @bridges masquerade
   }
   chain forward {
@@ -66,6 +67,9 @@ std::string network_elements(std::string_view verb, std::string_view table, cons
     std::string text = fmt::format("{} element ip {} bridges {{ {} }}\n", verb, table, network.bridge);
     text +=
         fmt::format("{} element ip {} hairpin {{ {} . {} }}\n", verb, table, network.bridge, network.bridge);
+    // By source: where br_netfilter passes bridged packets through here, they have no incoming interface.
+    text += fmt::format(
+        "{} element ip {} members {{ {} . {} }}\n", verb, table, to_string(network.subnet), network.bridge);
     // An internal network has no way out, so nothing of it is translated.
     if (network.internal)
         text += fmt::format("{} element ip {} internal {{ {} }}\n", verb, table, network.bridge);
