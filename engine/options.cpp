@@ -1,6 +1,7 @@
 #include "engine/options.hpp"
 
 #include "compose/model/error.hpp"
+#include "compose/model/units.hpp"
 #include "engine/system/file.hpp"
 
 #include <CLI/CLI.hpp>
@@ -33,24 +34,11 @@ std::vector<ipv4_subnet> parse_pools(const std::vector<std::string>& texts) {
 }
 
 std::uint64_t parse_size(const std::string& text) {
-    std::size_t end = 0;
-    std::uint64_t number = 0;
-    try {
-        number = std::stoull(text, &end);
-    } catch (const std::exception&) {
-        end = std::string::npos;
-    }
-    const std::string unit = end == std::string::npos ? "?" : text.substr(end);
-    if (unit.empty())
-        return number;
-    if (unit == "k")
-        return number << 10U;
-    if (unit == "m")
-        return number << 20U;
-    if (unit == "g")
-        return number << 30U;
-    throw error(error_kind::invalid,
-        fmt::format("logs.max-size: \"{}\" is no size; write a number with k, m or g", text));
+    const auto bytes = compose::parse_bytes(text);
+    if (!bytes || *bytes < 0)
+        throw error(error_kind::invalid,
+            fmt::format("logs.max-size: \"{}\" is no size; write a number with k, m or g", text));
+    return static_cast<std::uint64_t>(*bytes);
 }
 
 /// The configuration file, key by key; an unknown one is an error, as a typo would otherwise go unseen.

@@ -1,6 +1,6 @@
 #include "compose/load/decode.hpp"
 #include "compose/load/short_syntax.hpp"
-#include "compose/load/units.hpp"
+#include "compose/model/units.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,7 @@
 #include "engine/project/launch_builder.hpp"
 
 #include "compose/model/error.hpp"
+#include "compose/model/units.hpp"
 #include "engine/project/naming_files.hpp"
 
 #include <fmt/format.h>
@@ -111,21 +112,11 @@ std::uint16_t port_number(const std::string& text, const std::string& whole) {
 }
 
 std::uint64_t bytes_of(const std::string& option, const std::string& text) {
-    std::uint64_t number = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const std::string unit(end, text.data() + text.size());
-    if (failed == std::errc()) {
-        if (unit.empty() || unit == "b")
-            return number;
-        if (unit == "k")
-            return number << 10U;
-        if (unit == "m")
-            return number << 20U;
-        if (unit == "g")
-            return number << 30U;
-    }
-    throw error(error_kind::invalid,
-        fmt::format("logging option {} is \"{}\": give a number with k, m or g, like 10m", option, text));
+    const auto bytes = compose::parse_bytes(text);
+    if (!bytes || *bytes < 0)
+        throw error(error_kind::invalid,
+            fmt::format("logging option {} is \"{}\": give a number with k, m or g, like 10m", option, text));
+    return static_cast<std::uint64_t>(*bytes);
 }
 
 } // namespace

@@ -1,5 +1,5 @@
 #include "compose/load/short_syntax.hpp"
-#include "compose/load/units.hpp"
+#include "compose/model/units.hpp"
 
 #include "compose/model/error.hpp"
 

@@ -1,4 +1,4 @@
-#include "compose/load/units.hpp"
+#include "compose/model/units.hpp"
 
 #include <fmt/format.h>
 
