@@ -51,7 +51,8 @@ std::string find_container(const json::array& containers, const exec_flags& flag
     if (known)
         throw error(error_kind::conflict, fmt::format("service \"{}\" is not running", flags.service));
     throw error(
-        error_kind::not_found, fmt::format("no such service, or it has no container: {}", flags.service));
+        error_kind::not_found, fmt::format("service \"{}\" has no container; start it with: compose up -d {}",
+                                   flags.service, flags.service));
 }
 
 using connection_ptr = std::shared_ptr<api::client_connection>;

@@ -66,15 +66,17 @@ engine::task<> remove(context& with, flags_ptr flags) {
         fmt::print(stderr, "No stopped containers\n");
         co_return;
     }
-    fmt::print("? Going to remove {} (y/N) ", fmt::join(names, ", "));
-    std::fflush(stdout);
-    if (!flags->force) {
+    const std::string question = fmt::format("Going to remove {}", fmt::join(names, ", "));
+    if (flags->force) {
+        fmt::print("{}\n", question);
+    } else {
+        fmt::print("? {} (y/N) ", question);
+        std::fflush(stdout);
         std::string answer;
         std::getline(std::cin, answer);
         if (answer != "y" && answer != "yes")
             co_return;
     }
-    fmt::print("\n");
     co_await act(with, name, "remove", query, "Removing");
 }
 

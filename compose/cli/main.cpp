@@ -1,4 +1,5 @@
 #include "compose/cli/context.hpp"
+#include "compose/load/diagnostic.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -71,6 +72,28 @@ std::vector<std::string> separate_exec_command(int count, char** arguments) {
     return words;
 }
 
+/// What to say of a first word that is no command; empty when it is one, or when there is none.
+std::string unknown_command(const CLI::App& app, const std::vector<std::string>& words) {
+    for (std::size_t at = 0; at < words.size(); ++at) {
+        const std::string& word = words[at];
+        if (word.starts_with('-')) {
+            const CLI::Option* option = app.get_option_no_throw(word);
+            if (option != nullptr && option->get_expected_max() > 0)
+                ++at; // its value
+            continue;
+        }
+        std::vector<std::string> names;
+        for (const CLI::App* each : app.get_subcommands({}))
+            names.push_back(each->get_name());
+        if (std::find(names.begin(), names.end(), word) != names.end())
+            return {};
+        const std::string near = compose::nearest(word, {names.begin(), names.end()});
+        return fmt::format("unknown command \"{}\"{}; see: compose --help", word,
+            near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near));
+    }
+    return {};
+}
+
 int run(context& with, const action& chosen) {
     std::string message;
     bool failed = false;
@@ -112,6 +135,12 @@ int main(int count, char** arguments) {
                  add_config, add_images, add_pull, add_version})
             add(app, chosen);
         std::vector<std::string> words = separate_exec_command(count, arguments);
+        if (words.empty()) {
+            fmt::print("{}", app.help());
+            return 0;
+        }
+        if (const std::string wrong = unknown_command(app, words); !wrong.empty())
+            throw compose::error(compose::error_kind::invalid, wrong);
         std::reverse(words.begin(), words.end()); // CLI11 takes them from the back
         try {
             app.parse(words);

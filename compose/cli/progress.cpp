@@ -29,8 +29,9 @@ constexpr int red = 31;
 constexpr int yellow = 33;
 
 // Words that end what is happening to a resource.
-constexpr std::array<std::string_view, 13> final_words{"Created", "Started", "Stopped", "Removed", "Running",
-    "Healthy", "Pulled", "Exited", "Error", "Recreated", "Unhealthy", "Warning", "Resource is still in use"};
+constexpr std::array<std::string_view, 14> final_words{"Created", "Started", "Killed", "Stopped", "Removed",
+    "Running", "Healthy", "Pulled", "Exited", "Error", "Recreated", "Unhealthy", "Warning",
+    "Resource is still in use"};
 
 std::string capitalised(std::string text) {
     if (!text.empty())

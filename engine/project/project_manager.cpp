@@ -483,10 +483,23 @@ task<std::shared_ptr<operation>> project_manager::restart(
 
 namespace {
 
-task<> kill_all(container_manager& containers, std::vector<std::string> ids, int signal) {
-    for (const std::string& id : ids)
-        if (containers.find(id) != nullptr)
-            co_await containers.kill(id, signal);
+task<> kill_all(engine_parts parts, container_manager& containers, std::vector<std::string> ids, int signal) {
+    for (const std::string& id : ids) {
+        const container_view* each = containers.find(id);
+        if (each == nullptr)
+            continue;
+        event what;
+        what.project = each->record.project;
+        what.kind = "container";
+        what.name = each->record.name;
+        what.id = id;
+        what.service = each->record.service;
+        what.status = "Killing";
+        parts.events.add(what);
+        co_await containers.kill(id, signal);
+        what.status = "Killed";
+        parts.events.add(std::move(what));
+    }
 }
 
 } // namespace
@@ -502,7 +515,7 @@ task<std::shared_ptr<operation>> project_manager::kill(
             ids.push_back(each->record.id);
     // A stop under way, which may wait a minute for what does not want to end, is helped by it.
     co_return self->begin_beside(
-        project, [self, ids, signal] { return kill_all(self->containers, ids, signal); });
+        project, [self, ids, signal] { return kill_all(self->parts, self->containers, ids, signal); });
 }
 
 task<std::shared_ptr<operation>> project_manager::remove_stopped(

@@ -207,6 +207,11 @@ class MistakeTest(DaemonTest):
         self.assertEqual(self.api("/nothing")["kind"], "not_found")
         self.assertTrue(self.api("/ping")["ok"])
 
+    def test_an_unknown_command_is_told_with_the_nearest(self):
+        done = self.compose("pss", check=False)
+        self.assertEqual((done.returncode, done.stderr), (1, 'unknown command "pss", did you mean "ps"?; see: compose --help\n'))
+        self.assertEqual(self.compose().stdout.splitlines()[1], "Usage: compose [OPTIONS] SUBCOMMAND")
+
     def test_a_body_that_nobody_read_is_never_taken_for_a_request(self):
         hidden = b"GET /api/v1/ping HTTP/1.1\r\nHost: composed\r\n\r\n"
         body = hidden * (400_000 // len(hidden))
