@@ -97,6 +97,16 @@ void container_runtime::resize(const std::string& id, std::uint16_t rows, std::u
         message_type::resize, 0, field_writer().number(rows).number(columns).take());
 }
 
+std::vector<std::string> container_runtime::on_disk() const {
+    std::vector<std::string> ids;
+    std::error_code none;
+    for (const fs::directory_entry& entry :
+        fs::directory_iterator(implementation_->host->options.state / "container", none))
+        if (const std::string id = entry.path().filename(); is_container_id(id))
+            ids.push_back(id);
+    return ids;
+}
+
 task<> container_runtime::remove(std::string id) {
     const auto self = implementation_;
     if (!is_container_id(id))

@@ -96,6 +96,9 @@ class container_runtime {
     /// once and deleted behind. Throws error{conflict} when it runs.
     task<> remove(std::string id);
 
+    /// The containers of which there is something on disk, whether they run or not. Blocks shortly.
+    std::vector<std::string> on_disk() const;
+
     /// Running (or starting), in no order.
     std::vector<std::string> running() const;
     std::optional<start_record> find(const std::string& id) const;

@@ -86,6 +86,8 @@ runtime_events container_manager::implementation::events() {
         .exited = [this](std::string id, exit_record exit) { return on_exited(std::move(id), exit); },
         .dns =
             [this](const std::string& id, dns_sockets sockets) {
+                if (!entries.contains(id))
+                    return;
                 parts.networks.serve_dns(id, std::move(sockets.udp), std::move(sockets.tcp));
             }};
 }
@@ -182,6 +184,8 @@ task<> container_manager::implementation::run(std::string id) {
 }
 
 void container_manager::implementation::on_started(const std::string& id, const start_record& started) {
+    if (!entries.contains(id))
+        return; // recover() ends it
     entry& of = at(id);
     of.view.run = started;
     of.view.record.started = timestamp(started.started_at);
@@ -308,6 +312,9 @@ task<> container_manager::recover() {
         self.set_state(of, run_state::running);
         self.watch_health(of);
     }
+    for (const std::string& id : self.runtime.on_disk())
+        if (!self.entries.contains(id)) // its record went first
+            spawn(self.parts.on.io, "remove container " + id.substr(0, 12), self.runtime.remove(id));
     std::map<std::string, std::set<std::string>> holders;
     for (const std::string& id : alive)
         if (const auto found = self.entries.find(id); found != self.entries.end())

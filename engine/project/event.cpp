@@ -1,6 +1,7 @@
 #include "engine/project/event.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -15,6 +16,8 @@ constexpr std::size_t ring_size = 4096;
 event_log::event_log(boost::asio::io_context& io) : added_(io) {}
 
 void event_log::add(event what) {
+    if (!what.current) // of a pull there are thousands
+        spdlog::debug("{} {}: {} {}", what.kind, what.name, what.status, what.detail);
     what.sequence = next_++;
     what.time = std::chrono::system_clock::now();
     ring_.push_back(std::move(what));

@@ -1,0 +1,64 @@
+"""kill -9 of the daemon at any moment of any operation: the next one carries on, and in the end nothing is lost or left over."""
+import os
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import BIN, DaemonTest, wait_until
+
+ROUNDS = 30
+OPERATIONS = (("up", "-d"), ("up", "-d", "--force-recreate"), ("restart", "-t", "0"), ("down", "-t", "0"), ("stop", "-t", "0"),
+              ("up", "-d", "--remove-orphans"), ("kill",), ("rm", "-f"))
+
+
+class CrashTest(DaemonTest):
+    def test_the_daemon_is_killed_at_any_moment(self):
+        seed = int(os.environ.get("COMPOSED_TEST_SEED", random.randrange(1 << 30)))
+        chance = random.Random(seed)
+        stack = """name: crash
+services:
+  a: {image: busybox, init: true, command: sleep 1000, volumes: ['data:/data'], restart: always}
+  b: {image: busybox, init: true, command: sleep 1000, depends_on: [a], ports: ['127.0.0.1:0:80'], restart: unless-stopped}
+  c: {image: busybox, init: true, command: sleep 1000, scale: 3, depends_on: [a], environment: {ROUND: '%d'}}
+  job: {image: busybox, command: 'true', depends_on: [b]}
+volumes: {data: , memory: {driver_opts: {type: tmpfs, device: tmpfs}}}
+"""
+        try:
+            for number in range(ROUNDS):
+                self.write(stack % (number // 4))
+                operation = chance.choice(OPERATIONS)
+                client = subprocess.Popen([BIN / "compose", *operation], cwd=self.project, stdin=subprocess.DEVNULL,
+                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                          env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
+                time.sleep(chance.random() ** 2 * 0.5)
+                self.stop_daemon(signal.SIGKILL)
+                client.wait(20)
+                if chance.random() < 0.3:
+                    time.sleep(chance.random() * 0.3)
+                self.start_daemon()
+            self.compose("up", "-d", "--remove-orphans")
+            self.converged()
+            self.compose("down", "-v", "-t", "0")
+            self.assertEqual(self.containers(), [])
+            self.assertEqual(list((self.state / "container").iterdir()), [])
+            self.assertEqual(list((self.state / "volume").iterdir()), [])
+        except BaseException:
+            print(f"COMPOSED_TEST_SEED={seed}")
+            raise
+
+    def converged(self):
+        def whole():
+            states = sorted((each["service"], each["state"]) for each in self.containers())
+            return states == [("a", "running"), ("b", "running"), ("c", "running"), ("c", "running"), ("c", "running"),
+                              ("job", "exited")]
+        wait_until(whole, 10, "the stack to be whole")
+        for service in ("a", "b"):
+            self.assertEqual(self.compose("exec", "-T", service, "echo", "here").stdout, "here\n")
+        again = self.compose("up", "-d").stderr
+        self.assertNotIn("Creating", again)
+
+
+if __name__ == "__main__":
+    unittest.main()
