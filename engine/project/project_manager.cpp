@@ -382,7 +382,13 @@ void project_manager::recover() {
     std::map<std::string, up_options> interrupted;
     for (const record& row : self.parts.records.load(table::operation))
         interrupted.emplace(row.key, decode_up(row.key, row.value));
-    for (const auto& [name, project] : self.projects) {
+    // A copy of the names: an operation with nothing left to do ends, and its project with it, at once.
+    std::vector<std::string> names;
+    names.reserve(self.projects.size());
+    for (const auto& [name, project] : self.projects)
+        names.push_back(name);
+    for (const std::string& name : names) {
+        const project_record project = self.at(name);
         if (const auto up = interrupted.find(name); up != interrupted.end() && !project.removing) {
             spdlog::info("project {}: carries on with an interrupted up", name);
             self.ups_under_way.insert(name);
