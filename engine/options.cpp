@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <yaml-cpp/yaml.h>
 
 #include <cstdlib>
@@ -69,7 +71,9 @@ class config_reader {
             else if (key == "logs")
                 logs(value);
             else
-                unknown(key, value);
+                unknown(key, value,
+                    "instance, state, run, runtime, group, log-file, log-level, registries, networks and "
+                    "logs");
         });
     }
 
@@ -84,7 +88,7 @@ class config_reader {
                 for (const auto& host : value)
                     into_.images.insecure.insert(host.as<std::string>());
             else
-                unknown("registries." + key, value);
+                unknown("registries." + key, value, "mirrors and insecure");
         });
     }
 
@@ -93,7 +97,7 @@ class config_reader {
             if (key == "pools")
                 into_.networks.pools = parse_pools(value.as<std::vector<std::string>>());
             else
-                unknown("networks." + key, value);
+                unknown("networks." + key, value, "pools");
         });
     }
 
@@ -104,7 +108,7 @@ class config_reader {
             else if (key == "max-file")
                 into_.logs.max_files = value.as<unsigned>();
             else
-                unknown("logs." + key, value);
+                unknown("logs." + key, value, "max-size and max-file");
         });
     }
 
@@ -115,13 +119,16 @@ class config_reader {
         if (!node.IsMap())
             throw error(error_kind::invalid,
                 fmt::format("{}:{}: {}must be a mapping", file_, node.Mark().line + 1, prefix));
-        for (const auto& entry : node)
-            use(entry.first.as<std::string>(), entry.second);
+        for (const auto& entry : node) {
+            std::string key = entry.first.as<std::string>();
+            std::replace(key.begin(), key.end(), '_', '-'); // both are written
+            use(key, entry.second);
+        }
     }
 
-    [[noreturn]] void unknown(const std::string& key, const YAML::Node& at) const {
-        throw error(
-            error_kind::invalid, fmt::format("{}:{}: unknown key \"{}\"", file_, at.Mark().line + 1, key));
+    [[noreturn]] void unknown(const std::string& key, const YAML::Node& at, std::string_view known) const {
+        throw error(error_kind::invalid,
+            fmt::format("{}:{}: unknown key \"{}\"; there are {}", file_, at.Mark().line + 1, key, known));
     }
 
     std::string file_;

@@ -43,6 +43,12 @@ sqlite_connection::sqlite_connection(const std::filesystem::path& file) : file_(
 
 void sqlite_connection::fail(std::string_view what) const {
     const int code = ::sqlite3_extended_errcode(handle_.get());
+    if ((code & 0xff) == SQLITE_BUSY)
+        throw compose::error(compose::error_kind::conflict,
+            fmt::format(
+                "store \"{}\": another composed uses it; stop that one, or give this one a folder of its "
+                "own with --state",
+                file_.native()));
     throw compose::error(kind_of(code),
         fmt::format("{} store \"{}\": {}", what, file_.native(), ::sqlite3_errmsg(handle_.get())));
 }

@@ -161,7 +161,7 @@ class DaemonEndTest(DaemonTest):
         second = subprocess.run([BIN / "composed", "--instance", self.instance, "--state", self.state, "--run",
                                  self.folder / "other", "--config", "/dev/null"], text=True, capture_output=True, timeout=10)
         self.assertEqual(second.returncode, 1)
-        self.assertIn("locked", second.stderr)
+        self.assertIn("another composed uses it", second.stderr)
 
 
 class MistakeTest(DaemonTest):

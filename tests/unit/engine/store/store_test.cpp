@@ -73,7 +73,7 @@ TEST_F(store_test, the_writes_of_one_turn_share_a_flush) {
 
 TEST_F(store_test, a_second_opener_is_refused) {
     const store first({.io = io, .workers = workers}, folder / "state.db");
-    EXPECT_THAT(refusal(), HasSubstr("locked"));
+    EXPECT_THAT(refusal(), HasSubstr("another composed uses it"));
 }
 
 TEST_F(store_test, a_file_of_a_newer_program_is_refused_with_what_to_do) {
