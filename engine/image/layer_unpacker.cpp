@@ -94,8 +94,8 @@ class layer_reader {
         if (failure_)
             std::rethrow_exception(failure_);
         const char* words = ::archive_error_string(archive_.get());
-        throw error(
-            error_kind::invalid, fmt::format("not a tar archive that can be read: {}", words == nullptr ? "" : words));
+        throw error(error_kind::invalid,
+            fmt::format("not a tar archive that can be read: {}", words == nullptr ? "" : words));
     }
 
     static tree_attributes attributes_of(archive_entry* entry) {

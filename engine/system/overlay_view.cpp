@@ -37,7 +37,8 @@ void mount_layers(const std::vector<std::filesystem::path>& layers, const std::s
     std::string lower = "lowerdir=";
     for (std::size_t index = 0; index < layers.size(); ++index) {
         const std::string name = std::to_string(index);
-        if (::symlink(std::filesystem::absolute(layers[index]).c_str(), fmt::format("{}/{}", target, name).c_str()) != 0)
+        if (::symlink(std::filesystem::absolute(layers[index]).c_str(),
+                fmt::format("{}/{}", target, name).c_str()) != 0)
             throw_errno("make link to", layers[index].native());
         lower += name + ":";
     }
