@@ -163,6 +163,8 @@ std::map<std::string, std::optional<std::string>> decoder::pairs(const node& fro
         for (const auto& [key, value] : from.entries)
             if (value.is_null())
                 result[key] = std::nullopt;
+            else if (value.is_scalar() && !value.quoted)
+                result[key] = plain_scalar_text(value.text);
             else
                 result[key] = text(value, child_path(path, key));
         return result;

@@ -131,6 +131,7 @@ void interpolate_tree(node& tree, const std::string& path, const variable_lookup
     std::vector<std::string>& unset, std::vector<diagnostic>& wrong) {
     if (tree.is_scalar()) {
         try {
+            tree.quoted = tree.quoted || tree.text.find('$') != std::string::npos; // what is put in is text
             tree.text = interpolate(tree.text, lookup, unset);
         } catch (const error& failure) {
             wrong.push_back({.at = tree.at, .path = path, .message = failure.what()});

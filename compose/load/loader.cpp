@@ -43,6 +43,9 @@ node read_tree(const std::vector<std::pair<std::string, std::string>>& texts, co
             whole = merge(std::move(whole), std::move(document));
         }
     fail_if(std::move(wrong));
+    if (whole.is_null())
+        throw error(error_kind::invalid, fmt::format("{}: empty compose file",
+                                             texts.empty() ? std::string("(nothing)") : texts.front().first));
     drop_resets(whole);
     std::set<std::string> told;
     for (const std::string& name : unset)
@@ -67,7 +70,8 @@ void resolve_environment(decoded& tree, const fs::path& directory,
                 const std::string text = read_project_file(file);
                 for (auto& [key, value] : entry.raw ? parse_dotenv_raw(text, file.native())
                                                     : parse_dotenv(text, file.native(), lookup))
-                    whole[key] = value ? value : lookup(key);
+                    if (auto passed = value ? value : lookup(key))
+                        whole[key] = std::move(passed);
             } catch (const error& failure) {
                 wrong.push_back({.at = entry.at,
                     .path = fmt::format("services.{}.env_file", name),
@@ -89,8 +93,6 @@ std::string choose_name(const load_options& options, const project_files& files,
         return found->second;
     }
     std::string name = normalise_project_name(in_file);
-    if (!in_file.empty() && name != in_file)
-        check_project_name(in_file);
     if (name.empty())
         name = normalise_project_name(files.directory.filename().native());
     if (name.empty())

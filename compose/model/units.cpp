@@ -125,6 +125,8 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
     int base = 10;
     if (text.starts_with("0x") || text.starts_with("0X"))
         base = 16;
+    else if (text.starts_with("0b"))
+        base = 2;
     else if (text.starts_with("0o") || text.starts_with("0O"))
         base = 8;
     if (base != 10)
@@ -136,6 +138,59 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
     if (text.empty() || failed != std::errc() || end != text.data() + text.size())
         return std::nullopt;
     return negative ? -value : value;
+}
+
+namespace {
+
+/// Go's strconv.FormatFloat(value, 'g', -1, 64): the fewest digits that read back, with an exponent below
+/// 1e-4 and from 1e6 on.
+std::string go_float(double value) {
+    std::array<char, 64> text{};
+    const auto written =
+        std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::scientific);
+    const std::string_view scientific(text.data(), static_cast<std::size_t>(written.ptr - text.data()));
+    const auto mark = scientific.find('e');
+    int exponent = 0;
+    const char* digits = scientific.data() + mark + (scientific[mark + 1] == '+' ? 2 : 1);
+    std::from_chars(digits, scientific.data() + scientific.size(), exponent);
+    if (exponent < -4 || exponent >= 6)
+        return std::string(scientific);
+    const auto plain = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+    return {text.data(), plain.ptr};
+}
+
+bool is_float(std::string_view text) {
+    text.remove_prefix(text.starts_with('-') || text.starts_with('+') ? 1 : 0);
+    const auto end = text.find_first_of("eE");
+    const std::string_view mantissa = text.substr(0, end);
+    const bool digits = mantissa.find_first_of("0123456789") != std::string_view::npos &&
+                        mantissa.find_first_not_of("0123456789.") == std::string_view::npos &&
+                        std::count(mantissa.begin(), mantissa.end(), '.') <= 1;
+    if (!digits || end == std::string_view::npos)
+        return digits && mantissa.find('.') != std::string_view::npos;
+    std::string_view exponent = text.substr(end + 1);
+    exponent.remove_prefix(exponent.starts_with('-') || exponent.starts_with('+') ? 1 : 0);
+    return !exponent.empty() && exponent.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+} // namespace
+
+std::string plain_scalar_text(std::string_view text) {
+    if (const std::string word = lower(text); word == "true" || word == "false")
+        return word;
+    std::string plain(text);
+    std::erase(plain, '_'); // 1_000, as YAML 1.1 had it and Go's reader still takes it
+    if (const auto whole = parse_integer(plain))
+        return std::to_string(*whole);
+    const bool not_octal =
+        plain.size() > 1 && plain[0] == '0' && plain.find_first_not_of("0123456789") == std::string::npos;
+    if (!not_octal && !is_float(plain))
+        return std::string(text);
+    double value = 0;
+    const std::string_view digits = std::string_view(plain).substr(plain.starts_with('+') ? 1 : 0);
+    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return failed == std::errc() && end == digits.data() + digits.size() ? go_float(value)
+                                                                         : std::string(text);
 }
 
 std::optional<bool> parse_bool(std::string_view text) {

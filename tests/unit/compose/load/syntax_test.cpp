@@ -15,6 +15,16 @@ std::string shown(const port& value) {
     return value.host_ip + "|" + value.published + "|" + std::to_string(value.target) + "/" + value.protocol;
 }
 
+TEST(units, a_plain_number_reads_as_go_writes_it) {
+    for (const auto& [written, text] : std::initializer_list<std::pair<const char*, const char*>>{{"1", "1"},
+             {"010", "8"}, {"0x1F", "31"}, {"0o17", "15"}, {"08", "8"}, {"1_000", "1000"}, {"+5", "5"},
+             {"1.50", "1.5"}, {"1.0", "1"}, {"1e3", "1000"}, {"1e10", "1e+10"},
+             {"1234567.8", "1.2345678e+06"}, {"123456.7", "123456.7"}, {"0.00001", "1e-05"}, {".5", "0.5"},
+             {"12345678901234567890", "12345678901234567890"}, {"True", "true"}, {"1.2.3", "1.2.3"},
+             {"22:22", "22:22"}, {"yes", "yes"}, {"a_b", "a_b"}, {"1.5g", "1.5g"}, {"", ""}, {"-", "-"}})
+        EXPECT_EQ(plain_scalar_text(written), text) << written;
+}
+
 TEST(parse_port, every_short_form) {
     const std::pair<std::string_view, std::string_view> table[]{{"80", "||80/tcp"},
         {"8080:80", "|8080|80/tcp"}, {"127.0.0.1:8080:80", "127.0.0.1|8080|80/tcp"},
