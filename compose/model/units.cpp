@@ -176,7 +176,7 @@ bool is_float(std::string_view text) {
 } // namespace
 
 std::string plain_scalar_text(std::string_view text) {
-    if (const std::string word = lower(text); word == "true" || word == "false")
+    if (std::string word = lower(text); word == "true" || word == "false")
         return word;
     std::string plain(text);
     std::erase(plain, '_'); // 1_000, as YAML 1.1 had it and Go's reader still takes it
