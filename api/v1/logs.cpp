@@ -166,7 +166,8 @@ bool look(const follower_ptr& to, const std::string& project, const std::set<std
 /// Looks again whenever a container changes, and ends the readers when none can write any more.
 engine::task<> watch(follower_ptr to, std::string project, std::set<std::string> services) {
     while (!to->stopped) {
-        if (!look(to, project, services))
+        const bool active = look(to, project, services);
+        if (!active && !to->parts.projects.busy(project))
             break;
         co_await to->parts.containers.changed().wait();
     }

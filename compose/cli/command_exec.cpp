@@ -15,9 +15,12 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 namespace compose::cli {
@@ -57,8 +60,30 @@ std::string find_container(const json::array& containers, const exec_flags& flag
 
 using connection_ptr = std::shared_ptr<api::client_connection>;
 
+/// Standard input as an open file of its own: asio makes it non-blocking, and a terminal's is shared with
+/// standard output, where writes would then lose bytes (EAGAIN), also in the shell after us.
+int open_input() {
+    const int own = ::open("/proc/self/fd/0", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    return own >= 0 ? own : ::dup(STDIN_FILENO); // a socket cannot be opened again
+}
+
+/// All of it, whatever the descriptor is like.
+void write_all(int fd, std::string_view bytes) {
+    while (!bytes.empty()) {
+        const ssize_t size = ::write(fd, bytes.data(), bytes.size());
+        if (size >= 0) {
+            bytes.remove_prefix(static_cast<std::size_t>(size));
+        } else if (errno == EAGAIN) {
+            pollfd entry{.fd = fd, .events = POLLOUT, .revents = 0};
+            ::poll(&entry, 1, -1);
+        } else if (errno != EINTR) {
+            return; // nobody reads it any more
+        }
+    }
+}
+
 engine::task<> send_input(context& with, connection_ptr to) {
-    asio::posix::stream_descriptor input(with.io, ::dup(STDIN_FILENO));
+    asio::posix::stream_descriptor input(with.io, open_input());
     std::string part(16U << 10U, '\0');
     for (;;) {
         const auto [failed, size] =
@@ -112,9 +137,7 @@ engine::task<int> receive(connection_ptr from) {
         while (const auto next = decoder.next()) {
             if (next->type == api::frame_type::exit)
                 co_return parse_reply(next->payload).at("exit_code").to_number<int>();
-            std::FILE* to = next->type == api::frame_type::error ? stderr : stdout;
-            std::fwrite(next->payload.data(), 1, next->payload.size(), to);
-            std::fflush(to);
+            write_all(next->type == api::frame_type::error ? STDERR_FILENO : STDOUT_FILENO, next->payload);
         }
     }
 }

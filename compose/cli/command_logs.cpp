@@ -39,30 +39,55 @@ class printer {
         const std::string container = text_of(line, "container");
         widen(container);
         if (const json::value* code = line.if_contains("exit_code")) {
+            finish();
             fmt::print("{} exited with code {}{}\n", short_name(container, project_), code->to_number<int>(),
                 line.at("restarting").as_bool() ? " (restarting)" : "");
             return;
         }
-        std::string text;
-        if (how_.prefix) {
-            const auto [colour, fresh] = colour_of_.emplace(container, colour_of_.size() % colours.size());
-            text += coloured(fmt::format("{:<{}}  | ", short_name(container, project_), width_),
-                colours[colour->second], coloured_);
-        }
-        if (how_.timestamps)
-            text += text_of(line, "time") + " ";
-        text += text_of(line, "text");
-        if (!text.ends_with('\n'))
-            text += '\n';
-        std::fwrite(text.data(), 1, text.size(), stdout);
+        // The shim cuts long lines into parts: only the last has its end.
+        std::string& whole = unfinished_[{container, text_of(line, "stream")}];
+        if (whole.empty())
+            whole = head_of(container, line);
+        whole += text_of(line, "text");
+        if (whole.ends_with('\n') || whole.size() > longest_held)
+            flush(whole);
+    }
+
+    /// What has no end yet gets one.
+    void finish() {
+        for (auto& [from, whole] : unfinished_)
+            if (!whole.empty())
+                flush(whole);
     }
 
   private:
+    static constexpr std::size_t longest_held = 1U << 20U;
+
+    std::string head_of(const std::string& container, const json::object& line) {
+        std::string head;
+        if (how_.prefix) {
+            const auto [colour, fresh] = colour_of_.emplace(container, colour_of_.size() % colours.size());
+            head += coloured(fmt::format("{:<{}}  | ", short_name(container, project_), width_),
+                colours[colour->second], coloured_);
+        }
+        if (how_.timestamps)
+            head += text_of(line, "time") + " ";
+        return head;
+    }
+
+    static void flush(std::string& whole) {
+        if (!whole.ends_with('\n'))
+            whole += '\n';
+        std::fwrite(whole.data(), 1, whole.size(), stdout);
+        whole.clear();
+    }
+
     std::string project_;
     log_options how_;
     bool coloured_;
     std::size_t width_ = 0;
     std::map<std::string, std::size_t> colour_of_;
+    std::map<std::pair<std::string, std::string>, std::string> unfinished_; // by container and stream
 };
 
 std::string target_of(const std::string& project, const log_options& how) {
@@ -95,6 +120,7 @@ engine::task<> print_logs(context& with, std::string project, log_options how) {
         if (how.follow)
             std::fflush(stdout);
     }
+    out.finish();
     std::fflush(stdout);
 }
 

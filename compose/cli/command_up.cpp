@@ -71,25 +71,43 @@ engine::task<> stop_all(
     co_await follow_operation(with, std::move(stream), "Stopping", nullptr, false); // among the logs
 }
 
-/// The foreground: logs until all has ended; Ctrl-C stops gracefully, a second one kills.
-engine::task<> attach(context& with, project wanted, up_flags flags) {
-    const auto interrupts = std::make_shared<int>(0);
-    boost::asio::signal_set signals(with.io, SIGINT, SIGTERM);
-    std::function<void()> listen = [&] {
-        signals.async_wait([&](boost::system::error_code cancelled, int) {
-            if (cancelled)
-                return;
-            const bool first = ++*interrupts == 1;
-            if (first)
-                fmt::print(stderr, "\nGracefully Stopping... press Ctrl+C again to force\n");
-            boost::asio::co_spawn(with.io,
-                stop_all(with, wanted.name, flags.services, first ? "stop" : "kill"), [](std::exception_ptr) {
-                    // A second operation takes over from the first: the one that ends last is what counts.
-                });
-            listen();
+/// Ctrl-C while `up` is in the foreground: the first stops gracefully, a second one kills.
+class interrupter : public std::enable_shared_from_this<interrupter> {
+  public:
+    interrupter(context& with, std::string project, std::vector<std::string> services)
+        : with_(with), project_(std::move(project)), services_(std::move(services)),
+          signals_(with.io, SIGINT, SIGTERM) {}
+
+    void listen() {
+        signals_.async_wait([self = shared_from_this()](boost::system::error_code cancelled, int) {
+            if (!cancelled)
+                self->stop();
         });
-    };
-    listen();
+    }
+    void end() { signals_.cancel(); }
+    bool interrupted() const noexcept { return times_ > 0; }
+
+  private:
+    void stop() {
+        const bool first = ++times_ == 1;
+        if (first)
+            fmt::print(stderr, "\nGracefully Stopping... press Ctrl+C again to force\n");
+        boost::asio::co_spawn(
+            with_.io, stop_all(with_, project_, services_, first ? "stop" : "kill"), [](std::exception_ptr) {
+                // A second operation takes over from the first: the one that ends last is what counts.
+            });
+        listen();
+    }
+
+    context& with_;
+    std::string project_;
+    std::vector<std::string> services_;
+    boost::asio::signal_set signals_;
+    int times_ = 0;
+};
+
+/// The foreground: logs until all has ended.
+engine::task<> attach(context& with, std::string project, up_flags flags) {
     log_options how;
     how.follow = true;
     how.color = !flags.no_color;
@@ -99,10 +117,7 @@ engine::task<> attach(context& with, project wanted, up_flags flags) {
         std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
             .count() -
         1;
-    co_await print_logs(with, wanted.name, how);
-    signals.cancel();
-    if (*interrupts > 0)
-        with.exit_code = interrupted;
+    co_await print_logs(with, std::move(project), how);
 }
 
 engine::task<> dry_run(context& with, project wanted, up_flags flags) {
@@ -131,11 +146,25 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
     std::unique_ptr<api::client_stream> stream =
         co_await daemon.open("PUT", target_of(wanted, *flags), std::move(body));
+    const bool foreground = !flags->detach && !flags->wait && !flags->no_start;
+    const auto control = std::make_shared<interrupter>(with, wanted.name, flags->services);
+    if (foreground)
+        control->listen();
     json::object first;
-    co_await follow_operation(with, std::move(stream), "Running", &first);
+    std::exception_ptr failure;
+    try {
+        co_await follow_operation(with, std::move(stream), "Running", &first);
+    } catch (const error&) {
+        failure = std::current_exception();
+    }
+    if (failure && !control->interrupted()) // else it ended because the stop has taken over
+        std::rethrow_exception(failure);
     warn_of_orphans(first);
-    if (!flags->detach && !flags->wait && !flags->no_start)
-        co_await attach(with, wanted, *flags);
+    if (foreground)
+        co_await attach(with, wanted.name, *flags);
+    control->end();
+    if (control->interrupted())
+        with.exit_code = interrupted;
 }
 
 } // namespace

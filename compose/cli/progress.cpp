@@ -86,7 +86,8 @@ void progress::implementation::draw() {
     std::size_t widest = 0;
     for (const line& each : lines)
         widest = std::max(widest, each.name.size());
-    const std::size_t room = size_of_terminal(STDERR_FILENO).rows - 2U;
+    const terminal_size terminal = size_of_terminal(STDERR_FILENO);
+    const std::size_t room = terminal.rows > 2 ? terminal.rows - 2U : 1U;
     const std::size_t shown = std::min(lines.size(), room);
     for (std::size_t index = 0; index < shown; ++index) {
         const line& each = lines[index];
@@ -95,8 +96,14 @@ void progress::implementation::draw() {
         const std::string mark = each.failed ? coloured("✘", red, true)
                                  : each.done ? coloured("✔", green, true)
                                              : coloured(spinner[frame % spinner.size()], yellow, true);
-        picture += fmt::format("\x1b[2K {} {:<{}}  {}{}  {:.1f}s\n", mark, each.name, widest, each.status,
-            each.detail.empty() ? "" : " " + each.detail, seconds);
+        // A line that wraps would be two, and the picture would creep down the screen.
+        const std::string time = fmt::format("{:.1f}s", seconds);
+        const std::size_t used = time.size() + 6; // the mark, the spaces and a free last column
+        const std::size_t left = terminal.columns > used ? terminal.columns - used : 1;
+        std::string text = fmt::format(
+            "{:<{}}  {}{}", each.name, widest, each.status, each.detail.empty() ? "" : " " + each.detail);
+        text.resize(std::min(text.size(), left));
+        picture += fmt::format("\x1b[2K {} {}  {}\n", mark, text, time);
     }
     drawn = shown + 1;
     ++frame;
@@ -133,8 +140,6 @@ void progress::show(const json::object& event) {
         self.lines.begin(), self.lines.end(), [&](const line& each) { return each.name == name; });
     if (found == self.lines.end())
         found = self.lines.insert(self.lines.end(), {.name = name, .began = clock::now()});
-    if (found->done)
-        found->began = clock::now();
     found->status = status;
     found->detail.clear();
     if (current != nullptr)

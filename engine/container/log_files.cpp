@@ -17,14 +17,16 @@ constexpr std::size_t batch = 256U << 10U;
 constexpr std::size_t max_line = 1U << 20U; // the shim's are below 100 KiB; longer ones are not ours
 constexpr unsigned max_files = 1000;
 
-// Where the last `lines` lines begin; `lines` is reduced by those found.
-off_t tail_offset(int fd, std::size_t& lines) {
+off_t size_of(int fd) {
     struct stat status {};
-    if (::fstat(fd, &status) != 0)
-        return 0;
+    return ::fstat(fd, &status) == 0 ? status.st_size : 0;
+}
+
+// Where the last `lines` lines before `size` begin; `lines` is reduced by those found.
+off_t tail_offset(int fd, std::size_t& lines, off_t size) {
     std::string bytes(block, '\0');
     bool last = true; // the '\n' at the very end begins no line
-    for (off_t end = status.st_size; end > 0;) {
+    for (off_t end = size; end > 0;) {
         const off_t begin = std::max<off_t>(end - static_cast<off_t>(block), 0);
         const ssize_t got = ::pread(fd, bytes.data(), static_cast<std::size_t>(end - begin), begin);
         if (got <= 0)
@@ -37,9 +39,18 @@ off_t tail_offset(int fd, std::size_t& lines) {
         }
         end = begin;
     }
-    if (status.st_size > 0)
+    if (size > 0)
         --lines;
     return 0;
+}
+
+// The end of the last whole line: the shim may be in the middle of one.
+off_t end_of_lines(int fd) {
+    off_t end = size_of(fd);
+    char byte = 0;
+    while (end > 0 && (::pread(fd, &byte, 1, end - 1) != 1 || byte != '\n'))
+        --end;
+    return end;
 }
 
 } // namespace
@@ -57,7 +68,7 @@ std::optional<log_files::opened> log_files::open_one(const fs::path& path) {
     return result;
 }
 
-void log_files::open(std::optional<std::size_t> tail) {
+void log_files::open(std::optional<std::size_t> tail, bool follow) {
     // Newest first: a rotation in between shows one file twice, which is seen by its inode, and never hides
     // one.
     for (unsigned number = 0; number < max_files; ++number) {
@@ -68,6 +79,8 @@ void log_files::open(std::optional<std::size_t> tail) {
         if (next && std::none_of(files_.begin(), files_.end(), same))
             files_.push_front(std::move(*next));
     }
+    if (!follow)
+        end_ = files_.empty() ? 0 : end_of_lines(files_.back().fd.get());
     if (tail)
         seek_tail(*tail);
 }
@@ -80,7 +93,9 @@ void log_files::seek_tail(std::size_t lines) {
             ::lseek(each->fd.get(), 0, SEEK_END);
             break;
         }
-        ::lseek(each->fd.get(), tail_offset(each->fd.get(), lines), SEEK_SET);
+        const bool newest = each == files_.rbegin();
+        const off_t end = newest && end_ ? *end_ : size_of(each->fd.get());
+        ::lseek(each->fd.get(), tail_offset(each->fd.get(), lines, end), SEEK_SET);
         if (lines == 0)
             break;
     }
@@ -92,7 +107,7 @@ std::vector<std::string> log_files::read() {
     std::vector<std::string> lines;
     std::string bytes(block, '\0');
     for (std::size_t total = 0; total < batch;) {
-        const ssize_t got = files_.empty() ? 0 : ::read(files_.front().fd.get(), bytes.data(), bytes.size());
+        const ssize_t got = files_.empty() ? 0 : ::read(files_.front().fd.get(), bytes.data(), readable());
         if (got <= 0) {
             if (!advance())
                 break;
@@ -112,10 +127,18 @@ std::vector<std::string> log_files::read() {
     return lines;
 }
 
+// How much may be read from the front file at once.
+std::size_t log_files::readable() const {
+    if (!end_ || files_.size() > 1)
+        return block;
+    const off_t left = *end_ - ::lseek(files_.front().fd.get(), 0, SEEK_CUR);
+    return static_cast<std::size_t>(std::clamp<off_t>(left, 0, static_cast<off_t>(block)));
+}
+
 // At the end of the front file: on to the one after it. False when there is none, and when the front file has
 // grown meanwhile, as then it is not finished.
 bool log_files::advance() {
-    if (files_.size() < 2 && !open_successor())
+    if (files_.size() < 2 && (end_ || !open_successor()))
         return false;
     if (files_.size() >= 2) {
         char byte = 0;

@@ -21,7 +21,9 @@ class log_files {
     explicit log_files(std::filesystem::path file) : file_(std::move(file)) {}
 
     /// Opens what is there, so that the next line read is the first of the last `tail` ones (unset: of all).
-    void open(std::optional<std::size_t> tail);
+    /// Without `follow` the stream ends where the newest file ends at this moment: one who writes faster than
+    /// we read is not chased.
+    void open(std::optional<std::size_t> tail, bool follow = true);
 
     /// The next whole lines without their '\n', some 256 KiB at most; empty when there is nothing more for
     /// now. What was written into a file before it was rotated away is read before the file after it.
@@ -36,10 +38,12 @@ class log_files {
     std::filesystem::path numbered(unsigned number) const;
     static std::optional<opened> open_one(const std::filesystem::path& path);
     void seek_tail(std::size_t lines);
+    std::size_t readable() const;
     bool advance();
     bool open_successor();
 
     std::filesystem::path file_;
+    std::optional<off_t> end_; // of the newest file, where the stream ends
     std::deque<opened> files_; // the front one is being read
     std::string carry_;        // of a line that is not whole yet
 };

@@ -102,7 +102,7 @@ struct log_reader::implementation {
     // On a worker.
     batch read() {
         if (!opened) {
-            files.open(query.tail);
+            files.open(query.tail, query.follow);
             opened = true;
         }
         batch result;

@@ -14,6 +14,17 @@ const endpoint* endpoint_on(const attachment& of, const std::string& network) {
     return found == of.endpoints.end() ? nullptr : &*found;
 }
 
+/// By an alias, or by ALIAS.NETWORK, which is what we answer for an address.
+bool is_called(const endpoint& of, std::string_view name) {
+    const std::string_view network = of.network;
+    if (name.size() > network.size() + 1 && name.ends_with(network) &&
+        name[name.size() - network.size() - 1] == '.' &&
+        std::find(of.aliases.begin(), of.aliases.end(), name.substr(0, name.size() - network.size() - 1)) !=
+            of.aliases.end())
+        return true;
+    return std::find(of.aliases.begin(), of.aliases.end(), name) != of.aliases.end();
+}
+
 } // namespace
 
 bool dns_zone::may_forward(const attachment& asker) const {
@@ -31,8 +42,7 @@ dns_answer dns_zone::find_name(const attachment& asker, std::uint16_t type, cons
             continue;
         for (const endpoint& mine : asker.endpoints) {
             const endpoint* theirs = endpoint_on(peer->second, mine.network);
-            if (theirs == nullptr ||
-                std::find(theirs->aliases.begin(), theirs->aliases.end(), name) == theirs->aliases.end())
+            if (theirs == nullptr || !is_called(*theirs, name))
                 continue;
             answer.known = true;
             if (type == static_cast<std::uint16_t>(dns_type::a) ||

@@ -83,7 +83,8 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     container_manager& containers;
     std::map<std::string, project_record> projects;
     std::map<std::string, std::unique_ptr<lane>> lanes;
-    std::set<std::string> ups_under_way; // projects with a record in table::operation
+    std::map<std::string, unsigned> under_way_of; // operations, by project
+    std::set<std::string> ups_under_way;          // projects with a record in table::operation
 };
 
 lane& project_manager::implementation::lane_of(const std::string& project) {
@@ -187,6 +188,7 @@ std::shared_ptr<operation> project_manager::implementation::begin_in_turn(
 std::shared_ptr<operation> project_manager::implementation::begin_beside(
     const std::string& project, std::function<task<>()> what) {
     auto under_way = std::make_shared<operation>(parts.on.io, project, parts.events.next_sequence());
+    ++under_way_of[project];
     spawn(parts.on.io, "project " + project, carry_out(shared_from_this(), under_way, std::move(what)));
     return under_way;
 }
@@ -210,7 +212,10 @@ task<> project_manager::implementation::carry_out(
         failure = std::current_exception();
     }
     of->finish(failure);
+    if (--self->under_way_of[of->project] == 0)
+        self->under_way_of.erase(of->project);
     self->parts.events.wake();
+    self->containers.changed().notify_all();
 }
 
 task<> project_manager::implementation::run(
@@ -541,6 +546,10 @@ task<std::shared_ptr<operation>> project_manager::remove_stopped(
 
 plan project_manager::preview(const compose::project& wanted, const up_options& options) const {
     return implementation_->plan_for(wanted, options);
+}
+
+bool project_manager::busy(const std::string& name) const {
+    return implementation_->under_way_of.contains(name);
 }
 
 const project_record* project_manager::find(const std::string& name) const {

@@ -51,6 +51,10 @@ class project_manager {
     /// The plan that up() would follow now: `up --dry-run`.
     plan preview(const compose::project& wanted, const up_options& options) const;
 
+    /// Whether an operation on the project is under way: what has stopped may be about to start again.
+    /// containers.changed() wakes when that ends.
+    bool busy(const std::string& name) const;
+
     const project_record* find(const std::string& name) const;
     std::vector<const project_record*> list() const;
 

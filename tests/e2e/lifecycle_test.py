@@ -157,6 +157,16 @@ class DaemonEndTest(DaemonTest):
         self.start_daemon()
         self.assertEqual(self.wait_for_state("s", "exited")["exit_code"], 9)
 
+    def test_a_client_that_looks_on_is_told(self):
+        self.write("services:\n  s: {image: busybox, init: true, command: sleep 1000}\n")
+        self.compose("up", "-d")
+        follower = subprocess.Popen([BIN / "compose", "logs", "-f"], cwd=self.project, text=True, stderr=subprocess.PIPE,
+                                    env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
+        time.sleep(0.3)
+        self.stop_daemon(signal.SIGKILL)
+        self.assertIn("composed ended the connection", follower.communicate(timeout=10)[1])
+        self.assertEqual(follower.returncode, 1)
+
     def test_a_second_daemon_on_the_state_is_refused(self):
         second = subprocess.run([BIN / "composed", "--instance", self.instance, "--state", self.state, "--run",
                                  self.folder / "other", "--config", "/dev/null"], text=True, capture_output=True, timeout=10)

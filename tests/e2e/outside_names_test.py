@@ -1,127 +1,313 @@
-"""Names that are not the project's go to the host's servers, and only those."""
+"""Names outside the project: what goes on to the host's name servers, what does not, and what their failure does.
+
+The daemon has a mount namespace of its own in which /etc/resolv.conf is ours; the name server in it is a thread of the
+test, on a loopback address.
+"""
+import concurrent.futures
 import contextlib
-import pathlib
+import ctypes
+import os
 import random
-import shutil
 import socket
 import struct
-import tempfile
+import subprocess
 import threading
+import time
 import unittest
 
-from harness import DaemonTest
+from harness import BIN, DaemonTest, wait_until
 
-SLEEPER = "image: busybox, init: true, command: sleep 1000"
-A, AAAA = 1, 28
-BIG = [f"192.0.2.{number}" for number in range(1, 101)]  # too many for a datagram of 512 bytes
-ZONE = {"example.test": ["192.0.2.7"], "big.test": BIG}
+A, PTR, AAAA = 1, 12, 28
+NO_ERROR, SERVER_FAILURE, NAME_ERROR = 0, 2, 3
+CLONE_NEWNET = 0x40000000
+TYPES = {A: "A", PTR: "PTR", AAAA: "AAAA"}
+
+
+def encode_name(name):
+    return b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0"
+
+
+def decode_name(message, at):
+    """The name at `at` and where it ends."""
+    parts = []
+    while message[at] != 0:
+        if message[at] >= 0xC0:
+            rest, _ = decode_name(message, struct.unpack_from("!H", message, at)[0] & 0x3FFF)
+            return ".".join([*parts, rest]), at + 2
+        parts.append(message[at + 1:at + 1 + message[at]].decode())
+        at += 1 + message[at]
+    return ".".join(parts), at + 1
 
 
 class NameServer:
-    """Answers from ZONE on UDP and TCP port 53 of an address of its own on loopback, and keeps what it was asked."""
+    """example.test is 192.0.2.7; nNUMBER.test is 198.18.0.NUMBER; big.test has sixty addresses and says so over TCP alone."""
 
     def __init__(self):
-        self.asked = []
-        self.streams = 0
-        self.address = f"127.{random.randint(2, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind((self.address, 53))
-        self.tcp = socket.create_server((self.address, 53))
-        for each in (self.udp, self.tcp):
-            each.settimeout(0.1)
-        self.closed = False
-        self.threads = [threading.Thread(target=each, daemon=True) for each in (self.serve_udp, self.serve_tcp)]
-        for each in self.threads:
-            each.start()
+        self.silent = False
+        self.asked = []  # "udp A example.test"
+        while True:
+            self.address = f"127.1.{random.randrange(256)}.{random.randrange(1, 255)}"
+            try:
+                self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                self.datagrams.bind((self.address, 53))
+                self.listener = socket.create_server((self.address, 53))
+                break
+            except OSError:
+                self.datagrams.close()
+        self.threads = [threading.Thread(target=each) for each in (self.serve_datagrams, self.serve_streams)]
+        for thread in self.threads:
+            thread.start()
 
-    def close(self):
-        self.closed = True
-        for each in self.threads:
-            each.join()
-        self.udp.close()
-        self.tcp.close()
+    def stop(self):
+        for each in (self.datagrams, self.listener):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)  # wakes the thread; not connected, says the datagram socket
+            each.close()
+        for thread in self.threads:
+            thread.join()
+        self.threads = []
 
-    def answer(self, query, limit):
-        name, at = [], 12
-        while query[at]:
-            name.append(query[at + 1:at + 1 + query[at]].decode())
-            at += 1 + query[at]
-        question, (kind,) = query[12:at + 5], struct.unpack("!H", query[at + 1:at + 3])
-        name = ".".join(name).lower()
-        self.asked.append(name)
-        addresses = ZONE.get(name, []) if kind == A else []
-        records = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", A, 1, 5, 4) + socket.inet_aton(each) for each in addresses)
-        code = 0 if name in ZONE else 3
-        truncated = 12 + len(question) + len(records) > limit
-        if truncated:
-            addresses, records = [], b""
-        head = query[:2] + struct.pack("!HHHHH", 0x8180 | code | (0x0200 if truncated else 0), 1, len(addresses), 0, 0)
-        return head + question + records
+    def answer(self, query, transport):
+        name, end = decode_name(query, 12)
+        kind, = struct.unpack_from("!H", query, end)
+        self.asked.append(f"{transport} {TYPES.get(kind, kind)} {name}")
+        if self.silent:
+            return b""
+        addresses, code, truncated = self.look_up(name.lower(), transport)
+        if kind != A:
+            addresses = []
+        header = query[:2] + struct.pack("!5H", 0x8180 | 0x0200 * truncated | code, 1, len(addresses), 0, 0)
+        record = b"\xc0\x0c" + struct.pack("!HHIH", A, 1, 60, 4)
+        return header + query[12:end + 4] + b"".join(record + socket.inet_aton(each) for each in addresses)
 
-    def serve_udp(self):
-        while not self.closed:
-            with contextlib.suppress(TimeoutError):
-                query, asker = self.udp.recvfrom(4096)
-                self.udp.sendto(self.answer(query, 512), asker)
+    @staticmethod
+    def look_up(name, transport):
+        if name == "example.test":
+            return ["192.0.2.7"], NO_ERROR, False
+        if name == "big.test":
+            return ([], NO_ERROR, True) if transport == "udp" else ([f"198.19.0.{n}" for n in range(60)], NO_ERROR, False)
+        if name.startswith("n") and name.endswith(".test"):
+            return [f"198.18.0.{name[1:-5]}"], NO_ERROR, False
+        return [], NAME_ERROR, False
 
-    def serve_tcp(self):
-        while not self.closed:
-            with contextlib.suppress(TimeoutError):
-                stream, _ = self.tcp.accept()
-                with stream:
-                    length = stream.recv(2)
-                    reply = self.answer(stream.recv(struct.unpack("!H", length)[0]), 65535)
-                    stream.sendall(struct.pack("!H", len(reply)) + reply)
-                    self.streams += 1
+    def serve_datagrams(self):
+        with contextlib.suppress(OSError):
+            while True:
+                query, asker = self.datagrams.recvfrom(4096)
+                if len(query) < 12:
+                    return
+                reply = self.answer(query, "udp")
+                if reply:
+                    self.datagrams.sendto(reply, asker)
+
+    def serve_streams(self):
+        with contextlib.suppress(OSError):
+            while True:
+                stream, _ = self.listener.accept()
+                with stream, contextlib.suppress(OSError, IndexError, struct.error):
+                    stream.settimeout(5)
+                    reply = self.answer(stream.recv(65535)[2:], "tcp")
+                    if reply:
+                        stream.sendall(struct.pack("!H", len(reply)) + reply)
+
+
+def socket_in(pid, kind):
+    """A socket in the network namespace of a process; a thread goes there, as it alone can be moved."""
+    def make():
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(f"/proc/{pid}/ns/net") as there:
+            if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        return socket.socket(socket.AF_INET, kind)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(make).result()
+
+
+def ask(pid, name, kind=A, tcp=False, timeout=5):
+    """A question as a program in the container would put it: the code, whether truncated, the data of the answers."""
+    number = random.randrange(65536)
+    query = struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + encode_name(name) + struct.pack("!HH", kind, 1)
+    with socket_in(pid, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as to:
+        to.settimeout(timeout)
+        to.connect(("127.0.0.11", 53))
+        to.sendall(struct.pack("!H", len(query)) + query if tcp else query)
+        if tcp:
+            with to.makefile("rb") as stream:
+                reply = stream.read(struct.unpack("!H", stream.read(2))[0])
+        else:
+            reply = to.recv(4096)
+    assert struct.unpack_from("!H", reply)[0] == number, "the reply to another question"
+    _, flags, _, count, _, _ = struct.unpack_from("!6H", reply)
+    at = decode_name(reply, 12)[1] + 4
+    found = []
+    for _ in range(count):
+        _, at = decode_name(reply, at)
+        of_kind, _, _, length = struct.unpack_from("!HHIH", reply, at)
+        at += 10
+        found.append(socket.inet_ntoa(reply[at:at + 4]) if of_kind == A else decode_name(reply, at)[0])
+        at += length
+    return flags & 15, bool(flags & 0x0200), found
+
+
+STACK = """
+name: o
+services:
+  web:
+    image: busybox
+    init: true
+    command: sleep 1000
+    networks: {default: {aliases: [portal, www.example.test]}}
+  app: {image: busybox, init: true, command: sleep 1000}
+  both: {image: busybox, init: true, command: sleep 1000, networks: [default, inside]}
+  hidden: {image: busybox, init: true, command: sleep 1000, networks: [inside]}
+  secret: {image: busybox, init: true, command: sleep 1000, networks: [inside]}
+networks:
+  inside: {internal: true}
+"""
 
 
 class OutsideNamesTest(DaemonTest):
     def setUp(self):
-        self.server = NameServer()
-        self.addCleanup(lambda: self.server.close())
-        own = pathlib.Path(tempfile.mkdtemp(prefix="composed-names-"))
-        self.addCleanup(shutil.rmtree, own)
-        (own / "resolv.conf").write_text(f"nameserver {self.server.address}\n")
-        self.files = {"/etc/resolv.conf": own / "resolv.conf"}
+        self.upstream = NameServer()
+        self.addCleanup(self.upstream.stop)
         super().setUp()
-        self.write(f"name: names\nservices:\n  a: {{{SLEEPER}}}\n  b: {{{SLEEPER}, networks: {{default: {{aliases: [bee]}}}}}}\n"
-                   f"  hidden: {{{SLEEPER}, networks: [closed]}}\nnetworks: {{closed: {{internal: true}}}}\n")
+        self.write(STACK)
         self.compose("up", "-d")
+        self.of = {each["service"]: each for each in self.containers()}
 
-    def ask(self, service, name, kind="a"):
-        return self.compose("exec", "-T", service, "nslookup", f"-type={kind}", name, check=False)
+    def start_daemon(self):
+        """As the harness does, but with an /etc/resolv.conf of our own."""
+        self.resolv_conf = self.folder / "resolv.conf"
+        if not self.resolv_conf.exists():
+            self.resolv_conf.write_text(f"search nowhere.test\nnameserver {self.upstream.address}\n")
+        self.log = open(self.folder / "log", "a")
+        self.daemon = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', self.resolv_conf,
+             BIN / "composed", "--instance", self.instance, "--state", self.state, "--run", self.run_folder,
+             "--config", "/dev/null", "--log-level", "debug"], stderr=self.log, stdout=self.log)
+        wait_until(self.answers, 10, "the daemon to answer")
+        self.assertEqual(os.readlink(f"/proc/{self.daemon.pid}/exe"), os.path.realpath(BIN / "composed"))
 
-    def test_a_name_of_the_outside_is_found(self):
-        self.assertIn("192.0.2.7", self.ask("a", "example.test").stdout)
-        self.assertIn("example.test", self.server.asked)
+    def ask(self, service, name, *arguments, **options):
+        return ask(self.of[service]["pid"], name, *arguments, **options)
 
-    def test_a_name_that_does_not_exist_is_said_so(self):
-        self.assertIn("NXDOMAIN", self.ask("a", "nobody.test").stdout)
+    def address_of(self, service, network="o_default"):
+        return self.of[service]["networks"][network]
 
-    def test_a_long_answer_comes_over_tcp(self):
-        # busybox has no resolver that goes on over TCP: a query of our own to the server in the container's namespace.
-        query = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + b"\x03big\x04test\x00" + struct.pack("!HH", A, 1)
-        script = "printf '" + "".join(f"\\{byte:03o}" for byte in struct.pack("!H", len(query)) + query) + \
-            "' | nc -w 3 127.0.0.11 53 | od -An -v -tx1 | tr -d ' \\n'"
-        reply = bytes.fromhex(self.compose("exec", "-T", "a", "sh", "-c", script).stdout)
-        self.assertEqual(struct.unpack("!H", reply[:2])[0], len(reply) - 2)
-        self.assertEqual(struct.unpack("!H", reply[8:10])[0], len(BIG))
-        self.assertEqual(self.server.streams, 1)
+    def run_in(self, service, *command):
+        return self.compose("exec", "-T", service, *command, check=False)
 
-    def test_the_projects_names_stay_inside(self):
-        for name in ("b", "bee", "names-b-1"):
-            self.assertIn(self.container("b")["networks"]["names_default"], self.ask("a", name).stdout)
-            self.ask("a", name, "aaaa")
-        self.assertEqual(self.server.asked, [])
+    def assert_at_once(self, service, name, expected):
+        began = time.monotonic()
+        self.assertEqual(self.ask(service, name), (NO_ERROR, False, [expected]))
+        self.assertLess(time.monotonic() - began, 0.5)
 
-    def test_an_internal_network_asks_nobody(self):
-        self.assertIn("NXDOMAIN", self.ask("hidden", "example.test").stdout)
-        self.assertEqual(self.server.asked, [])
+    def test_a_name_outside_is_resolved(self):
+        found = self.run_in("app", "nslookup", "example.test")
+        self.assertEqual(found.returncode, 0, found.stdout + found.stderr)
+        self.assertIn("127.0.0.11", found.stdout)
+        self.assertRegex(found.stdout, r"Name:\s+example\.test\nAddress: 192\.0\.2\.7\n")
+        self.assertIn("udp A example.test", self.upstream.asked)
 
-    def test_without_the_server_the_projects_names_are_found_all_the_same(self):
-        self.server.close()
-        self.assertIn("names-b-1", self.ask("a", "names-b-1").stdout)
-        self.assertIn("SERVFAIL", self.ask("a", "example.test").stdout)
+    def test_the_c_library_finds_it_as_well(self):
+        self.assertIn("PING example.test (192.0.2.7)", self.run_in("app", "ping", "-c", "1", "-W", "1", "example.test").stdout)
+
+    def test_that_there_is_no_such_name_is_passed_on(self):
+        found = self.run_in("app", "nslookup", "missing.test")
+        self.assertNotEqual(found.returncode, 0)
+        self.assertIn("NXDOMAIN", found.stdout)
+        self.assertEqual(self.ask("app", "missing.test"), (NAME_ERROR, False, []))
+        self.assertEqual(self.ask("app", "missing.test", tcp=True), (NAME_ERROR, False, []))
+        self.assertEqual(self.ask("app", "example.test", AAAA), (NO_ERROR, False, []))
+
+    def test_what_is_too_long_is_asked_again_over_tcp(self):
+        self.assertEqual(self.ask("app", "big.test"), (NO_ERROR, True, []))
+        code, truncated, addresses = self.ask("app", "big.test", tcp=True)
+        self.assertEqual((code, truncated), (NO_ERROR, False))
+        self.assertEqual(addresses, [f"198.19.0.{n}" for n in range(60)])
+        self.assertEqual(self.upstream.asked, ["udp A big.test", "tcp A big.test"])
+        self.assertRegex(self.run_in("app", "ping", "-c", "1", "-W", "1", "big.test").stdout, r"^PING big\.test \(198\.19\.0\.")
+
+    def test_names_of_the_project_are_answered_and_not_passed_on(self):
+        web = self.address_of("web")
+        for name in ("web", "o-web-1", "portal", "www.example.test", self.of["web"]["id"][:12], "WEB", "Portal"):
+            for tcp in (False, True):
+                self.assertEqual(self.ask("app", name, tcp=tcp), (NO_ERROR, False, [web]), name)
+            self.assertEqual(self.ask("app", name, AAAA), (NO_ERROR, False, []), name)
+        reverse = ".".join(reversed(web.split("."))) + ".in-addr.arpa"
+        self.assertEqual(self.ask("app", reverse, PTR), (NO_ERROR, False, ["o-web-1.o_default"]))
+        self.assertEqual(self.run_in("app", "nslookup", "web").returncode, 0)
+        self.assertEqual(self.upstream.asked, [])
+
+    def test_a_name_with_its_network_is_ours_as_well(self):
+        # The embedded DNS of Docker owns the networks' names as domains, and PTR answers have them.
+        for name in ("web.o_default", "o-web-1.o_default", "portal.o_default"):
+            self.assertEqual(self.ask("app", name), (NO_ERROR, False, [self.address_of("web")]), name)
+        self.assertEqual(self.upstream.asked, [])
+
+    def test_names_of_a_network_that_is_not_ones_own_are_not_known(self):
+        self.assertEqual(self.ask("hidden", "secret"), (NO_ERROR, False, [self.address_of("secret", "o_inside")]))
+        self.assertEqual(self.ask("app", "secret")[0], NAME_ERROR)
+        self.assertEqual(self.ask("hidden", "web")[0], NAME_ERROR)
+
+    def test_a_container_on_an_internal_network_gets_no_names_outside(self):
+        for tcp in (False, True):
+            self.assertEqual(self.ask("hidden", "example.test", tcp=tcp), (NAME_ERROR, False, []))
+        found = self.run_in("hidden", "nslookup", "example.test")
+        self.assertNotEqual(found.returncode, 0)
+        self.assertNotIn("192.0.2.7", found.stdout)
+        self.assertEqual(self.ask("hidden", "7.2.0.192.in-addr.arpa", PTR)[0], NAME_ERROR)
+        self.assertEqual(self.upstream.asked, [])
+        self.assertEqual(self.ask("both", "example.test"), (NO_ERROR, False, ["192.0.2.7"]))
+
+    def test_without_the_server_names_of_the_project_are_answered_at_once(self):
+        self.upstream.stop()
+        self.assert_at_once("app", "web", self.address_of("web"))
+        self.assertEqual(self.ask("app", "example.test"), (SERVER_FAILURE, False, []))
+        self.assertEqual(self.ask("app", "example.test", tcp=True), (SERVER_FAILURE, False, []))
+        self.assert_at_once("app", "web", self.address_of("web"))
+
+    def test_a_server_that_says_nothing_holds_up_no_name_of_the_project(self):
+        self.upstream.silent = True
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            began = time.monotonic()
+            waiting = [pool.submit(self.ask, "app", f"n{n}.test", timeout=10) for n in range(20)]
+            wait_until(lambda: len(self.upstream.asked) == 20, 5, "the questions to be under way")
+            for _ in range(10):
+                self.assert_at_once("app", "web", self.address_of("web"))
+            self.assertFalse(any(each.done() for each in waiting))
+            self.assertEqual({each.result()[0] for each in waiting}, {SERVER_FAILURE})
+            self.assertLess(time.monotonic() - began, 6)
+        self.upstream.silent = False
+        self.assertEqual(self.ask("app", "example.test"), (NO_ERROR, False, ["192.0.2.7"]))
+
+    def test_many_questions_at_once_each_get_their_own_answer(self):
+        with concurrent.futures.ThreadPoolExecutor(50) as pool:
+            replies = list(pool.map(lambda n: self.ask("app", f"n{n}.test", tcp=n % 5 == 0), range(200)))
+        self.assertEqual(replies, [(NO_ERROR, False, [f"198.18.0.{n}"]) for n in range(200)])
+
+    def test_servers_are_tried_in_their_order_and_the_file_is_read_again_when_it_changed(self):
+        second = NameServer()
+        self.addCleanup(second.stop)
+        self.resolv_conf.write_text(f"nameserver {self.upstream.address}\nnameserver {second.address}\n")
+        self.assertEqual(self.ask("app", "n1.test"), (NO_ERROR, False, ["198.18.0.1"]))
+        self.assertEqual((self.upstream.asked, second.asked), (["udp A n1.test"], []))
+        self.upstream.stop()
+        for tcp in (False, True):
+            self.assertEqual(self.ask("app", "n2.test", tcp=tcp), (NO_ERROR, False, ["198.18.0.2"]))
+        self.assertEqual(second.asked, ["udp A n2.test", "tcp A n2.test"])
+        self.resolv_conf.write_text("# none\n")
+        self.assertEqual(self.ask("app", "n3.test"), (SERVER_FAILURE, False, []))
+        self.assertEqual(len(second.asked), 2)
+
+    def test_questions_while_there_is_no_daemon_are_answered_by_the_next(self):
+        self.stop_daemon()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self.ask, "app", "example.test", timeout=15)
+            self.start_daemon()
+            self.assertEqual(waiting.result(), (NO_ERROR, False, ["192.0.2.7"]))
+        self.assert_at_once("app", "web", self.address_of("web"))
 
 
 if __name__ == "__main__":
