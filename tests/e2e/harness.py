@@ -187,9 +187,10 @@ class DaemonTest(unittest.TestCase):
         tables = subprocess.run(["nft", "list", "tables"], text=True, capture_output=True).stdout
         if f"table ip {self.instance}\n" in tables:
             left.append("an nftables table")
-        for cgroup in pathlib.Path("/sys/fs/cgroup").glob(f"**/{self.instance}/*"):
-            if cgroup.is_dir():
-                left.append(f"cgroup {cgroup}")
+        # os.walk, as glob() fails when a folder goes away meanwhile.
+        for folder, names, _ in os.walk("/sys/fs/cgroup"):
+            if pathlib.Path(folder).name == self.instance:
+                left += [f"cgroup {folder}/{name}" for name in names]
         return left
 
     def tag(self):
