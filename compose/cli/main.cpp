@@ -83,8 +83,10 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
             continue;
         }
         std::vector<std::string> names;
-        for (const CLI::App* each : app.get_subcommands({}))
+        for (const CLI::App* each : app.get_subcommands({})) {
             names.push_back(each->get_name());
+            names.insert(names.end(), each->get_aliases().begin(), each->get_aliases().end());
+        }
         if (std::find(names.begin(), names.end(), word) != names.end())
             return {};
         const std::string near = compose::nearest(word, {names.begin(), names.end()});

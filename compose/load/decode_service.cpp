@@ -254,7 +254,10 @@ constexpr decoder::field<healthcheck> health_keys[] = {
                            healthcheck& into) { into.start_interval = by.duration(from, path); }},
     {"retries",
         [](decoder& by, const node& from, const std::string& path, healthcheck& into) {
-            if (const auto number = by.integer(from, path))
+            const auto number = by.integer(from, path);
+            if (number && (*number < 0 || *number > 1'000'000))
+                by.fail(from, path, fmt::format("{} is no number of failures", *number));
+            else if (number)
                 into.retries = static_cast<unsigned>(*number);
         }},
     {"disable", [](decoder& by, const node& from, const std::string& path,

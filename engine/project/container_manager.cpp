@@ -364,6 +364,10 @@ task<> container_manager::start(std::string id) {
     entry& of = self.at(id);
     if (of.view.state == run_state::starting || of.view.state == run_state::running)
         co_return;
+    if (of.view.run)
+        throw error(error_kind::conflict,
+            fmt::format("start container \"{}\": it is being stopped; try again when it has ended",
+                of.view.record.name));
     if (of.backoff)
         of.backoff->cancel();
     container_record& record = of.view.record;

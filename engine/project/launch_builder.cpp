@@ -140,11 +140,14 @@ int signal_number(const std::string& name) {
 }
 
 int stop_signal_of(const compose::service& service, const image_config& image) {
-    if (!service.stop_signal.empty())
-        return signal_number(service.stop_signal);
-    if (!image.stop_signal.empty())
-        return signal_number(image.stop_signal);
-    return SIGTERM;
+    const std::string& name = service.stop_signal.empty() ? image.stop_signal : service.stop_signal;
+    if (name.empty())
+        return SIGTERM;
+    try {
+        return signal_number(name);
+    } catch (const error&) {
+        return SIGTERM; // a container with a name that is no signal's can be stopped all the same
+    }
 }
 
 std::vector<port_request> ports_of(const compose::service& service) {

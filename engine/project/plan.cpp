@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace engine {
 
@@ -199,7 +200,8 @@ class up_planner {
     std::map<std::string, std::size_t> image_steps_;            // by reference
     std::map<std::string, std::vector<pending_start>> pending_; // by service
     std::map<std::string, std::vector<std::size_t>> start_steps_;
-    std::map<std::pair<std::string, dependency_condition>, std::size_t> condition_steps_;
+    // One that is required and one that is not are two: the second lets go on what the first holds back.
+    std::map<std::tuple<std::string, dependency_condition, bool>, std::size_t> condition_steps_;
 };
 
 void up_planner::networks() {
@@ -314,7 +316,7 @@ void up_planner::containers(const compose::service& service) {
 }
 
 std::optional<std::size_t> up_planner::condition(const std::string& name, const compose::dependency& how) {
-    const auto known = condition_steps_.find({name, how.condition});
+    const auto known = condition_steps_.find({name, how.condition, how.required});
     if (known != condition_steps_.end())
         return known->second;
     const auto started = start_steps_.find(name);
@@ -330,7 +332,7 @@ std::optional<std::size_t> up_planner::condition(const std::string& name, const 
     if (starts_now)
         next.after = started->second;
     const std::size_t index = steps_.add(std::move(next));
-    condition_steps_[{name, how.condition}] = index;
+    condition_steps_[{name, how.condition, how.required}] = index;
     return index;
 }
 

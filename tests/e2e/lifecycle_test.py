@@ -60,6 +60,25 @@ class DependencyTest(DaemonTest):
         self.assertEqual(self.container("job")["started"], first)
         self.assertEqual(self.container("app")["state"], "running")
 
+    def test_who_requires_a_job_waits_for_it_whoever_else_does_not(self):
+        self.write("""services:
+  job: {image: busybox, command: sh -c 'sleep 0.3; exit 3'}
+  opt: {image: busybox, init: true, command: sleep 1000,
+        depends_on: {job: {condition: service_completed_successfully, required: false}}}
+  web: {image: busybox, init: true, command: sleep 1000, depends_on: {job: {condition: service_completed_successfully}}}
+  zopt: {image: busybox, init: true, command: sleep 1000,
+         depends_on: {job: {condition: service_completed_successfully, required: false}}}
+""")
+        self.assertEqual(self.compose("up", "-d", check=False).returncode, 1)
+        states = {each["service"]: each["state"] for each in self.containers()}
+        self.assertEqual(states, {"job": "exited", "opt": "running", "web": "created", "zopt": "running"})
+
+    def test_a_signal_that_is_none_keeps_nothing_from_being_stopped(self):
+        self.write("services:\n  s: {image: busybox, init: true, command: sleep 1000, stop_signal: BOGUS}\n")
+        self.compose("up", "-d")
+        self.compose("stop", "-t", "1")
+        self.assertEqual(self.container("s")["state"], "exited")
+
     def test_an_unhealthy_dependency_is_named(self):
         self.write("name: d\nservices:\n  db:\n    image: busybox\n    init: true\n    command: sleep 1000\n"
                    "    healthcheck: {test: 'false', interval: 100ms, retries: 2}\n"
