@@ -146,6 +146,8 @@ class http_exchange final : public exchange {
         http::response<http::string_body> reply(static_cast<http::status>(status), 11);
         reply.set(http::field::server, "composed");
         reply.set(http::field::content_type, content_type);
+        for (const auto& [name, value] : reply_headers)
+            reply.set(name, value);
         reply.keep_alive(keep_alive());
         reply.body() = std::move(text);
         reply.prepare_payload();

@@ -35,8 +35,9 @@ class exchange {
     std::string method; // "GET"
     std::string path;   // decoded, without the query
     api::query query;
-    std::map<std::string, std::string> parameters; // what stood for {name} in the route
-    std::optional<unsigned> peer_user;             // uid at the other end of a unix socket
+    std::map<std::string, std::string> parameters;    // what stood for {name} in the route
+    std::optional<unsigned> peer_user;                // uid at the other end of a unix socket
+    std::map<std::string, std::string> reply_headers; // what the reply gets besides its content type
 
     /// A header's value, or empty.
     virtual std::string header(std::string_view name) const = 0;

@@ -3,12 +3,15 @@
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <optional>
 
 namespace api {
+
+namespace json = boost::json;
 
 namespace {
 
@@ -58,22 +61,28 @@ void router::add(std::string method, std::string_view pattern, handler answer) {
 
 engine::task<> router::dispatch(exchange& request) const {
     const std::vector<std::string> path = split(request.path);
-    bool known_path = false;
+    std::vector<std::string> allowed;
     const route* chosen = nullptr;
     for (const route& candidate : routes_) {
         const auto found = match(candidate.segments, path);
         if (!found)
             continue;
-        known_path = true;
-        if (candidate.method != request.method)
+        if (candidate.method != request.method) {
+            allowed.push_back(candidate.method);
             continue;
+        }
         request.parameters = *found;
         chosen = &candidate;
         break;
     }
-    if (chosen == nullptr && known_path)
-        throw compose::error(compose::error_kind::invalid,
-            fmt::format("\"{}\" does not take {}", request.path, request.method));
+    if (chosen == nullptr && !allowed.empty()) {
+        request.reply_headers["Allow"] = fmt::format("{}", fmt::join(allowed, ", ")); // RFC 9110, 15.5.6
+        const json::object what{{"kind", to_string(compose::error_kind::invalid)},
+            {"message", fmt::format("\"{}\" does not take {}; it takes {}", request.path, request.method,
+                            fmt::join(allowed, ", "))}};
+        co_await request.send(405, "application/json", json::serialize(what));
+        co_return;
+    }
     if (chosen == nullptr)
         throw compose::error(compose::error_kind::not_found,
             fmt::format("\"{}\": there is nothing at this path", request.path));

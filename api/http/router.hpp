@@ -17,8 +17,8 @@ class router {
   public:
     void add(std::string method, std::string_view pattern, handler answer);
 
-    /// Calls what answers the request. Throws error{not_found} for an unknown path and error{invalid} for a
-    /// method that the path does not have.
+    /// Calls what answers the request; a method that the path does not have is answered by 405 with the ones
+    /// it has. Throws error{not_found} for an unknown path.
     engine::task<> dispatch(exchange& request) const;
 
     /// "GET /api/v1/ping": the tests compare them with openapi.yaml.

@@ -178,12 +178,13 @@ engine::task<> run(exchange& request, daemon_parts parts) {
         throw error(
             error_kind::not_found, fmt::format("container \"{}\": there is none of that id or name", wanted));
     const std::string id = container->record.id;
+    const std::string name = container->record.name;
     const std::string body = co_await request.body(request_limit);
     engine::exec_spec spec = read_spec(body);
-    if (!container->run)
+    container = parts.containers.find(id); // it may have been removed while the body came
+    if (container == nullptr || !container->run)
         throw error(error_kind::conflict,
-            fmt::format("container \"{}\" is not running; start it with: compose start {}",
-                container->record.name, container->record.service));
+            fmt::format("container \"{}\" is not running; start it with: compose up -d", name));
     engine::exec_session session = co_await parts.containers.runtime().exec(id, std::move(spec));
     raw_connection* connection = co_await request.upgrade("composed-exec");
 

@@ -109,8 +109,9 @@ engine::task<> get(exchange& request, daemon_parts parts) {
 }
 
 engine::task<> remove(exchange& request, daemon_parts parts) {
-    engine::down_options options{
-        .volumes = request.query.flag("volumes"), .grace = seconds_in(request, "timeout")};
+    engine::down_options options{.volumes = request.query.flag("volumes"),
+        .remove_orphans = request.query.flag("remove_orphans"),
+        .grace = seconds_in(request, "timeout")};
     std::shared_ptr<engine::operation> under_way =
         co_await parts.projects.down(request.parameters.at("project"), options);
     json::object nothing_first;

@@ -60,6 +60,24 @@ json::array ports_view(const engine::container_view& container, const engine::at
 
 } // namespace
 
+namespace {
+
+std::string_view name_of(compose::mount_type type) noexcept {
+    switch (type) {
+    case compose::mount_type::bind:
+        return "bind";
+    case compose::mount_type::volume:
+        return "volume";
+    case compose::mount_type::tmpfs:
+        return "tmpfs";
+    case compose::mount_type::image:
+        return "image";
+    }
+    return "volume";
+}
+
+} // namespace
+
 json::object view_of(const engine::container_view& container, const daemon_parts& parts) {
     const engine::container_record& record = container.record;
     json::object labels;
@@ -85,6 +103,14 @@ json::object view_of(const engine::container_view& container, const daemon_parts
                 command.emplace_back(word);
         }
     view["command"] = std::move(command);
+    json::array mounts;
+    for (const compose::mount& each : service.mounts) {
+        const bool named = each.type == compose::mount_type::volume && !each.source.empty();
+        mounts.push_back(json::object{{"type", name_of(each.type)},
+            {"source", named ? record.definition.volumes.at(each.source).name : each.source},
+            {"target", each.target}});
+    }
+    view["mounts"] = std::move(mounts);
     if (container.run)
         view["pid"] = container.run->pid;
     if (!record.started.empty())

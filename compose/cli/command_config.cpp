@@ -59,6 +59,7 @@ std::string render(const project& shown, const config_flags& flags) {
 
 engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
     const project shown = with.load_project(flags->only);
+    check_services(shown, flags->only);
     if (flags->quiet)
         co_return;
     const std::string text = render(shown, *flags);

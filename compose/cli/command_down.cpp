@@ -20,7 +20,8 @@ struct down_flags {
 
 engine::task<> down(context& with, std::shared_ptr<down_flags> flags) {
     const std::string name = with.project_name();
-    std::string target = fmt::format("/api/v1/projects/{}?volumes={:d}", name, flags->volumes);
+    std::string target = fmt::format(
+        "/api/v1/projects/{}?volumes={:d}&remove_orphans={:d}", name, flags->volumes, flags->remove_orphans);
     if (flags->timeout)
         target += fmt::format("&timeout={}", *flags->timeout);
     api::client daemon = with.daemon();
@@ -45,8 +46,8 @@ void add_down(CLI::App& app, action& chosen) {
     CLI::App* command = app.add_subcommand("down", "Stop and remove containers, networks");
     command->add_flag("-v,--volumes", flags->volumes, "Remove named volumes declared in the file as well");
     command->add_flag("--remove-orphans", flags->remove_orphans,
-        "Remove containers for services not defined in the Compose file (down always does)");
-    command->add_option("-t,--timeout", flags->timeout, "Specify a shutdown timeout in seconds");
+        "Remove containers for services not defined in the Compose file");
+    add_timeout(*command, flags->timeout);
     command->callback([flags, &chosen] { chosen = [flags](context& with) { return down(with, flags); }; });
 }
 

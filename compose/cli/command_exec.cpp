@@ -166,17 +166,40 @@ json::object request_of(const exec_flags& flags, bool tty) {
     return request;
 }
 
+/// As a shell's, and Docker's: 127 for a program that is not there, 126 for one that cannot be run.
+std::optional<int> code_of(error_kind failure) {
+    switch (failure) {
+    case error_kind::not_found:
+        return 127;
+    case error_kind::invalid:
+        return 126;
+    default:
+        return std::nullopt;
+    }
+}
+
 engine::task<> exec(context& with, std::shared_ptr<exec_flags> flags) {
     const std::string name = with.project_name();
     api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("GET", "/api/v1/containers?project=" + name);
+    const std::string text = co_await daemon.call("GET", containers_target(name));
     const json::value all = parse_reply(text);
     const std::string id = find_container(all.as_array(), *flags);
     const bool tty = !flags->no_tty && is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);
     api::request_body body{
         .content_type = "application/json", .text = json::serialize(request_of(*flags, tty))};
-    std::unique_ptr<api::client_connection> opened = co_await daemon.upgrade(
-        fmt::format("/api/v1/containers/{}/exec", id), "composed-exec", std::move(body));
+    std::unique_ptr<api::client_connection> opened;
+    try {
+        opened = co_await daemon.upgrade(
+            fmt::format("/api/v1/containers/{}/exec", id), "composed-exec", std::move(body));
+    } catch (const error& failure) {
+        const auto code = code_of(failure.kind());
+        if (!code)
+            throw;
+        fmt::print(stderr, "{}\n", failure.what());
+        with.exit_code = *code;
+    }
+    if (!opened)
+        co_return;
     const connection_ptr connection = std::move(opened);
 
     std::optional<raw_mode> raw;

@@ -1,5 +1,6 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
+#include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
@@ -9,7 +10,6 @@
 #include <cstdio>
 #include <iostream>
 #include <optional>
-#include <set>
 #include <unistd.h>
 
 namespace compose::cli {
@@ -42,7 +42,15 @@ engine::task<> run(context& with, flags_ptr flags, std::string action, std::stri
     if (action == "kill")
         query += "&signal=" + flags->signal;
     const std::string name = with.project_name();
-    co_await act(with, name, action, query, std::move(title));
+    const bool kills = action == "kill";
+    try {
+        co_await act(with, name, std::move(action), query, std::move(title));
+        co_return;
+    } catch (const error& failure) {
+        if (!kills || failure.kind() != error_kind::conflict)
+            throw;
+    }
+    fmt::print(stderr, "No container to kill\n");
 }
 
 engine::task<> remove(context& with, flags_ptr flags) {
@@ -51,15 +59,13 @@ engine::task<> remove(context& with, flags_ptr flags) {
     if (flags->stop)
         co_await act(with, name, "stop", query, "Stopping");
     api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("GET", "/api/v1/containers?project=" + name);
+    const std::string text = co_await daemon.call("GET", containers_target(name, flags->services));
     const json::value all = parse_reply(text);
-    const std::set<std::string> services(flags->services.begin(), flags->services.end());
     std::vector<std::string> names;
     for (const json::value& each : all.as_array()) {
         const json::object& container = each.as_object();
         const std::string state = text_of(container, "state");
-        if ((state == "exited" || state == "created") &&
-            (services.empty() || services.contains(text_of(container, "service"))))
+        if (state == "exited" || state == "created")
             names.push_back(text_of(container, "name"));
     }
     if (names.empty()) {
@@ -97,8 +103,7 @@ void add_lifecycle(CLI::App& app, action& chosen) {
     for (const auto& [name, help, title] : {std::tuple("stop", "Stop services", "Stopping"),
              std::tuple("restart", "Restart service containers", "Restarting")}) {
         const auto flags = std::make_shared<lifecycle_flags>();
-        add(app, chosen, name, help, flags, title)
-            ->add_option("-t,--timeout", flags->timeout, "Specify a shutdown timeout in seconds");
+        add_timeout(*add(app, chosen, name, help, flags, title), flags->timeout);
     }
     const auto kill_flags = std::make_shared<lifecycle_flags>();
     add(app, chosen, "kill", "Force stop service containers", kill_flags, "Killing")

@@ -106,7 +106,7 @@ std::string target_of(const std::string& project, const log_options& how) {
 engine::task<> print_logs(context& with, std::string project, log_options how) {
     api::client daemon = with.daemon();
     printer out(project, how, is_terminal(STDOUT_FILENO) && with.ansi != "never");
-    const std::string containers = co_await daemon.call("GET", "/api/v1/containers?project=" + project);
+    const std::string containers = co_await daemon.call("GET", containers_target(project));
     const json::value all = parse_reply(containers);
     for (const json::value& each : all.as_array())
         out.widen(text_of(each.as_object(), "name"));

@@ -94,16 +94,25 @@ json::object docker_form(const json::object& container) {
     std::vector<std::string> networks;
     for (const auto& network : container.at("networks").as_object())
         networks.emplace_back(network.key());
+    std::vector<std::string> mounts;
+    int volumes = 0;
+    for (const json::value& each : container.at("mounts").as_array()) {
+        const json::object& mount = each.as_object();
+        const bool is_volume = text_of(mount, "type") == "volume";
+        volumes += is_volume ? 1 : 0;
+        mounts.push_back(text_of(mount, text_of(mount, "source").empty() ? "target" : "source"));
+    }
     const std::string health = text_of(container, "health");
     return {{"Command", command_of(container, 1U << 20U)}, {"CreatedAt", text_of(container, "created")},
         {"ExitCode", number_of(container, "exit_code")}, {"Health", health == "none" ? "" : health},
         {"ID", text_of(container, "id").substr(0, 12)}, {"Image", text_of(container, "image")},
-        {"Labels", fmt::format("{}", fmt::join(labels, ","))}, {"Name", text_of(container, "name")},
+        {"Labels", fmt::format("{}", fmt::join(labels, ","))}, {"LocalVolumes", std::to_string(volumes)},
+        {"Mounts", fmt::format("{}", fmt::join(mounts, ","))}, {"Name", text_of(container, "name")},
         {"Names", text_of(container, "name")}, {"Networks", fmt::format("{}", fmt::join(networks, ","))},
         {"Ports", ports_of(container)}, {"Project", text_of(container, "project")},
         {"Publishers", std::move(publishers)},
         {"RunningFor", human_duration(since(text_of(container, "created"))) + " ago"},
-        {"Service", text_of(container, "service")}, {"State", text_of(container, "state")},
+        {"Service", text_of(container, "service")}, {"Size", "0B"}, {"State", text_of(container, "state")},
         {"Status", status_of(container)}};
 }
 
@@ -115,14 +124,12 @@ bool is_running(const json::object& container) {
 engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
     const std::string name = with.project_name();
     api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("GET", "/api/v1/containers?project=" + name);
+    const std::string text = co_await daemon.call("GET", containers_target(name, flags->only));
     const json::value all = parse_reply(text);
-    const std::set<std::string> only(flags->only.begin(), flags->only.end());
     std::vector<const json::object*> shown;
     for (const json::value& each : all.as_array()) {
         const json::object& container = each.as_object();
-        if ((flags->all || is_running(container)) &&
-            (only.empty() || only.contains(text_of(container, "service"))))
+        if (flags->all || is_running(container))
             shown.push_back(&container);
     }
     std::sort(shown.begin(), shown.end(), [](const json::object* a, const json::object* b) {

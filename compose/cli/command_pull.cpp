@@ -88,6 +88,7 @@ engine::task<> pull_one(pulls& all, std::string reference) {
 
 engine::task<> pull(context& with, std::shared_ptr<pull_flags> flags) {
     const project wanted = with.load_project(flags->services);
+    check_services(wanted, flags->services);
     std::set<std::string> references;
     for (const auto& [name, service] : wanted.services)
         if (flags->services.empty() ||

@@ -68,7 +68,11 @@ engine::task<> stop_all(
     const std::string target =
         fmt::format("/api/v1/projects/{}/{}?{}", name, action, services_query(services));
     std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
-    co_await follow_operation(with, std::move(stream), "Stopping", nullptr, false); // among the logs
+    if (action == "stop")
+        co_await follow_operation(with, std::move(stream), "Stopping", nullptr, false); // among the logs
+    else // what the kill does shows in the stream of the stop, which goes on
+        while (co_await stream->next_line()) {
+        }
 }
 
 /// Ctrl-C while `up` is in the foreground: the first stops gracefully, a second one kills.
@@ -136,6 +140,7 @@ engine::task<> dry_run(context& with, project wanted, up_flags flags) {
 
 engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     project wanted = with.load_project(flags->services);
+    check_services(wanted, flags->services);
     if (wanted.services.empty())
         throw error(error_kind::invalid, "no service selected");
     if (flags->dry_run) {

@@ -41,6 +41,27 @@ std::string services_query(const std::vector<std::string>& services) {
     return "services=" + api::percent_encode(fmt::format("{}", fmt::join(services, ",")));
 }
 
+void check_services(const project& of, const std::vector<std::string>& services) {
+    for (const std::string& name : services)
+        if (!of.services.contains(name))
+            throw error(error_kind::not_found, fmt::format("no such service: {}", name));
+}
+
+std::string containers_target(const std::string& project, const std::vector<std::string>& services) {
+    std::string target = "/api/v1/containers?project=" + project;
+    if (!services.empty())
+        target += "&" + services_query(services);
+    return target;
+}
+
+CLI::Option* add_timeout(CLI::App& command, std::optional<int>& into) {
+    constexpr int without_end = 10 * 365 * 24 * 3600;
+    return command
+        .add_option("-t,--timeout", into, "Specify a shutdown timeout in seconds; -1 waits without end")
+        ->transform([](const std::string& text) { return text == "-1" ? std::to_string(without_end) : text; })
+        ->check(CLI::NonNegativeNumber);
+}
+
 boost::json::value parse_reply(const std::string& text) {
     boost::system::error_code broken;
     boost::json::value value = boost::json::parse(text, broken);

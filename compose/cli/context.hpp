@@ -56,6 +56,15 @@ void add_version(CLI::App& app, action& chosen);
 /// "services=a,b" for a query, escaped; empty for none.
 std::string services_query(const std::vector<std::string>& services);
 
+/// Throws error{not_found} naming a service that the project does not have.
+void check_services(const project& of, const std::vector<std::string>& services);
+
+/// Where the containers of a project are, those of `services` or all.
+std::string containers_target(const std::string& project, const std::vector<std::string>& services = {});
+
+/// -t and --timeout of what stops containers, in seconds. -1 is without end, as Docker's.
+CLI::Option* add_timeout(CLI::App& command, std::optional<int>& into);
+
 /// JSON from the daemon. Throws error{internal} for what is none.
 boost::json::value parse_reply(const std::string& text);
 

@@ -93,9 +93,11 @@ void progress::implementation::draw() {
         const line& each = lines[index];
         const auto until = each.done ? each.ended : clock::now();
         const double seconds = std::chrono::duration<double>(until - each.began).count();
+        const std::string_view busy =
+            finished ? "-" : spinner[frame % spinner.size()]; // in the last: left so
         const std::string mark = each.failed ? coloured("✘", red, true)
                                  : each.done ? coloured("✔", green, true)
-                                             : coloured(spinner[frame % spinner.size()], yellow, true);
+                                             : coloured(busy, yellow, true);
         // A line that wraps would be two, and the picture would creep down the screen.
         const std::string time = fmt::format("{:.1f}s", seconds);
         const std::size_t used = time.size() + 6; // the mark, the spaces and a free last column

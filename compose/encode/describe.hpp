@@ -165,6 +165,7 @@ void describe(Archive& archive, project& value) {
     archive("working_dir", value.working_dir);
     archive("config_files", value.config_files);
     archive("services", value.services);
+    archive("disabled_services", value.disabled_services);
     archive("networks", value.networks);
     archive("volumes", value.volumes);
     archive("extra", value.extra);

@@ -234,9 +234,12 @@ project from_wire(std::string_view text) {
         reader archive(parsed);
         describe(archive, value);
         archive.refuse_unknown();
-        for (auto& [name, service] : value.services)
-            if (service.name != name)
-                throw misfit{fmt::format("services.{}.name", name), fmt::format("is \"{}\"", service.name)};
+        for (const auto& [list, services] : {std::pair("services", &value.services),
+                 std::pair("disabled_services", &value.disabled_services)})
+            for (const auto& [name, service] : *services)
+                if (service.name != name)
+                    throw misfit{
+                        fmt::format("{}.{}.name", list, name), fmt::format("is \"{}\"", service.name)};
         return value;
     } catch (const boost::system::system_error& failure) {
         throw error(error_kind::invalid, fmt::format("project definition: {}", failure.code().message()));

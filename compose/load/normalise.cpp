@@ -153,13 +153,17 @@ void normalise(decoded& tree, const std::filesystem::path& directory, const std:
 }
 
 void select_profiles(project& of, const std::set<std::string>& active, const std::set<std::string>& named) {
-    std::erase_if(of.services, [&](const auto& entry) {
-        const std::vector<std::string>& profiles = entry.second.profiles;
-        if (profiles.empty() || active.contains("*") || named.contains(entry.first))
+    const auto off = [&](const service& each) {
+        if (each.profiles.empty() || active.contains("*") || named.contains(each.name))
             return false;
-        return std::none_of(
-            profiles.begin(), profiles.end(), [&](const std::string& each) { return active.contains(each); });
-    });
+        return std::none_of(each.profiles.begin(), each.profiles.end(),
+            [&](const std::string& profile) { return active.contains(profile); });
+    };
+    for (auto each = of.services.begin(); each != of.services.end();) {
+        const auto here = each++;
+        if (off(here->second))
+            of.disabled_services.insert(of.services.extract(here));
+    }
     std::set<std::string> networks;
     std::set<std::string> volumes;
     for (auto& [name, service] : of.services) {

@@ -15,8 +15,8 @@ namespace compose {
 void normalise(decoded& tree, const std::filesystem::path& directory, const std::string& home,
     std::vector<diagnostic>& wrong);
 
-/// Takes out the services whose profiles are all off, and what only they used. `named` services are on by
-/// their name.
+/// Sets apart the services whose profiles are all off, and takes out the networks and volumes that only they
+/// use. `named` services are on by their name.
 void select_profiles(project& of, const std::set<std::string>& active, const std::set<std::string>& named);
 
 } // namespace compose

@@ -17,6 +17,7 @@ struct project {
     std::string working_dir;               // absolute; what relative paths were resolved against
     std::vector<std::string> config_files; // absolute; empty when the project did not come from files
     std::map<std::string, service> services;
+    std::map<std::string, service> disabled_services; // in the files, but none of their profiles is on
     std::map<std::string, network> networks;
     std::map<std::string, volume> volumes;
     extensions extra; // top-level x-*, each as JSON text

@@ -377,7 +377,8 @@ compose::error runtime_failure(const fs::path& log, const std::string& what, std
     const auto has = [&](std::string_view part) { return reason.find(part) != std::string::npos; };
     compose::error_kind kind = compose::error_kind::internal;
     if (has("not found in $PATH") || has("executable file") || has("exec: \"") || has("open executable"))
-        kind = has("ermission denied") ? compose::error_kind::invalid : compose::error_kind::not_found;
+        kind = has("ermission denied") || has("not permitted") ? compose::error_kind::invalid
+                                                               : compose::error_kind::not_found;
     else if (has("ermission denied") || has("exec format error") || has("Exec format error") ||
              has("not a directory") || has("chdir") || has("Not a directory"))
         kind = compose::error_kind::invalid;

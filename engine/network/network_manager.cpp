@@ -285,11 +285,16 @@ task<network_record> network_manager::ensure(network_definition wanted) {
     const std::string name = wanted.name;
     if (const auto there = self.networks.find(name); there != self.networks.end()) {
         network_definition other = there->second.definition;
-        other.labels = wanted.labels; // do not change what the network does
+        other.labels = wanted.labels; // they do not change what the network does
         if (other != wanted)
             throw error(error_kind::conflict,
                 fmt::format("network \"{}\" exists with another definition; remove it first", name));
-        auto work = [record = there->second] { make_bridge(record); };
+        if (there->second.definition.labels != wanted.labels) {
+            there->second.definition.labels = wanted.labels;
+            self.store_.put(table::network, name, encode(there->second));
+            co_await self.store_.durable();
+        }
+        auto work = [record = self.networks.at(name)] { make_bridge(record); };
         co_await blocking(self.executors_.workers, work);
         co_return self.networks.at(name);
     }

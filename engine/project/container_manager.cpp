@@ -348,6 +348,7 @@ task<std::string> container_manager::create(container_request what) {
     record.image_reference = service.image;
     record.definition = what.project;
     record.definition.services = {{what.service, service}};
+    record.definition.disabled_services.clear();
     record.created = timestamp_now();
     self.parts.networks.reserve(record.id, endpoints_of(what.project, record));
     auto fresh = std::make_unique<entry>();
@@ -418,9 +419,14 @@ task<> container_manager::kill(std::string id, int signal) {
         of.view.record.wanted = false;
         of.view.record.history.manually_stopped = true;
         self.save(of);
+        if (of.backoff)
+            of.backoff->cancel();
         co_await self.parts.records.durable();
+        if (of.view.state == run_state::restarting)
+            self.set_state(of, run_state::exited);
     }
-    self.runtime.signal(id, signal);
+    if (of.view.run)
+        self.runtime.signal(id, signal);
 }
 
 task<> container_manager::remove(std::string id) {
@@ -506,9 +512,12 @@ observed_container observe(const container_view& view) {
         .number = view.record.number,
         .hash = view.record.hash,
         .image = view.record.image,
+        .networks = {},
         .state = view.state,
         .health = observed_health::none,
         .exit_code = std::nullopt};
+    for (const auto& [key, how] : view.record.service_definition().networks)
+        seen.networks.insert(view.record.definition.networks.at(key).name);
     if (view.record.exit)
         seen.exit_code = view.record.exit->code;
     if (view.health) {

@@ -71,7 +71,7 @@ class container_manager {
     /// the service's own stop_grace_period.
     task<> stop(std::string id, std::optional<std::chrono::nanoseconds> grace = std::nullopt);
 
-    /// Throws error{conflict} when it does not run.
+    /// A signal that counts as a stop also ends restarting. Nothing for one that does not run.
     task<> kill(std::string id, int signal);
 
     /// Removes a container that does not run, with its writable layer, log and addresses.

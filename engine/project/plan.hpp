@@ -1,6 +1,8 @@
 #pragma once
 
 #include "compose/model/project.hpp"
+#include "engine/network/network_record.hpp"
+#include "engine/volume/volume_store.hpp"
 
 #include <cstddef>
 #include <map>
@@ -25,8 +27,9 @@ struct observed_container {
     std::string name;
     std::string service;
     unsigned number = 1;
-    std::string hash;  // of the definition it was made from
-    std::string image; // id of the image it was made from
+    std::string hash;               // of the definition it was made from
+    std::string image;              // id of the image it was made from
+    std::set<std::string> networks; // their names on the host
     run_state state = run_state::created;
     observed_health health = observed_health::none;
     std::optional<int> exit_code; // of the last run; nothing before there was one
@@ -35,9 +38,8 @@ struct observed_container {
 /// What there is on the host, as far as the plan asks.
 struct observed_project {
     std::vector<observed_container> containers;
-    std::set<std::string> networks;            // names on the host
-    std::set<std::string> volumes;             // names on the host
-    std::set<std::string> anonymous_volumes;   // of those, the ones made for its containers without a name
+    std::map<std::string, network_definition> networks; // all there are, by name on the host
+    std::map<std::string, volume_definition> volumes;   // the same
     std::map<std::string, std::string> images; // reference in the file -> image id, for those that are here
 };
 
@@ -85,13 +87,26 @@ struct up_request {
 };
 
 /// The steps from `now` to what is asked for: empty when there is nothing to do. Pure.
+/// A network whose definition has changed is made anew, with the containers on it.
 /// Throws error{not_found} for an external network or volume that is not there, error{invalid} for an image
-/// that may not be pulled (pull_policy never) and is not there.
+/// that may not be pulled (pull_policy never) and is not there, error{conflict} for a changed network with
+/// containers that are not among `services`.
 plan plan_up(const up_request& wanted, const observed_project& now);
 
-/// The steps that take the stack down: dependents before what they depend on, then networks and, if asked,
-/// volumes. `project` may be a former definition; containers it does not know are ended with the first.
-plan plan_down(const compose::project& project, const observed_project& now, bool volumes);
+/// What an `up` leaves as it is although the file has another definition of it by now: one line each, for
+/// people. Data is at stake, so volumes are not made anew.
+std::vector<std::string> left_unchanged(const up_request& wanted, const observed_project& now);
+
+/// What is to be taken down: the last definition with the services that are off.
+struct down_request {
+    const compose::project& project;
+    bool volumes = false;
+    bool remove_orphans = false;
+};
+
+/// The steps that take the stack down: dependents before what they depend on, then the networks that were
+/// made for the project and, if asked, its volumes, also those that its file has no more. Pure.
+plan plan_down(const down_request& wanted, const observed_project& now);
 
 /// The steps that end (and with `remove`, remove) the containers of `services`, dependents first.
 plan plan_stop(const compose::project& project, const observed_project& now,
@@ -100,6 +115,9 @@ plan plan_stop(const compose::project& project, const observed_project& now,
 /// The steps that start the existing containers of `services` in dependency order with their conditions.
 plan plan_start(
     const compose::project& project, const observed_project& now, const std::set<std::string>& services);
+
+/// The project with the services that are off among the others: what `stop` or `down` is about.
+compose::project whole_of(compose::project project);
 
 /// PROJECT-SERVICE-NUMBER, or the service's container_name.
 std::string container_name_of(

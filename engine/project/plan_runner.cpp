@@ -5,24 +5,25 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <algorithm>
+#include <initializer_list>
 #include <memory>
 
 namespace engine {
 
 namespace {
 
-enum class progress { waiting, running, succeeded, failed };
+enum class progress { waiting, running, succeeded, failed, left_out };
 
 struct run {
     run(boost::asio::io_context& io, plan planned, std::function<task<>(step)> how)
         : steps(std::move(planned)), perform(std::move(how)), states(steps.size(), progress::waiting),
           ended(io) {}
 
-    bool ready(std::size_t index) const {
-        for (const std::size_t before : steps[index].after)
-            if (states[before] != progress::succeeded)
-                return false;
-        return states[index] == progress::waiting;
+    bool any_before(std::size_t index, std::initializer_list<progress> in) const {
+        const std::vector<std::size_t>& before = steps[index].after;
+        return std::any_of(before.begin(), before.end(),
+            [&](std::size_t each) { return std::find(in.begin(), in.end(), states[each]) != in.end(); });
     }
 
     plan steps;
@@ -48,14 +49,29 @@ task<> run_step(std::shared_ptr<run> of, std::size_t index) {
     of->ended.notify_all();
 }
 
+/// Settles a step that can never begin. Whether it did.
+bool settle(run& of, std::size_t index, const std::function<void(const step&)>& lapsed) {
+    if (!of.any_before(index, {progress::failed, progress::left_out}))
+        return false;
+    const step& what = of.steps[index];
+    const bool optional = what.kind == step_kind::await_condition && !what.required;
+    of.states[index] = optional ? progress::succeeded : progress::left_out;
+    if (optional)
+        lapsed(what);
+    return true;
+}
+
 } // namespace
 
 task<std::vector<step_failure>> run_plan(boost::asio::io_context& io, plan steps,
-    std::function<task<>(step)> perform, std::function<bool()> superseded) {
+    std::function<task<>(step)> perform, std::function<void(const step&)> lapsed,
+    std::function<bool()> superseded) {
     const auto state = std::make_shared<run>(io, std::move(steps), std::move(perform));
     for (;;) {
+        // In the plan's order, so one pass takes what follows a failed step with it.
         for (std::size_t index = 0; index < state->steps.size() && !superseded(); ++index) {
-            if (!state->ready(index))
+            if (state->states[index] != progress::waiting || settle(*state, index, lapsed) ||
+                state->any_before(index, {progress::waiting, progress::running}))
                 continue;
             state->states[index] = progress::running;
             ++state->running;

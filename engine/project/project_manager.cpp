@@ -3,19 +3,22 @@
 #include "compose/model/error.hpp"
 #include "engine/image/image_store.hpp"
 #include "engine/network/network_manager.hpp"
+#include "engine/project/operation_queue.hpp"
 #include "engine/project/plan_runner.hpp"
+#include "engine/project/plan_steps.hpp"
+#include "engine/project/project_records.hpp"
 #include "engine/project/step_performer.hpp"
+#include "engine/project/up_waiter.hpp"
 #include "engine/store/store.hpp"
-#include "engine/system/async_mutex.hpp"
-#include "engine/system/identifier.hpp"
 #include "engine/volume/volume_store.hpp"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
 namespace engine {
@@ -26,93 +29,63 @@ using compose::error_kind;
 
 namespace {
 
-constexpr std::size_t revisions_kept = 20;
-
-/// Puts the operations of one project in order.
-struct lane {
-    explicit lane(boost::asio::io_context& io) : turn(io) {}
-
-    async_mutex turn;
-    std::uint64_t epoch = 0; // of the newest operation: an older one is superseded
-};
-
 using grace_period = std::optional<std::chrono::nanoseconds>;
+constexpr auto kill_patience = std::chrono::seconds(10); // a process in the kernel's hands may take its time
 
 } // namespace
 
 struct project_manager::implementation : std::enable_shared_from_this<implementation> {
-    implementation(engine_parts with, container_manager& all) : parts(with), containers(all) {
-        for (const record& row : parts.records.load(table::project))
-            projects.emplace(row.key, decode_project(row.key, row.value));
-    }
+    implementation(engine_parts with, container_manager& all)
+        : parts(with), containers(all), projects(with.records),
+          queue(with.on.io, with.events, all.changed()) {}
 
-    lane& lane_of(const std::string& project);
-    project_record& at(const std::string& project);
-    std::set<std::string> check_services(
-        const compose::project& project, std::set<std::string> services) const;
     observed_project observe_project(const std::string& name, const compose::project& definition) const;
-    void save_revision(compose::project wanted, const up_options& options);
-    task<> bring_up_and_forget(compose::project wanted, up_options options, std::function<bool()> superseded);
-    void remember_up(const std::string& project, const up_options& options);
-    void forget_up(const std::string& project);
     plan plan_for(const compose::project& wanted, const up_options& options,
         std::set<std::string>* services = nullptr) const;
-    std::shared_ptr<operation> begin_up(compose::project wanted, up_options options);
-    void forget(const std::string& project);
-
-    /// What an operation does once it has its turn; `superseded` tells when a later one has come.
-    using work = std::function<task<>(std::function<bool()> superseded)>;
-    std::shared_ptr<operation> begin(const std::string& project, work what);
-    std::shared_ptr<operation> begin_in_turn(const std::string& project, work what);
-    /// One that neither waits for its turn nor takes over from another.
-    std::shared_ptr<operation> begin_beside(const std::string& project, std::function<task<>()> what);
-    task<> in_turn(std::string project, std::uint64_t epoch, work what);
-    static task<> carry_out(
-        std::shared_ptr<implementation> self, std::shared_ptr<operation> of, std::function<task<>()> what);
 
     task<> run(plan steps, compose::project definition, grace_period grace, std::function<bool()> superseded);
+    /// To the end, whoever comes meanwhile.
+    task<> finish(plan steps, compose::project definition, grace_period grace);
     task<> bring_up(compose::project wanted, up_options options, std::function<bool()> superseded);
-    task<> take_down(std::string project, down_options options, std::function<bool()> superseded);
-    task<> await_all(compose::project wanted, std::set<std::string> services, grace_period limit,
-        std::function<bool()> superseded);
+    task<> bring_up_and_forget(compose::project wanted, up_options options, std::function<bool()> superseded);
+    task<> take_down(std::string project, down_options options);
     void announce_unchanged(
         const compose::project& wanted, const std::set<std::string>& services, const plan& steps);
+    void announce_left_unchanged(const compose::project& wanted, const std::set<std::string>& services);
+
+    std::shared_ptr<operation> begin_up(compose::project wanted, up_options options, bool new_definition);
     std::shared_ptr<operation> begin_down(const std::string& project, down_options options);
+    std::shared_ptr<operation> begin_start(
+        const std::string& project, std::set<std::string> services, operation_kind kind);
 
     engine_parts parts;
     container_manager& containers;
-    std::map<std::string, project_record> projects;
-    std::map<std::string, std::unique_ptr<lane>> lanes;
-    std::map<std::string, unsigned> under_way_of; // operations, by project
-    std::set<std::string> ups_under_way;          // projects with a record in table::operation
+    project_records projects;
+    operation_queue queue;
 };
 
-lane& project_manager::implementation::lane_of(const std::string& project) {
-    std::unique_ptr<lane>& found = lanes[project];
-    if (!found)
-        found = std::make_unique<lane>(parts.on.io);
-    return *found;
-}
+namespace {
 
-project_record& project_manager::implementation::at(const std::string& project) {
-    const auto found = projects.find(project);
-    if (found == projects.end())
-        throw error(
-            error_kind::not_found, fmt::format("project \"{}\": there is none of that name", project));
-    return found->second;
-}
+enum class among { enabled, all };
 
-std::set<std::string> project_manager::implementation::check_services(
-    const compose::project& project, std::set<std::string> services) const {
-    if (services.empty())
+/// The named services, or all; those that are off only by name or where `which` says so.
+std::set<std::string> check_services(
+    const compose::project& project, std::set<std::string> services, among which) {
+    if (services.empty()) {
         for (const auto& [name, service] : project.services)
             services.insert(name);
+        if (which == among::all)
+            for (const auto& [name, service] : project.disabled_services)
+                services.insert(name);
+    }
     for (const std::string& name : services)
-        if (!project.services.contains(name))
+        if (!project.services.contains(name) && !project.disabled_services.contains(name))
             throw error(error_kind::not_found,
                 fmt::format("no such service: {} in project \"{}\"", name, project.name));
     return services;
 }
+
+} // namespace
 
 observed_project project_manager::implementation::observe_project(
     const std::string& name, const compose::project& definition) const {
@@ -121,101 +94,13 @@ observed_project project_manager::implementation::observe_project(
         if (!each->record.one_off)
             now.containers.push_back(observe(*each));
     for (const network_record& each : parts.networks.list())
-        now.networks.insert(each.definition.name);
-    for (const volume_record& each : parts.volumes.list()) {
-        now.volumes.insert(each.definition.name);
-        if (each.definition.project == name && each.definition.key.empty())
-            now.anonymous_volumes.insert(each.definition.name);
-    }
+        now.networks.emplace(each.definition.name, each.definition);
+    for (const volume_record& each : parts.volumes.list())
+        now.volumes.emplace(each.definition.name, each.definition);
     for (const auto& [key, service] : definition.services)
         if (const auto picture = parts.images.find(service.image))
             now.images[service.image] = picture->id;
     return now;
-}
-
-/// What an interrupted `up` needs to be carried on by the next daemon. A later one takes its place.
-void project_manager::implementation::remember_up(const std::string& project, const up_options& options) {
-    ups_under_way.insert(project);
-    parts.records.put(table::operation, project, encode(options));
-}
-
-void project_manager::implementation::forget_up(const std::string& project) {
-    if (ups_under_way.erase(project) > 0)
-        parts.records.erase(table::operation, project);
-}
-
-void project_manager::implementation::save_revision(compose::project wanted, const up_options& options) {
-    const std::string name = wanted.name;
-    const auto found = projects.find(name);
-    if (found != projects.end() && found->second.definition == wanted && !found->second.removing)
-        return;
-    remember_up(name, options);
-    project_record record{.revision = found == projects.end() ? 1 : found->second.revision + 1,
-        .definition = std::move(wanted),
-        .created = timestamp_now(),
-        .removing = false,
-        .remove_volumes = false};
-    const std::string text = encode(record);
-    parts.records.put(table::project, name, text);
-    parts.records.put(table::revision, revision_key(name, record.revision), text);
-    if (record.revision > revisions_kept)
-        parts.records.erase(table::revision, revision_key(name, record.revision - revisions_kept));
-    projects.insert_or_assign(name, std::move(record));
-}
-
-void project_manager::implementation::forget(const std::string& project) {
-    const std::uint64_t last = at(project).revision;
-    for (std::uint64_t number = last > revisions_kept ? last - revisions_kept : 0; number <= last; ++number)
-        parts.records.erase(table::revision, revision_key(project, number));
-    parts.records.erase(table::project, project);
-    projects.erase(project);
-}
-
-std::shared_ptr<operation> project_manager::implementation::begin(const std::string& project, work what) {
-    forget_up(project);
-    return begin_in_turn(project, std::move(what));
-}
-
-std::shared_ptr<operation> project_manager::implementation::begin_in_turn(
-    const std::string& project, work what) {
-    const std::uint64_t epoch = ++lane_of(project).epoch;
-    containers.changed().notify_all(); // an older operation that waits sees that it is superseded
-    return begin_beside(project, [self = shared_from_this(), project, epoch, what = std::move(what)] {
-        return self->in_turn(project, epoch, what);
-    });
-}
-
-std::shared_ptr<operation> project_manager::implementation::begin_beside(
-    const std::string& project, std::function<task<>()> what) {
-    auto under_way = std::make_shared<operation>(parts.on.io, project, parts.events.next_sequence());
-    ++under_way_of[project];
-    spawn(parts.on.io, "project " + project, carry_out(shared_from_this(), under_way, std::move(what)));
-    return under_way;
-}
-
-task<> project_manager::implementation::in_turn(std::string project, std::uint64_t epoch, work what) {
-    lane& mine = lane_of(project);
-    const auto turn = co_await mine.turn.lock();
-    std::function<bool()> superseded = [&mine, epoch] { return mine.epoch != epoch; };
-    if (superseded())
-        throw error(
-            error_kind::conflict, fmt::format("project \"{}\": another operation has taken over", project));
-    co_await what(superseded);
-}
-
-task<> project_manager::implementation::carry_out(
-    std::shared_ptr<implementation> self, std::shared_ptr<operation> of, std::function<task<>()> what) {
-    std::exception_ptr failure;
-    try {
-        co_await what();
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    of->finish(failure);
-    if (--self->under_way_of[of->project] == 0)
-        self->under_way_of.erase(of->project);
-    self->parts.events.wake();
-    self->containers.changed().notify_all();
 }
 
 task<> project_manager::implementation::run(
@@ -224,12 +109,19 @@ task<> project_manager::implementation::run(
         std::make_shared<step_performer>(parts, containers, std::move(definition), grace, superseded);
     std::function<task<>(step)> perform = [performer](
                                               step what) { return performer->perform(std::move(what)); };
+    std::function<void(const step&)> lapsed = [performer](const step& what) {
+        performer->announce("project", performer->project(), what.service, "Warning",
+            fmt::format("optional dependency \"{}\" could not be started", what.service));
+    };
     const std::vector<step_failure> failures =
-        co_await run_plan(parts.on.io, std::move(steps), std::move(perform), superseded);
+        co_await run_plan(parts.on.io, std::move(steps), std::move(perform), std::move(lapsed), superseded);
     if (!failures.empty())
         std::rethrow_exception(failures.front().why);
-    if (superseded())
-        throw error(error_kind::conflict, "another operation on the project has taken over");
+}
+
+task<> project_manager::implementation::finish(plan steps, compose::project definition, grace_period grace) {
+    std::function<bool()> never = [] { return false; };
+    return run(std::move(steps), std::move(definition), grace, std::move(never));
 }
 
 void project_manager::implementation::announce_unchanged(
@@ -250,11 +142,26 @@ void project_manager::implementation::announce_unchanged(
     }
 }
 
+void project_manager::implementation::announce_left_unchanged(
+    const compose::project& wanted, const std::set<std::string>& services) {
+    const std::map<std::string, std::string> hashes;
+    const up_request request{.project = wanted, .hashes = hashes, .services = services, .force_recreate = {}};
+    for (const std::string& note : left_unchanged(request, observe_project(wanted.name, wanted))) {
+        event what;
+        what.project = wanted.name;
+        what.kind = "project";
+        what.name = wanted.name;
+        what.status = "Warning";
+        what.detail = note;
+        parts.events.add(std::move(what));
+    }
+}
+
 /// `services` gets those that the plan is about.
 plan project_manager::implementation::plan_for(
     const compose::project& wanted, const up_options& options, std::set<std::string>* services) const {
     const auto hashes = hashes_of(wanted);
-    const std::set<std::string> named = check_services(wanted, options.services);
+    const std::set<std::string> named = check_services(wanted, options.services, among::enabled);
     const std::set<std::string> all = options.dependencies ? with_dependencies(wanted, named) : named;
     if (services != nullptr)
         *services = all;
@@ -273,7 +180,7 @@ task<> project_manager::implementation::bring_up(
     std::set<std::string> services;
     plan steps = plan_for(wanted, options, &services);
     if (!steps.empty())
-        remember_up(wanted.name, options);
+        projects.remember_up(wanted.name, options);
     // What the containers are compared with is known only once their images are here.
     plan pulls;
     for (const step& each : steps)
@@ -284,9 +191,10 @@ task<> project_manager::implementation::bring_up(
         steps = plan_for(wanted, options);
     }
     announce_unchanged(wanted, services, steps);
+    announce_left_unchanged(wanted, services);
     co_await run(std::move(steps), wanted, std::nullopt, superseded);
     if (options.wait)
-        co_await await_all(wanted, services, options.wait_timeout, superseded);
+        co_await await_up(containers, wanted, services, options.wait_timeout, superseded);
 }
 
 /// Brings the host there, and forgets what was to be carried on after a crash however it ends: an `up` that
@@ -301,75 +209,55 @@ task<> project_manager::implementation::bring_up_and_forget(
         failure = std::current_exception();
     }
     if (!superseded()) // or the record is that of a later one
-        forget_up(name);
+        projects.forget_up(name);
     if (failure)
         std::rethrow_exception(failure);
 }
 
 std::shared_ptr<operation> project_manager::implementation::begin_up(
-    compose::project wanted, up_options options) {
+    compose::project wanted, up_options options, bool new_definition) {
     const std::string name = wanted.name;
-    return begin_in_turn(
-        name, [self = shared_from_this(), wanted, options](std::function<bool()> superseded) {
+    return queue.begin(name, operation_kind::up, new_definition,
+        [self = shared_from_this(), wanted, options](std::function<bool()> superseded) {
             return self->bring_up_and_forget(wanted, options, std::move(superseded));
         });
 }
 
-task<> project_manager::implementation::await_all(compose::project wanted, std::set<std::string> services,
-    grace_period limit, std::function<bool()> superseded) {
-    const auto expired = std::make_shared<bool>(false);
-    const auto timer = std::make_shared<boost::asio::steady_timer>(parts.on.io);
-    if (limit) {
-        timer->expires_after(*limit);
-        timer->async_wait([expired, this](boost::system::error_code cancelled) {
-            if (cancelled)
-                return;
-            *expired = true;
-            containers.changed().notify_all();
-        });
-    }
-    std::function<bool()> stop = [superseded, expired] { return superseded() || *expired; };
-    step_performer waiter(parts, containers, wanted, std::nullopt, stop);
-    for (const std::string& name : services) {
-        dependency_condition condition = dependency_condition::started;
-        for (const container_view* each : containers.of_project(wanted.name))
-            if (each->record.service == name && each->health)
-                condition = dependency_condition::healthy;
-        for (const auto& [other, service] : wanted.services)
-            if (const auto found = service.depends_on.find(name);
-                found != service.depends_on.end() &&
-                found->second.condition == dependency_condition::completed_successfully)
-                condition = dependency_condition::completed_successfully;
-        std::exception_ptr failure;
-        try {
-            co_await waiter.await_condition(name, condition);
-        } catch (const error&) {
-            failure = std::current_exception();
-        }
-        if (failure && *expired)
-            throw error(error_kind::unavailable,
-                fmt::format("timeout waiting for service \"{}\" of project \"{}\"", name, wanted.name));
-        if (failure)
-            std::rethrow_exception(failure);
-    }
-    timer->cancel();
-}
-
-task<> project_manager::implementation::take_down(
-    std::string project, down_options options, std::function<bool()> superseded) {
+/// Goes by what is on the host for the project, so that nothing is left that an earlier definition had.
+task<> project_manager::implementation::take_down(std::string project, down_options options) {
     co_await parts.records.durable();
-    const compose::project definition = at(project).definition;
-    plan steps = plan_down(definition, observe_project(project, definition), options.volumes);
-    co_await run(std::move(steps), definition, options.grace, superseded);
-    forget(project);
+    compose::project definition;
+    definition.name = project;
+    if (const project_record* known = projects.find(project))
+        definition = whole_of(known->definition);
+    const down_request wanted{
+        .project = definition, .volumes = options.volumes, .remove_orphans = options.remove_orphans};
+    plan steps = plan_down(wanted, observe_project(project, definition));
+    co_await finish(std::move(steps), definition, options.grace);
+    if (containers.of_project(project).empty())
+        projects.forget(project);
+    else
+        projects.empty(project);
     co_await parts.records.durable();
 }
 
 std::shared_ptr<operation> project_manager::implementation::begin_down(
     const std::string& project, down_options options) {
-    return begin(project, [self = shared_from_this(), project, options](std::function<bool()> superseded) {
-        return self->take_down(project, options, std::move(superseded));
-    });
+    projects.forget_up(project);
+    return queue.begin(project, operation_kind::down, false,
+        [self = shared_from_this(), project, options](
+            const std::function<bool()>&) { return self->take_down(project, options); });
+}
+
+/// `services`: known ones.
+std::shared_ptr<operation> project_manager::implementation::begin_start(
+    const std::string& project, std::set<std::string> services, operation_kind kind) {
+    return queue.begin(project, kind, false,
+        [self = shared_from_this(), project, services](std::function<bool()> superseded) {
+            const compose::project definition = whole_of(self->projects.at(project).definition);
+            plan steps = plan_start(definition, self->observe_project(project, definition), services);
+            return self->run(std::move(steps), definition, std::nullopt, std::move(superseded));
+        });
 }
 
 project_manager::project_manager(engine_parts parts, container_manager& containers)
@@ -384,35 +272,21 @@ void project_manager::recover() {
         const container_record& record = self.containers.find(id)->record;
         due[record.project].insert(record.service);
     }
-    std::map<std::string, up_options> interrupted;
-    for (const record& row : self.parts.records.load(table::operation))
-        interrupted.emplace(row.key, decode_up(row.key, row.value));
+    const std::map<std::string, up_options> interrupted = self.projects.interrupted_ups();
     // A copy of the names: an operation with nothing left to do ends, and its project with it, at once.
     std::vector<std::string> names;
-    names.reserve(self.projects.size());
-    for (const auto& [name, project] : self.projects)
-        names.push_back(name);
+    for (const project_record* each : self.projects.list())
+        names.push_back(each->name());
     for (const std::string& name : names) {
-        const project_record project = self.at(name);
+        const project_record project = self.projects.at(name);
         if (const auto up = interrupted.find(name); up != interrupted.end() && !project.removing) {
             spdlog::info("project {}: carries on with an interrupted up", name);
-            self.ups_under_way.insert(name);
-            self.begin_up(project.definition, up->second);
-            continue;
+            self.begin_up(project.definition, up->second, true);
+        } else if (project.removing) {
+            self.begin_down(name, project.remove);
+        } else if (const auto services = due.find(name); services != due.end()) {
+            self.begin_start(name, services->second, operation_kind::start);
         }
-        if (project.removing) {
-            self.begin_down(name, {.volumes = project.remove_volumes, .grace = std::nullopt});
-            continue;
-        }
-        const auto services = due.find(name);
-        if (services == due.end())
-            continue;
-        self.begin(name, [keep = implementation_, name = name, wanted = services->second](
-                             std::function<bool()> superseded) {
-            const compose::project definition = keep->at(name).definition;
-            plan steps = plan_start(definition, keep->observe_project(name, definition), wanted);
-            return keep->run(std::move(steps), definition, std::nullopt, std::move(superseded));
-        });
     }
 }
 
@@ -420,11 +294,11 @@ task<std::shared_ptr<operation>> project_manager::up(compose::project wanted, up
     const auto self = implementation_;
     if (wanted.services.empty())
         throw error(error_kind::invalid, fmt::format("project \"{}\": no service selected", wanted.name));
-    self->check_services(wanted, options.services);
+    check_services(wanted, options.services, among::enabled);
     // Nothing may come between: a `down` that ends meanwhile would forget the new definition.
-    self->save_revision(wanted, options);
-    const std::uint64_t revision = self->at(wanted.name).revision;
-    auto under_way = self->begin_up(std::move(wanted), std::move(options));
+    const bool new_definition = self->projects.save_revision(wanted, options);
+    const std::uint64_t revision = self->projects.at(wanted.name).revision;
+    auto under_way = self->begin_up(std::move(wanted), std::move(options), new_definition);
     under_way->revision = revision;
     co_await self->parts.records.durable();
     co_return under_way;
@@ -432,10 +306,14 @@ task<std::shared_ptr<operation>> project_manager::up(compose::project wanted, up
 
 task<std::shared_ptr<operation>> project_manager::down(std::string project, down_options options) {
     const auto self = implementation_;
-    project_record& record = self->at(project);
-    record.removing = true;
-    record.remove_volumes = options.volumes;
-    self->parts.records.put(table::project, project, encode(record));
+    const observed_project now = self->observe_project(project, {});
+    const auto owned = [&](const auto& entry) { return entry.second.project == project; };
+    if (self->projects.find(project) == nullptr && now.containers.empty() &&
+        std::none_of(now.networks.begin(), now.networks.end(), owned) &&
+        std::none_of(now.volumes.begin(), now.volumes.end(), owned))
+        throw error(error_kind::not_found,
+            fmt::format("project \"{}\": there is nothing of that name to take down", project));
+    self->projects.mark_removing(project, options);
     auto under_way = self->begin_down(project, options);
     co_await self->parts.records.durable();
     co_return under_way;
@@ -443,24 +321,27 @@ task<std::shared_ptr<operation>> project_manager::down(std::string project, down
 
 task<std::shared_ptr<operation>> project_manager::start(std::string project, std::set<std::string> services) {
     const auto self = implementation_;
-    const compose::project definition = self->at(project).definition;
-    services = self->check_services(definition, std::move(services));
-    co_return self->begin(project, [self, definition, services](std::function<bool()> superseded) {
-        plan steps = plan_start(definition, self->observe_project(definition.name, definition), services);
-        return self->run(std::move(steps), definition, std::nullopt, std::move(superseded));
-    });
+    const compose::project definition = self->projects.at(project).definition;
+    services = check_services(definition, std::move(services), among::enabled);
+    const observed_project now = self->observe_project(project, definition);
+    for (const std::string& name : services)
+        if (containers_of(now, name).empty())
+            throw error(error_kind::not_found,
+                fmt::format(
+                    "service \"{}\" has no container to start; make one with: compose up -d {}", name, name));
+    co_return self->begin_start(project, std::move(services), operation_kind::start);
 }
 
 task<std::shared_ptr<operation>> project_manager::stop(
     std::string project, std::set<std::string> services, grace_period grace, bool remove) {
     const auto self = implementation_;
-    const compose::project definition = self->at(project).definition;
-    services = self->check_services(definition, std::move(services));
-    co_return self->begin(
-        project, [self, definition, services, grace, remove](std::function<bool()> superseded) {
-            plan steps =
-                plan_stop(definition, self->observe_project(definition.name, definition), services, remove);
-            return self->run(std::move(steps), definition, grace, std::move(superseded));
+    services = check_services(self->projects.at(project).definition, std::move(services), among::all);
+    self->projects.forget_up(project);
+    co_return self->queue.begin(project, operation_kind::stop, false,
+        [self, project, services, grace, remove](const std::function<bool()>&) {
+            const compose::project definition = whole_of(self->projects.at(project).definition);
+            plan steps = plan_stop(definition, self->observe_project(project, definition), services, remove);
+            return self->finish(std::move(steps), definition, grace);
         });
 }
 
@@ -476,39 +357,55 @@ task<> stop_and_start(std::function<task<>()> first, std::function<task<>()> sec
 task<std::shared_ptr<operation>> project_manager::restart(
     std::string project, std::set<std::string> services, grace_period grace) {
     const auto self = implementation_;
-    const compose::project definition = self->at(project).definition;
-    services = self->check_services(definition, std::move(services));
-    co_return self->begin(project, [self, definition, services, grace](std::function<bool()> superseded) {
-        std::function<task<>()> end = [self, definition, services, grace, superseded] {
-            plan steps =
-                plan_stop(definition, self->observe_project(definition.name, definition), services, false);
-            return self->run(std::move(steps), definition, grace, superseded);
-        };
-        std::function<task<>()> begin_again = [self, definition, services, superseded] {
-            plan steps = plan_start(definition, self->observe_project(definition.name, definition), services);
-            return self->run(std::move(steps), definition, std::nullopt, superseded);
-        };
-        return stop_and_start(std::move(end), std::move(begin_again));
-    });
+    const compose::project definition = whole_of(self->projects.at(project).definition);
+    services = check_services(self->projects.at(project).definition, std::move(services), among::enabled);
+    self->projects.forget_up(project);
+    co_return self->queue.begin(project, operation_kind::restart, false,
+        [self, definition, services, grace](std::function<bool()> superseded) {
+            std::function<task<>()> end = [self, definition, services, grace] {
+                plan steps = plan_stop(
+                    definition, self->observe_project(definition.name, definition), services, false);
+                return self->finish(std::move(steps), definition, grace);
+            };
+            std::function<task<>()> begin_again = [self, definition, services, superseded] {
+                plan steps =
+                    plan_start(definition, self->observe_project(definition.name, definition), services);
+                return self->run(std::move(steps), definition, std::nullopt, superseded);
+            };
+            return stop_and_start(std::move(end), std::move(begin_again));
+        });
 }
 
 namespace {
 
+event event_of(const container_view& container, std::string status) {
+    event what;
+    what.project = container.record.project;
+    what.kind = "container";
+    what.name = container.record.name;
+    what.id = container.record.id;
+    what.service = container.record.service;
+    what.status = std::move(status);
+    return what;
+}
+
+/// Signals all, and after a SIGKILL waits until they have ended.
 task<> kill_all(engine_parts parts, container_manager& containers, std::vector<std::string> ids, int signal) {
+    std::map<std::string, event> killed;
     for (const std::string& id : ids) {
         const container_view* each = containers.find(id);
         if (each == nullptr)
             continue;
-        event what;
-        what.project = each->record.project;
-        what.kind = "container";
-        what.name = each->record.name;
-        what.id = id;
-        what.service = each->record.service;
-        what.status = "Killing";
-        parts.events.add(what);
+        parts.events.add(event_of(*each, "Killing"));
+        killed.emplace(id, event_of(*each, "Killed"));
         co_await containers.kill(id, signal);
-        what.status = "Killed";
+    }
+    const auto deadline = std::chrono::steady_clock::now() + kill_patience;
+    for (auto& [id, what] : killed) {
+        for (const container_view* each = containers.find(id);
+             signal == SIGKILL && each != nullptr && each->run && std::chrono::steady_clock::now() < deadline;
+             each = containers.find(id))
+            co_await containers.changed().wait_for(std::chrono::milliseconds(100));
         parts.events.add(std::move(what));
     }
 }
@@ -518,30 +415,33 @@ task<> kill_all(engine_parts parts, container_manager& containers, std::vector<s
 task<std::shared_ptr<operation>> project_manager::kill(
     std::string project, std::set<std::string> services, int signal) {
     const auto self = implementation_;
-    const compose::project definition = self->at(project).definition;
-    services = self->check_services(definition, std::move(services));
+    services = check_services(self->projects.at(project).definition, std::move(services), among::all);
     std::vector<std::string> ids;
     for (const container_view* each : self->containers.of_project(project))
-        if (each->run && services.contains(each->record.service))
+        if ((each->run || each->state == run_state::restarting) && services.contains(each->record.service))
             ids.push_back(each->record.id);
+    if (ids.empty())
+        throw error(error_kind::conflict, fmt::format("project \"{}\": no container to kill: none of {} runs",
+                                              project, fmt::join(services, ", ")));
     // A stop under way, which may wait a minute for what does not want to end, is helped by it.
-    co_return self->begin_beside(
+    co_return self->queue.begin_beside(
         project, [self, ids, signal] { return kill_all(self->parts, self->containers, ids, signal); });
 }
 
 task<std::shared_ptr<operation>> project_manager::remove_stopped(
     std::string project, std::set<std::string> services) {
     const auto self = implementation_;
-    const compose::project definition = self->at(project).definition;
-    services = self->check_services(definition, std::move(services));
-    co_return self->begin(project, [self, definition, services](std::function<bool()> superseded) {
-        observed_project now = self->observe_project(definition.name, definition);
-        std::erase_if(now.containers, [](const observed_container& each) {
-            return each.state != run_state::exited && each.state != run_state::created;
+    services = check_services(self->projects.at(project).definition, std::move(services), among::all);
+    co_return self->queue.begin(
+        project, operation_kind::remove, false, [self, project, services](const std::function<bool()>&) {
+            const compose::project definition = whole_of(self->projects.at(project).definition);
+            observed_project now = self->observe_project(project, definition);
+            std::erase_if(now.containers, [](const observed_container& each) {
+                return each.state != run_state::exited && each.state != run_state::created;
+            });
+            plan steps = plan_stop(definition, now, services, true);
+            return self->finish(std::move(steps), definition, std::nullopt);
         });
-        plan steps = plan_stop(definition, now, services, true);
-        return self->run(std::move(steps), definition, std::nullopt, std::move(superseded));
-    });
 }
 
 plan project_manager::preview(const compose::project& wanted, const up_options& options) const {
@@ -549,25 +449,22 @@ plan project_manager::preview(const compose::project& wanted, const up_options& 
 }
 
 bool project_manager::busy(const std::string& name) const {
-    return implementation_->under_way_of.contains(name);
+    return implementation_->queue.busy(name);
 }
 
 const project_record* project_manager::find(const std::string& name) const {
-    const auto found = implementation_->projects.find(name);
-    return found == implementation_->projects.end() ? nullptr : &found->second;
+    return implementation_->projects.find(name);
 }
 
 std::vector<const project_record*> project_manager::list() const {
-    std::vector<const project_record*> all;
-    for (const auto& [name, record] : implementation_->projects)
-        all.push_back(&record);
-    return all;
+    return implementation_->projects.list();
 }
 
 std::vector<std::string> project_manager::orphans_of(const compose::project& project) const {
     std::vector<std::string> names;
     for (const container_view* each : implementation_->containers.of_project(project.name))
-        if (!each->record.one_off && !project.services.contains(each->record.service))
+        if (!each->record.one_off && !project.services.contains(each->record.service) &&
+            !project.disabled_services.contains(each->record.service))
             names.push_back(each->record.name);
     return names;
 }

@@ -15,17 +15,11 @@
 
 namespace engine {
 
-struct down_options {
-    bool volumes = false;
-    std::optional<std::chrono::nanoseconds> grace;
-};
-
 /// The stacks of this engine: what each should be (durable), and the one who brings the host there.
 ///
-/// An operation first makes durable what is asked for, then drives the host toward it by a plan (plan.hpp).
-/// Of one stack one operation runs at a time; a later one supersedes an earlier one that still waits for
-/// something, which then ends with error{conflict}. Whoever asked may go away: the operation carries on.
-/// After a crash recover() carries on from the records.
+/// An operation first makes durable what is asked for, then drives the host toward it by a plan (plan.hpp),
+/// in its turn among the others on the stack (operation_queue.hpp); one that a later one has taken over from
+/// ends with error{conflict}. After a crash recover() carries on from the records.
 class project_manager {
   public:
     project_manager(engine_parts parts, container_manager& containers);

@@ -12,6 +12,13 @@
 
 namespace engine {
 
+/// What a `down` was asked to do.
+struct down_options {
+    bool volumes = false;
+    bool remove_orphans = false;
+    std::optional<std::chrono::nanoseconds> grace;
+};
+
 /// A stack as it was last asked for (table::project, key: its name). Written before anything is done; the
 /// same text is kept once more under its revision number (table::revision, key: NAME/NUMBER).
 struct project_record {
@@ -19,7 +26,7 @@ struct project_record {
     compose::project definition;
     std::string created;   // RFC 3339, of this revision
     bool removing = false; // `down` was asked for and has not ended
-    bool remove_volumes = false;
+    down_options remove;   // what that `down` was asked; without `grace`, which was for its client
 
     const std::string& name() const { return definition.name; }
 };

@@ -3,6 +3,7 @@
 #include "compose/model/error.hpp"
 #include "engine/image/image_store.hpp"
 #include "engine/network/network_manager.hpp"
+#include "engine/project/definitions.hpp"
 #include "engine/project/project_record.hpp"
 #include "engine/volume/volume_store.hpp"
 
@@ -33,6 +34,32 @@ void step_performer::announce(
     what.detail = std::move(detail);
     parts_.events.add(std::move(what));
 }
+
+namespace {
+
+/// Of whose failure to tell; empty for a condition, which tells itself.
+std::string_view kind_of(step_kind step) noexcept {
+    switch (step) {
+    case step_kind::create_network:
+    case step_kind::remove_network:
+        return "network";
+    case step_kind::create_volume:
+    case step_kind::remove_volume:
+        return "volume";
+    case step_kind::pull_image:
+        return "image";
+    case step_kind::create_container:
+    case step_kind::start_container:
+    case step_kind::stop_container:
+    case step_kind::remove_container:
+        return "container";
+    case step_kind::await_condition:
+        return {};
+    }
+    return {};
+}
+
+} // namespace
 
 task<> step_performer::perform(step what) {
     std::string failure;
@@ -72,50 +99,22 @@ task<> step_performer::perform(step what) {
         co_return;
     } catch (const error& thrown) {
         failure = thrown.what();
-        const bool of_container = !what.container.empty() || what.kind == step_kind::create_container;
-        if (of_container)
-            announce("container", what.name, what.service, "Error", failure);
+        if (const std::string_view kind = kind_of(what.kind); !kind.empty())
+            announce(std::string(kind), what.name, what.service, "Error", failure);
         throw;
     }
 }
 
 task<> step_performer::create_network(step what) {
-    const compose::network& wanted = project_.networks.at(what.key);
-    if (!wanted.driver.empty() && wanted.driver != "bridge")
-        throw error(
-            error_kind::invalid, fmt::format("network \"{}\": driver \"{}\" is not supported yet; use bridge",
-                                     what.name, wanted.driver));
-    announce("network", what.name, {}, "Creating");
-    network_definition definition{.name = wanted.name,
-        .project = project_.name,
-        .key = what.key,
-        .labels = wanted.labels,
-        .internal = wanted.internal,
-        .subnet = std::nullopt,
-        .gateway = std::nullopt,
-        .range = std::nullopt};
-    for (const compose::ipam_pool& pool : wanted.pools) {
-        definition.subnet = parse_subnet(pool.subnet);
-        definition.gateway = parse_ipv4(pool.gateway);
-        definition.range = parse_subnet(pool.ip_range);
-        if (!pool.subnet.empty() && !definition.subnet)
-            throw error(error_kind::invalid,
-                fmt::format("network \"{}\": subnet \"{}\" is no IPv4 prefix like 172.28.0.0/16", what.name,
-                    pool.subnet));
-        break;
-    }
+    network_definition definition = network_of(project_, what.key);
+    announce("network", what.name, {}, "Creating", what.reason);
     co_await parts_.networks.ensure(std::move(definition));
     announce("network", what.name, {}, "Created");
 }
 
 task<> step_performer::create_volume(step what) {
-    const compose::volume& wanted = project_.volumes.at(what.key);
     announce("volume", what.name, {}, "Creating");
-    volume_definition definition{.name = wanted.name,
-        .project = project_.name,
-        .key = what.key,
-        .driver_opts = wanted.driver_opts,
-        .labels = wanted.labels};
+    volume_definition definition = volume_of(project_, what.key);
     co_await parts_.volumes.create(std::move(definition));
     announce("volume", what.name, {}, "Created");
 }

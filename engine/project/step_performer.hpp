@@ -23,6 +23,8 @@ class step_performer {
     /// cannot any more, error{conflict} when the operation is superseded meanwhile.
     task<> await_condition(std::string service, compose::dependency_condition condition);
 
+    const std::string& project() const noexcept { return project_.name; }
+
     void announce(
         std::string kind, std::string name, std::string service, std::string status, std::string detail = {});
 

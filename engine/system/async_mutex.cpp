@@ -6,9 +6,9 @@ namespace engine {
 
 task<async_mutex::guard> async_mutex::lock() {
     const auto mine = state_;
-    while (mine->held)
+    const unsigned long number = mine->next++;
+    while (mine->serving != number)
         co_await mine->freed.wait();
-    mine->held = true;
     co_return guard(mine);
 }
 

@@ -7,7 +7,7 @@
 namespace engine {
 
 /// Puts coroutines of the engine's thread in turn where one must finish before the next begins: what they use
-/// runs on a worker in between.
+/// runs on a worker in between. First come, first served.
 class async_mutex {
   public:
     explicit async_mutex(boost::asio::io_context& io) : state_(std::make_shared<state>(io)) {}
@@ -19,7 +19,8 @@ class async_mutex {
   private:
     struct state {
         explicit state(boost::asio::io_context& io) : freed(io) {}
-        bool held = false;
+        unsigned long next = 0;    // number of the next who comes
+        unsigned long serving = 0; // number of the one whose turn it is
         notifier freed;
     };
     std::shared_ptr<state> state_;
@@ -33,7 +34,7 @@ class async_mutex::guard {
     ~guard() {
         if (!held_)
             return;
-        held_->held = false;
+        ++held_->serving;
         held_->freed.notify_all();
     }
 

@@ -101,7 +101,7 @@ class DaemonTest(unittest.TestCase):
         if self.daemon is None or self.daemon.poll() is not None:
             self.start_daemon()
         for project in self.api("/projects"):
-            self.compose("-p", project["name"], "down", "-v", "-t", "0", check=False)
+            self.compose("-p", project["name"], "down", "-v", "--remove-orphans", "-t", "0", check=False)
         self.stop_daemon()
         subprocess.run(["nft", "delete", "table", "ip", self.instance], check=False)
         try:

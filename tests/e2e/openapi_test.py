@@ -243,7 +243,7 @@ class DocumentTest(unittest.TestCase):
         self.assertEqual(values("Error", "kind"), set(kinds))
         statuses = set()
         for file in (ROOT / "engine/project").glob("*.cpp"):
-            for said in re.findall(r"\b(?:announce\(|\.status = )([^;]*);", file.read_text()):
+            for said in re.findall(r"\b(?:announce\(|event_of\(|\.status = )([^;]*);", file.read_text()):
                 statuses |= set(re.findall(r'"([A-Z][A-Za-z ]+)"', said))
         self.assertEqual(values("Event", "status"), statuses)
 
@@ -449,7 +449,7 @@ class OperationsTest(OpenApiTest):
         self.assertEqual({line["status"] for line in same[1:]}, {"Running"})
 
     def look_at_containers(self):
-        containers = self.call("listContainers", query={"project": "api"})
+        containers = self.call("listContainers", query={"project": "api", "services": "job,web"})
         self.assertEqual([each["service"] for each in containers], ["job", "web"])
         web = containers[1]
         self.assertEqual(web["health"], "healthy")
@@ -490,7 +490,7 @@ class OperationsTest(OpenApiTest):
         act("remove")
         self.assertEqual([each["service"] for each in self.call("listContainers")], ["web"])
         act("stop", timeout=0)
-        act("start")
+        act("start", services="web")
         act("stop", timeout=0, remove=True)
         self.assertEqual(self.call("listContainers"), [])
 
@@ -514,7 +514,7 @@ class OperationsTest(OpenApiTest):
         self.assertEqual({each["state"] for each in made}, {"created"})
 
     def take_down(self):
-        self.operate("deleteProject", project="wide", query={"volumes": True, "timeout": 0})
+        self.operate("deleteProject", project="wide", query={"volumes": True, "remove_orphans": True, "timeout": 0})
         self.operate("deleteProject", project="api", query={"volumes": True, "timeout": 0})
         self.assertEqual(self.call("listProjects"), [])
         self.assertEqual(self.call("deleteImage", reference="busybox:latest"), {"removed": "busybox:latest"})
@@ -549,17 +549,19 @@ class ErrorsTest(OpenApiTest):
             self.refuse("deleteImage", 404, "not_found", f'image "{image}"', reference=image)
         services = {"query": {"services": "none"}}
         self.refuse("getLogs", 404, "not_found", "none", project="api", **services)
+        self.refuse("listContainers", 404, "not_found", "none", query={"project": "api", "services": "none"})
         self.refuse("actOnProject", 404, "not_found", "none", project="api", action="stop", **services)
         self.refuse("putProject", 404, "not_found", "none", project="api", body=STACK, content_type="application/yaml",
                     **services)
         error = {"$ref": "#/components/schemas/Error"}
         for method, path, status, kind in (("GET", "/", 404, "not_found"), ("GET", "/api/v2/ping", 404, "not_found"),
                                            ("GET", "/api/v1/ping/more", 404, "not_found"),
-                                           ("POST", "/api/v1/ping", 400, "invalid"),
-                                           ("PATCH", "/api/v1/projects/api", 400, "invalid"),
-                                           ("GET", "/api/v1/projects/api/stop", 400, "invalid")):
+                                           ("POST", "/api/v1/ping", 405, "invalid"),
+                                           ("PATCH", "/api/v1/projects/api", 405, "invalid"),
+                                           ("GET", "/api/v1/projects/api/stop", 405, "invalid")):
             response = self.send(method, path)
             self.assertEqual(response.status, status, path)
+            self.assertEqual(response.getheader("Allow") is not None, status == 405, path)
             self.check_error(response.read(), error, kind, f'"{path}"')
 
     def refuse_bad_definitions(self):

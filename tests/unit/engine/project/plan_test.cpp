@@ -2,6 +2,7 @@
 
 #include "compose/load/loader.hpp"
 #include "compose/model/error.hpp"
+#include "engine/project/definitions.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -37,15 +38,20 @@ struct plan_test : ::testing::Test {
             now);
     }
 
+    plan down(bool volumes, bool with_orphans = false) {
+        return plan_down({.project = project, .volumes = volumes, .remove_orphans = with_orphans}, now);
+    }
+
     void running(const std::string& service, unsigned number = 1) {
-        now.networks = {"p_default"};
-        now.volumes = {"p_data"};
+        now.networks = {{"p_default", network_of(project, "default")}};
+        now.volumes = {{"p_data", volume_of(project, "data")}};
         now.containers.push_back({.id = fmt::format("id-{}-{}", service, number),
             .name = fmt::format("p-{}-{}", service, number),
             .service = service,
             .number = number,
             .hash = "1",
             .image = service == "db" ? "sha256:db" : "sha256:app",
+            .networks = {"p_default"},
             .state = run_state::running});
     }
 
@@ -165,7 +171,7 @@ TEST_F(plan_test, a_missing_image_is_pulled_once_and_waited_for) {
 TEST_F(plan_test, what_is_external_must_be_there) {
     project.networks.at("default").external = true;
     EXPECT_THROW(up(), compose::error);
-    now.networks = {"p_default"};
+    now.networks = {{"p_default", {.name = "p_default", .project = "other"}}};
     EXPECT_NO_THROW(up());
 }
 
@@ -173,20 +179,87 @@ TEST_F(plan_test, down_takes_dependents_first_then_networks_then_volumes_if_aske
     running("db");
     running("job");
     running("web");
-    const plan steps = plan_down(project, now, true);
+    const plan steps = down(true);
     EXPECT_THAT(
         shown(steps), ElementsAre("stop container p-web-1", "remove container p-web-1",
                           "stop container p-job-1", "remove container p-job-1", "stop container p-db-1",
                           "remove container p-db-1", "remove network p_default", "remove volume p_data"));
     EXPECT_TRUE(waits(steps, at(steps, "stop container p-db-1"), at(steps, "remove container p-web-1")));
     EXPECT_TRUE(waits(steps, at(steps, "remove network p_default"), at(steps, "remove container p-db-1")));
-    EXPECT_EQ(plan_down(project, now, false).size(), steps.size() - 1);
+    EXPECT_EQ(down(false).size(), steps.size() - 1);
 }
 
 TEST_F(plan_test, anonymous_volumes_go_with_the_volumes) {
-    now.anonymous_volumes = {"p-db-1-cache"};
-    EXPECT_THAT(shown(plan_down(project, now, true)), ElementsAre("remove volume p-db-1-cache"));
-    EXPECT_TRUE(plan_down(project, now, false).empty());
+    now.volumes = {{"p-db-1-cache", {.name = "p-db-1-cache", .project = "p"}},
+        {"q-db-1-cache", {.name = "q-db-1-cache", .project = "q"}}};
+    EXPECT_THAT(shown(down(true)), ElementsAre("remove volume p-db-1-cache"));
+    EXPECT_TRUE(down(false).empty());
+}
+
+TEST_F(plan_test, down_goes_by_what_is_the_projects_own_not_by_what_the_file_still_declares) {
+    running("db");
+    now.networks["p_old"] = {.name = "p_old", .project = "p", .key = "old"};
+    now.networks["q_default"] = {.name = "q_default", .project = "q", .key = "default"};
+    now.volumes["p_old"] = {.name = "p_old", .project = "p", .key = "old"};
+    EXPECT_THAT(shown(down(true)),
+        ElementsAre("stop container p-db-1", "remove container p-db-1", "remove network p_default",
+            "remove network p_old", "remove volume p_data", "remove volume p_old"));
+    project.volumes["old"] = {.name = "p_old", .external = true}; // the file gives it away
+    EXPECT_THAT(shown(down(true)), ::testing::Not(::testing::Contains("remove volume p_old")));
+}
+
+TEST_F(plan_test, down_leaves_orphans_unless_asked) {
+    running("gone");
+    EXPECT_THAT(shown(down(false)), ElementsAre("remove network p_default"));
+    EXPECT_THAT(shown(down(false, true)),
+        ElementsAre("stop container p-gone-1", "remove container p-gone-1", "remove network p_default"));
+}
+
+TEST_F(plan_test, a_service_that_is_off_is_no_orphan) {
+    running("db");
+    running("job");
+    now.containers.back().state = run_state::exited;
+    now.containers.back().exit_code = 0;
+    running("web");
+    running("tool");
+    project.disabled_services["tool"] = {.name = "tool", .image = "app", .profiles = {"debug"}};
+    orphans = true;
+    EXPECT_THAT(up(), IsEmpty());
+    EXPECT_THAT(
+        shown(plan_stop(whole_of(project), now, {"tool"}, false)), ElementsAre("stop container p-tool-1"));
+}
+
+TEST_F(plan_test, a_changed_network_is_made_anew_with_the_containers_on_it) {
+    for (const std::string service : {"db", "job", "web"})
+        running(service);
+    project.networks.at("default").internal = true;
+    const plan steps = up();
+    EXPECT_TRUE(waits(steps, at(steps, "remove network p_default"), at(steps, "remove container p-web-1")));
+    EXPECT_TRUE(waits(steps, at(steps, "create network p_default"), at(steps, "remove network p_default")));
+    for (const std::string name : {"p-db-1", "p-job-1", "p-web-1"})
+        EXPECT_TRUE(
+            waits(steps, at(steps, "create container " + name), at(steps, "create network p_default")));
+    EXPECT_EQ(steps[at(steps, "create container p-db-1")].reason, "network p_default changed");
+    now.containers.back().service = "tool"; // not among what is brought up
+    EXPECT_THROW(up(), compose::error);
+}
+
+TEST_F(plan_test, new_labels_of_a_network_leave_the_containers_alone) {
+    for (const std::string service : {"db", "web"})
+        running(service);
+    running("job");
+    now.containers.back().state = run_state::exited;
+    now.containers.back().exit_code = 0;
+    project.networks.at("default").labels = {{"a", "b"}};
+    EXPECT_THAT(shown(up()), ElementsAre("create network p_default"));
+}
+
+TEST_F(plan_test, changed_driver_options_of_a_volume_are_told) {
+    running("db");
+    const up_request request{.project = project, .hashes = hashes, .services = {"db"}, .force_recreate = {}};
+    EXPECT_THAT(left_unchanged(request, now), IsEmpty());
+    project.volumes.at("data").driver_opts = {{"type", "tmpfs"}};
+    EXPECT_THAT(left_unchanged(request, now), ElementsAre(::testing::HasSubstr("p_data")));
 }
 
 TEST_F(plan_test, stop_and_start_are_one_anothers_reverse) {

@@ -1,0 +1,137 @@
+#include "engine/project/plan.hpp"
+#include "engine/project/plan_steps.hpp"
+
+#include <algorithm>
+
+namespace engine {
+
+namespace {
+
+/// Ends containers so that a service's go only after those of all its dependents.
+void end_in_reverse(plan_steps& steps, const compose::project& project, const observed_project& now,
+    const std::set<std::string>& services, bool remove, const std::string& reason) {
+    std::map<std::string, std::vector<std::size_t>> ended; // last steps by service
+    std::vector<std::string> order = in_dependency_order(project);
+    std::reverse(order.begin(), order.end());
+    for (const std::string& name : order) {
+        if (!services.contains(name))
+            continue;
+        std::vector<std::size_t> after;
+        for (const auto& [dependent, service] : project.services)
+            if (service.depends_on.contains(name))
+                if (const auto found = ended.find(dependent); found != ended.end())
+                    after.insert(after.end(), found->second.begin(), found->second.end());
+        for (const observed_container* container : containers_of(now, name))
+            if (const auto last = steps.end(*container, remove, reason, after))
+                ended[name].push_back(*last);
+        // One without containers passes on what it waits for, so that a chain does not break at it.
+        if (!ended.contains(name))
+            ended[name] = after;
+    }
+}
+
+std::vector<std::size_t> all_of(std::size_t count) {
+    std::vector<std::size_t> indexes(count);
+    for (std::size_t index = 0; index < count; ++index)
+        indexes[index] = index;
+    return indexes;
+}
+
+} // namespace
+
+namespace {
+
+/// What the file says is not this project's to remove, even if an earlier file had it made.
+template <typename Map>
+std::set<std::string> external_names(const Map& declared) {
+    std::set<std::string> names;
+    for (const auto& [key, each] : declared)
+        if (each.external)
+            names.insert(each.name);
+    return names;
+}
+
+/// Of what is on the host, whatever the last file still declares: the names that are the project's own.
+template <typename Map>
+std::vector<step> removals(const std::string& project, const Map& there,
+    const std::set<std::string>& external, step what) {
+    std::vector<step> steps;
+    for (const auto& [name, definition] : there) {
+        if (definition.project != project || external.contains(name))
+            continue;
+        what.name = name;
+        what.key = definition.key;
+        steps.push_back(what);
+    }
+    return steps;
+}
+
+} // namespace
+
+plan plan_down(const down_request& wanted, const observed_project& now) {
+    const compose::project& project = wanted.project;
+    plan_steps steps;
+    std::set<std::string> known;
+    for (const auto& [name, service] : project.services)
+        known.insert(name);
+    if (wanted.remove_orphans)
+        for (const observed_container& container : now.containers)
+            if (!known.contains(container.service))
+                steps.end(container, true, "down --remove-orphans", {});
+    end_in_reverse(steps, project, now, known, true, "down");
+    plan result = steps.take();
+    const std::vector<std::size_t> containers_gone = all_of(result.size());
+    for (step& each : removals(project.name, now.networks, external_names(project.networks),
+             {.kind = step_kind::remove_network, .reason = "down", .after = containers_gone}))
+        result.push_back(std::move(each));
+    if (!wanted.volumes)
+        return result;
+    for (step& each : removals(project.name, now.volumes, external_names(project.volumes),
+             {.kind = step_kind::remove_volume, .reason = "down --volumes", .after = containers_gone}))
+        result.push_back(std::move(each));
+    return result;
+}
+
+plan plan_stop(const compose::project& project, const observed_project& now,
+    const std::set<std::string>& services, bool remove) {
+    plan_steps steps;
+    end_in_reverse(steps, project, now, services, remove, "asked for");
+    return steps.take();
+}
+
+plan plan_start(
+    const compose::project& project, const observed_project& now, const std::set<std::string>& services) {
+    plan result;
+    std::map<std::string, std::vector<std::size_t>> started;
+    for (const std::string& name : in_dependency_order(project)) {
+        if (!services.contains(name))
+            continue;
+        std::vector<std::size_t> gates;
+        for (const auto& [dependency, how] : project.services.at(name).depends_on) {
+            const auto earlier = started.find(dependency);
+            if (earlier == started.end())
+                continue;
+            result.push_back({.kind = step_kind::await_condition,
+                .name = dependency,
+                .service = dependency,
+                .condition = how.condition,
+                .required = how.required,
+                .after = earlier->second});
+            gates.push_back(result.size() - 1);
+        }
+        for (const observed_container* container : containers_of(now, name)) {
+            if (is_up(container->state))
+                continue;
+            result.push_back({.kind = step_kind::start_container,
+                .name = container->name,
+                .service = name,
+                .container = container->id,
+                .reason = "asked for",
+                .after = gates});
+            started[name].push_back(result.size() - 1);
+        }
+    }
+    return result;
+}
+
+} // namespace engine

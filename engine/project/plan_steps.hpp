@@ -1,0 +1,35 @@
+#pragma once
+
+#include "engine/project/plan.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace engine {
+
+/// The process runs, or will without anybody asking.
+bool is_up(run_state state) noexcept;
+
+/// In the order of their numbers.
+std::vector<const observed_container*> containers_of(const observed_project& now, const std::string& service);
+
+/// A plan while it is made: steps by what later ones wait for.
+class plan_steps {
+  public:
+    /// Its index.
+    std::size_t add(step next);
+
+    /// Stop where it runs, and remove when `remove`. The index of the last step, or nothing when none was
+    /// needed.
+    std::optional<std::size_t> end(const observed_container& container, bool remove, const std::string& reason,
+        const std::vector<std::size_t>& after);
+
+    std::size_t size() const noexcept { return steps_.size(); }
+    plan take() { return std::move(steps_); }
+
+  private:
+    plan steps_;
+};
+
+} // namespace engine

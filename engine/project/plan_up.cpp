@@ -1,0 +1,338 @@
+#include "engine/project/plan.hpp"
+
+#include "engine/project/definitions.hpp"
+#include "engine/project/plan_steps.hpp"
+
+#include "compose/model/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+namespace engine {
+
+using compose::dependency_condition;
+using compose::error;
+using compose::error_kind;
+
+namespace {
+
+/// plan_up in its parts; each fills what the next wait for.
+class up_planner {
+  public:
+    up_planner(const up_request& wanted, const observed_project& now) : wanted_(wanted), now_(now) {}
+
+    plan make() {
+        networks();
+        volumes();
+        images();
+        if (wanted_.remove_orphans)
+            orphans();
+        for (const std::string& name : in_dependency_order(wanted_.project))
+            if (wanted_.services.contains(name))
+                containers(wanted_.project.services.at(name));
+        if (wanted_.start)
+            for (const std::string& name : in_dependency_order(wanted_.project))
+                if (wanted_.services.contains(name))
+                    starts(wanted_.project.services.at(name));
+        return steps_.take();
+    }
+
+  private:
+    void networks();
+    void remake(const std::string& key, const network_definition& there);
+    void volumes();
+    void images();
+    void orphans();
+    void containers(const compose::service& service);
+    void create(const compose::service& service, unsigned number, const std::string& reason,
+        std::optional<std::size_t> after);
+    std::string change_of(const compose::service& service, const observed_container& container) const;
+    void starts(const compose::service& service);
+    std::vector<std::size_t> conditions(const compose::service& service);
+    std::optional<std::size_t> condition(const std::string& name, const compose::dependency& how);
+
+    /// A container that a start step is due for.
+    struct pending_start {
+        std::string name;
+        std::string id;
+        std::optional<std::size_t> created;
+    };
+
+    /// A container that goes whatever its service says.
+    struct ended_container {
+        std::string reason;
+        std::size_t last = 0; // step
+    };
+
+    const up_request& wanted_;
+    const observed_project& now_;
+    plan_steps steps_;
+    std::map<std::string, std::size_t> network_steps_; // by key in the project
+    std::map<std::string, std::size_t> volume_steps_;
+    std::map<std::string, ended_container> ended_; // by id
+    std::map<std::string, std::size_t> image_steps_;            // by reference
+    std::map<std::string, std::vector<pending_start>> pending_; // by service
+    std::map<std::string, std::vector<std::size_t>> start_steps_;
+    // One that is required and one that is not are two: the second lets go on what the first holds back.
+    std::map<std::tuple<std::string, dependency_condition, bool>, std::size_t> condition_steps_;
+};
+
+/// Containers on a network that has changed go before it does.
+void up_planner::remake(const std::string& key, const network_definition& there) {
+    std::vector<std::size_t> gone;
+    for (const observed_container& container : now_.containers) {
+        if (!container.networks.contains(there.name))
+            continue;
+        if (!wanted_.services.contains(container.service))
+            throw error(error_kind::conflict,
+                fmt::format("network \"{}\" has changed in the file and container \"{}\", which this `up` is not "
+                            "about, is on it; bring the whole stack up, or remove that container first",
+                    there.name, container.name));
+        const std::string reason = fmt::format("network {} changed", there.name);
+        if (!ended_.contains(container.id))
+            ended_[container.id] = {.reason = reason, .last = *steps_.end(container, true, reason, {})};
+        gone.push_back(ended_.at(container.id).last);
+    }
+    const std::size_t removed = steps_.add({.kind = step_kind::remove_network,
+        .name = there.name,
+        .key = key,
+        .reason = "definition changed",
+        .after = std::move(gone)});
+    network_steps_[key] = steps_.add({.kind = step_kind::create_network,
+        .name = there.name,
+        .key = key,
+        .reason = "definition changed",
+        .after = {removed}});
+}
+
+void up_planner::networks() {
+    std::set<std::string> used;
+    for (const std::string& name : wanted_.services)
+        for (const auto& [key, how] : wanted_.project.services.at(name).networks)
+            used.insert(key);
+    for (const std::string& key : used) {
+        const compose::network& network = wanted_.project.networks.at(key);
+        const auto there = now_.networks.find(network.name);
+        if (there == now_.networks.end() && network.external)
+            throw error(error_kind::not_found,
+                fmt::format("network {} declared as external, but could not be found", network.name));
+        if (there == now_.networks.end()) {
+            network_steps_[key] = steps_.add(
+                {.kind = step_kind::create_network, .name = network.name, .key = key, .reason = "missing"});
+            continue;
+        }
+        if (network.external || there->second.project != wanted_.project.name)
+            continue;
+        network_definition asked = network_of(wanted_.project, key);
+        const bool relabelled = asked.labels != there->second.labels;
+        asked.labels = there->second.labels; // they do not change what the network does
+        if (asked != there->second)
+            remake(key, there->second);
+        else if (relabelled)
+            steps_.add({.kind = step_kind::create_network,
+                .name = network.name,
+                .key = key,
+                .reason = "labels changed"});
+    }
+}
+
+std::set<std::string> volumes_used(const up_request& wanted) {
+    std::set<std::string> used;
+    for (const std::string& name : wanted.services)
+        for (const compose::mount& mount : wanted.project.services.at(name).mounts)
+            if (mount.type == compose::mount_type::volume && !mount.source.empty())
+                used.insert(mount.source);
+    return used;
+}
+
+void up_planner::volumes() {
+    for (const std::string& key : volumes_used(wanted_)) {
+        const compose::volume& volume = wanted_.project.volumes.at(key);
+        if (now_.volumes.contains(volume.name))
+            continue;
+        if (volume.external)
+            throw error(error_kind::not_found,
+                fmt::format("volume {} declared as external, but could not be found", volume.name));
+        volume_steps_[key] = steps_.add(
+            {.kind = step_kind::create_volume, .name = volume.name, .key = key, .reason = "missing"});
+    }
+}
+
+void up_planner::images() {
+    for (const std::string& name : wanted_.services) {
+        const compose::service& service = wanted_.project.services.at(name);
+        if (now_.images.contains(service.image) || image_steps_.contains(service.image))
+            continue;
+        if (service.pull_policy == "never")
+            throw error(error_kind::invalid,
+                fmt::format(
+                    "image \"{}\" of service \"{}\" is not here and pull_policy is never; load it with: "
+                    "compose load -i FILE",
+                    service.image, name));
+        image_steps_[service.image] = steps_.add(
+            {.kind = step_kind::pull_image, .name = service.image, .service = name, .reason = "missing"});
+    }
+}
+
+void up_planner::orphans() {
+    for (const observed_container& container : now_.containers)
+        if (!wanted_.project.services.contains(container.service) &&
+            !wanted_.project.disabled_services.contains(container.service))
+            steps_.end(container, true, "its service is no longer in the file", {});
+}
+
+std::string up_planner::change_of(
+    const compose::service& service, const observed_container& container) const {
+    if (wanted_.force_recreate.contains(service.name))
+        return "asked for";
+    if (container.hash != wanted_.hashes.at(service.name))
+        return "definition changed";
+    const auto image = now_.images.find(service.image);
+    if (image != now_.images.end() && image->second != container.image)
+        return "image changed";
+    return {};
+}
+
+void up_planner::create(const compose::service& service, unsigned number, const std::string& reason,
+    std::optional<std::size_t> after) {
+    step next{.kind = step_kind::create_container,
+        .name = container_name_of(wanted_.project, service, number),
+        .service = service.name,
+        .number = number,
+        .reason = reason};
+    if (after)
+        next.after.push_back(*after);
+    if (const auto pull = image_steps_.find(service.image); pull != image_steps_.end())
+        next.after.push_back(pull->second);
+    for (const auto& [key, how] : service.networks)
+        if (const auto network = network_steps_.find(key); network != network_steps_.end())
+            next.after.push_back(network->second);
+    for (const compose::mount& mount : service.mounts)
+        if (mount.type == compose::mount_type::volume)
+            if (const auto volume = volume_steps_.find(mount.source); volume != volume_steps_.end())
+                next.after.push_back(volume->second);
+    const std::string name = next.name;
+    const std::size_t index = steps_.add(std::move(next));
+    pending_[service.name].push_back({.name = name, .id = {}, .created = index});
+}
+
+void up_planner::containers(const compose::service& service) {
+    std::set<unsigned> present;
+    for (const observed_container* container : containers_of(now_, service.name)) {
+        const auto ended = ended_.find(container->id);
+        if (container->number > service.scale) {
+            if (ended == ended_.end())
+                steps_.end(*container, true, "scaled down", {});
+            continue;
+        }
+        present.insert(container->number);
+        if (ended != ended_.end()) {
+            create(service, container->number, ended->second.reason, ended->second.last);
+            continue;
+        }
+        const std::string change = change_of(service, *container);
+        if (!change.empty())
+            create(service, container->number, change, steps_.end(*container, true, change, {}));
+        else if (!is_up(container->state))
+            pending_[service.name].push_back({.name = container->name, .id = container->id, .created = {}});
+    }
+    for (unsigned number = 1; number <= service.scale; ++number)
+        if (!present.contains(number))
+            create(service, number, "missing", std::nullopt);
+}
+
+std::optional<std::size_t> up_planner::condition(const std::string& name, const compose::dependency& how) {
+    const auto known = condition_steps_.find({name, how.condition, how.required});
+    if (known != condition_steps_.end())
+        return known->second;
+    const auto started = start_steps_.find(name);
+    const bool starts_now = started != start_steps_.end();
+    // Nothing to wait for: it runs already and that is all that is asked.
+    if (how.condition == dependency_condition::started && !starts_now)
+        return std::nullopt;
+    step next{.kind = step_kind::await_condition,
+        .name = name,
+        .service = name,
+        .condition = how.condition,
+        .required = how.required};
+    if (starts_now)
+        next.after = started->second;
+    const std::size_t index = steps_.add(std::move(next));
+    condition_steps_[{name, how.condition, how.required}] = index;
+    return index;
+}
+
+std::vector<std::size_t> up_planner::conditions(const compose::service& service) {
+    std::vector<std::size_t> all;
+    for (const auto& [name, how] : service.depends_on) {
+        // One that is not brought up now (--no-deps, another profile) is not waited for either.
+        if (!wanted_.services.contains(name))
+            continue;
+        if (const auto index = condition(name, how))
+            all.push_back(*index);
+    }
+    return all;
+}
+
+/// A one-shot whose success others wait for is not run a second time.
+bool has_succeeded(const compose::project& project, const observed_project& now, const std::string& service,
+    const std::string& id) {
+    const bool one_shot =
+        std::any_of(project.services.begin(), project.services.end(), [&](const auto& entry) {
+            const auto found = entry.second.depends_on.find(service);
+            return found != entry.second.depends_on.end() &&
+                   found->second.condition == dependency_condition::completed_successfully;
+        });
+    return one_shot &&
+           std::any_of(now.containers.begin(), now.containers.end(), [&](const observed_container& each) {
+               return each.id == id && each.state == run_state::exited && each.exit_code == 0;
+           });
+}
+
+void up_planner::starts(const compose::service& service) {
+    const auto due = pending_.find(service.name);
+    if (due == pending_.end())
+        return;
+    std::erase_if(due->second, [&](const pending_start& each) {
+        return !each.id.empty() && has_succeeded(wanted_.project, now_, service.name, each.id);
+    });
+    if (due->second.empty())
+        return;
+    const std::vector<std::size_t> gates = conditions(service);
+    for (const pending_start& each : due->second) {
+        step next{.kind = step_kind::start_container,
+            .name = each.name,
+            .service = service.name,
+            .container = each.id,
+            .reason = "not running",
+            .after = gates};
+        if (each.created)
+            next.after.push_back(*each.created);
+        start_steps_[service.name].push_back(steps_.add(std::move(next)));
+    }
+}
+
+} // namespace
+
+plan plan_up(const up_request& wanted, const observed_project& now) {
+    return up_planner(wanted, now).make();
+}
+
+std::vector<std::string> left_unchanged(const up_request& wanted, const observed_project& now) {
+    std::vector<std::string> notes;
+    for (const std::string& key : volumes_used(wanted)) {
+        const compose::volume& volume = wanted.project.volumes.at(key);
+        const auto there = now.volumes.find(volume.name);
+        if (there == now.volumes.end() || volume.external || there->second.project != wanted.project.name ||
+            there->second.driver_opts == volume.driver_opts)
+            continue;
+        notes.push_back(fmt::format("volume \"{}\" keeps the driver_opts it was made with, although the file has "
+                                    "others by now; `down -v` removes it with its data, the next `up` makes it anew",
+            volume.name));
+    }
+    return notes;
+}
+
+} // namespace engine

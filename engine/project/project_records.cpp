@@ -1,0 +1,118 @@
+#include "engine/project/project_records.hpp"
+
+#include "compose/model/error.hpp"
+#include "engine/store/store.hpp"
+#include "engine/system/identifier.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace engine {
+
+using compose::error;
+using compose::error_kind;
+
+namespace {
+
+constexpr std::uint64_t revisions_kept = 20;
+
+} // namespace
+
+project_records::project_records(store& records) : store_(records) {
+    for (const record& row : store_.load(table::project))
+        projects_.emplace(row.key, decode_project(row.key, row.value));
+}
+
+bool project_records::save_revision(compose::project wanted, const up_options& options) {
+    const std::string name = wanted.name;
+    const auto found = projects_.find(name);
+    if (found != projects_.end() && found->second.definition == wanted && !found->second.removing)
+        return false;
+    remember_up(name, options);
+    project_record record{.revision = found == projects_.end() ? 1 : found->second.revision + 1,
+        .definition = std::move(wanted),
+        .created = timestamp_now(),
+        .removing = false,
+        .remove = {}};
+    const std::string text = encode(record);
+    store_.put(table::project, name, text);
+    store_.put(table::revision, revision_key(name, record.revision), text);
+    if (record.revision > revisions_kept)
+        store_.erase(table::revision, revision_key(name, record.revision - revisions_kept));
+    projects_.insert_or_assign(name, std::move(record));
+    return true;
+}
+
+void project_records::mark_removing(const std::string& project, const down_options& options) {
+    const auto found = projects_.find(project);
+    if (found == projects_.end())
+        return; // only what it has left on the host is known
+    found->second.removing = true;
+    found->second.remove = options;
+    store_.put(table::project, project, encode(found->second));
+}
+
+void project_records::empty(const std::string& project) {
+    const auto found = projects_.find(project);
+    if (found == projects_.end())
+        return;
+    project_record& record = found->second;
+    record.removing = false;
+    record.definition.services.clear();
+    record.definition.disabled_services.clear();
+    record.definition.networks.clear();
+    record.definition.volumes.clear();
+    store_.put(table::project, project, encode(record));
+}
+
+void project_records::forget(const std::string& project) {
+    const auto found = projects_.find(project);
+    if (found == projects_.end())
+        return;
+    const std::uint64_t last = found->second.revision;
+    for (std::uint64_t number = last > revisions_kept ? last - revisions_kept : 0; number <= last; ++number)
+        store_.erase(table::revision, revision_key(project, number));
+    store_.erase(table::project, project);
+    projects_.erase(found);
+}
+
+void project_records::remember_up(const std::string& project, const up_options& options) {
+    ups_under_way_.insert(project);
+    store_.put(table::operation, project, encode(options));
+}
+
+void project_records::forget_up(const std::string& project) {
+    if (ups_under_way_.erase(project) > 0)
+        store_.erase(table::operation, project);
+}
+
+std::map<std::string, up_options> project_records::interrupted_ups() {
+    std::map<std::string, up_options> found;
+    for (const record& row : store_.load(table::operation)) {
+        found.emplace(row.key, decode_up(row.key, row.value));
+        ups_under_way_.insert(row.key);
+    }
+    return found;
+}
+
+const project_record* project_records::find(const std::string& name) const {
+    const auto found = projects_.find(name);
+    return found == projects_.end() ? nullptr : &found->second;
+}
+
+const project_record& project_records::at(const std::string& name) const {
+    const project_record* found = find(name);
+    if (found == nullptr)
+        throw error(error_kind::not_found, fmt::format("project \"{}\": there is none of that name", name));
+    return *found;
+}
+
+std::vector<const project_record*> project_records::list() const {
+    std::vector<const project_record*> all;
+    for (const auto& [name, record] : projects_)
+        all.push_back(&record);
+    return all;
+}
+
+} // namespace engine

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "engine/project/project_record.hpp"
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace engine {
+
+class store;
+
+/// What is durable of the stacks: the record of each, its last revisions, and the `up` that has not ended.
+/// Writes are on their way to disk when a function returns: `co_await store.durable()` before anybody is told.
+/// Engine state: used on the engine's thread only.
+class project_records {
+  public:
+    explicit project_records(store& records);
+
+    /// Makes `wanted` the definition of its project, as a new revision unless it is that already. Whether it was
+    /// not; then the `up` is remembered too, for the next daemon if this one dies before it has ended.
+    bool save_revision(compose::project wanted, const up_options& options);
+
+    /// `down` begins.
+    void mark_removing(const std::string& project, const down_options& options);
+
+    /// `down` has ended, but containers that are none of the definition's are left: nothing is asked for any
+    /// more.
+    void empty(const std::string& project);
+
+    /// The project is no more.
+    void forget(const std::string& project);
+
+    /// What an interrupted `up` needs to be carried on by the next daemon. A later one takes its place.
+    void remember_up(const std::string& project, const up_options& options);
+    void forget_up(const std::string& project);
+    /// By project, as an earlier daemon left them.
+    std::map<std::string, up_options> interrupted_ups();
+
+    const project_record* find(const std::string& name) const;
+    /// Throws error{not_found}.
+    const project_record& at(const std::string& name) const;
+    std::vector<const project_record*> list() const;
+
+  private:
+    store& store_;
+    std::map<std::string, project_record> projects_;
+    std::set<std::string> ups_under_way_; // projects with a record in table::operation
+};
+
+} // namespace engine

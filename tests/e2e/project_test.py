@@ -1,0 +1,214 @@
+"""A stack over several definitions: what `down` takes along, profiles, changed networks, orders that meet, `up --wait`."""
+import subprocess
+import threading
+import time
+import unittest
+
+from harness import DaemonTest, wait_until
+
+SLEEP = "image: busybox, init: true, command: sleep 1000"
+
+
+class DownTest(DaemonTest):
+    def networks(self):
+        """Bridges of this instance, as the host sees them."""
+        shown = subprocess.run(["ip", "-br", "link"], text=True, capture_output=True, check=True).stdout
+        return [line.split()[0] for line in shown.splitlines() if line.startswith(f"b{self.tag()}-")]
+
+    def volumes(self):
+        folder = self.state / "volume"
+        return sorted(each.name for each in folder.iterdir()) if folder.exists() else []
+
+    def test_what_a_later_file_no_longer_has_goes_too(self):
+        self.write(f"name: d\nservices:\n  s: {{{SLEEP}, networks: [a, b], volumes: ['v:/v', 'w:/w']}}\n"
+                   "networks: {a: , b: }\nvolumes: {v: , w: }\n")
+        self.compose("up", "-d")
+        self.write(f"name: d\nservices:\n  s: {{{SLEEP}, networks: [a], volumes: ['w:/w']}}\n"
+                   "networks: {a: }\nvolumes: {w: {external: true, name: d_w}}\n")
+        self.compose("up", "-d")
+        self.assertEqual(len(self.networks()), 2)
+        self.compose("down", "-v", "-t", "0")
+        wait_until(lambda: not self.networks(), 5, "the networks to go")
+        self.assertEqual(self.volumes(), ["d_w"])  # the file says that it is somebody else's
+
+    def test_volumes_can_be_removed_after_the_rest(self):
+        self.write(f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['v:/v']}}\nvolumes: {{v: }}\n")
+        self.compose("up", "-d")
+        self.compose("down", "-t", "0")
+        self.assertEqual(self.volumes(), ["d_v"])
+        self.compose("down", "-v")
+        self.assertEqual(self.volumes(), [])
+        self.assertIn("No resource found to remove", self.compose("down").stderr)
+
+    def test_orphans_stay_unless_asked(self):
+        self.write(f"name: d\nservices:\n  a: {{{SLEEP}}}\n  b: {{{SLEEP}}}\n")
+        self.compose("up", "-d")
+        self.write(f"name: d\nservices:\n  a: {{{SLEEP}}}\n")
+        self.assertIn("Found orphan containers ([d-b-1])", self.compose("up", "-d").stderr)
+        self.assertIn("still in use", self.compose("down", "-t", "0").stderr)
+        self.assertEqual(self.container("b")["state"], "running")
+        self.assertIn("d", self.compose("ls", "-q").stdout)
+        self.compose("down", "--remove-orphans", "-t", "0")
+        self.assertEqual(self.containers(), [])
+        self.assertEqual(self.compose("ls", "-a", "-q").stdout, "")
+
+
+class ProfileTest(DaemonTest):
+    def setUp(self):
+        super().setUp()
+        self.write(f"name: d\nservices:\n  a: {{{SLEEP}}}\n  tool: {{{SLEEP}, profiles: [debug]}}\n")
+        self.compose("--profile", "debug", "up", "-d")
+
+    def test_a_service_that_is_off_is_no_orphan(self):
+        again = self.compose("up", "-d", "--remove-orphans")
+        self.assertNotIn("orphan", again.stderr)
+        self.assertEqual(self.container("tool")["state"], "running")
+
+    def test_it_can_be_stopped_and_goes_with_the_stack(self):
+        self.compose("up", "-d")
+        self.compose("stop", "-t", "0", "tool")
+        self.assertEqual(self.container("tool")["state"], "exited")
+        self.compose("start", "tool")
+        self.assertEqual(self.container("tool")["state"], "running")
+        self.compose("down", "-t", "0")
+        self.assertEqual(self.containers(), [])
+
+
+class ChangeTest(DaemonTest):
+    def test_a_changed_network_is_made_anew(self):
+        def with_subnet(subnet):
+            self.write(f"name: d\nservices:\n  s: {{{SLEEP}}}\n"
+                       f"networks: {{default: {{ipam: {{config: [{{subnet: {subnet}}}]}}}}}}\n")
+            self.compose("up", "-d")
+            return self.container("s")["networks"]["d_default"]
+
+        self.assertTrue(with_subnet("10.213.1.0/24").startswith("10.213.1."))
+        self.assertTrue(with_subnet("10.213.2.0/24").startswith("10.213.2."))
+        self.assertEqual(self.compose("exec", "s", "true").returncode, 0)
+
+    def test_changed_options_of_a_volume_are_told(self):
+        self.write(f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['v:/v']}}\nvolumes: {{v: }}\n")
+        self.compose("up", "-d")
+        self.write(f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['v:/v']}}\n"
+                   "volumes: {v: {driver_opts: {type: tmpfs, device: tmpfs}}}\n")
+        self.assertIn('volume "d_v" keeps the driver_opts', self.compose("up", "-d").stderr)
+
+
+class OrderTest(DaemonTest):
+    def at_once(self, *commands):
+        done = [None] * len(commands)
+
+        def run(index):
+            done[index] = self.compose(*commands[index], check=False)
+
+        threads = [threading.Thread(target=run, args=(index,)) for index in range(len(commands))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return [(each.returncode, each.stderr if each.returncode else "") for each in done]
+
+    def test_two_of_a_kind_both_succeed(self):
+        self.write("name: d\nservices:\n" + "".join(f"  s{i}: {{{SLEEP}}}\n" for i in range(6)))
+        self.assertEqual(self.at_once(("up", "-d"), ("up", "-d"), ("up", "-d", "s1")), [(0, "")] * 3)
+        self.assertEqual(len(self.containers()), 6)
+        self.assertEqual(self.at_once(("restart", "-t", "0", "s1"), ("restart", "-t", "0", "s2")), [(0, "")] * 2)
+        self.assertEqual(self.at_once(("stop", "-t", "0", "s1"), ("stop", "-t", "0", "s2")), [(0, "")] * 2)
+        self.assertEqual({each["state"] for each in self.containers("s1") + self.containers("s2")}, {"exited"})
+
+    def test_an_up_that_waits_gives_way_to_what_is_asked_next(self):
+        def with_check(test):
+            self.write(f"name: d\nservices:\n  db: {{{SLEEP}, healthcheck: {{test: [CMD, 'false'], interval: 1s, retries: 1000}}}}\n"
+                       f"  web: {{{SLEEP}, depends_on: {{db: {{condition: {test}}}}}}}\n")
+
+        with_check("service_healthy")
+        first = []
+        waiting = threading.Thread(target=lambda: first.append(self.compose("up", "-d", check=False)))
+        waiting.start()
+        self.wait_for_state("db", "running")
+        with_check("service_started")
+        self.compose("up", "-d")
+        waiting.join()
+        self.assertEqual(first[0].returncode, 1)
+        self.assertIn("has given way to a later `up`", first[0].stderr)
+        self.assertEqual(self.container("web")["state"], "running")
+
+
+class WaitTest(DaemonTest):
+    def up(self, service, *flags):
+        self.write(f"name: d\nservices:\n  s: {{image: busybox, init: true, {service}}}\n")
+        return self.compose("up", "-d", "--wait", *flags, check=False)
+
+    def test_one_that_runs_is_waited_for(self):
+        self.assertEqual(self.up("command: sleep 1000").returncode, 0)
+
+    def test_one_that_ends_is_a_failure(self):
+        done = self.up("command: sh -c 'sleep 0.3; exit 4'")
+        self.assertEqual((done.returncode, "container d-s-1 exited (4)" in done.stderr), (1, True), done.stderr)
+
+    def test_one_that_keeps_ending_is_a_failure(self):
+        done = self.up("command: sh -c 'exit 4', restart: always")
+        self.assertEqual((done.returncode, "keeps ending: exited (4)" in done.stderr), (1, True), done.stderr)
+
+    def test_the_time_can_be_limited(self):
+        done = self.up("command: sleep 1000, healthcheck: {test: 'false', interval: 60s}", "--wait-timeout", "1")
+        self.assertEqual((done.returncode, "timeout: container d-s-1" in done.stderr), (1, True), done.stderr)
+
+    def test_a_one_shot_that_others_wait_for_is_good_when_it_has_succeeded(self):
+        self.write(f"name: d\nservices:\n  job: {{image: busybox, command: 'true'}}\n"
+                   f"  s: {{{SLEEP}, depends_on: {{job: {{condition: service_completed_successfully}}}}}}\n")
+        self.compose("up", "-d", "--wait")
+
+
+class OptionalDependencyTest(DaemonTest):
+    def test_one_that_cannot_start_keeps_nobody_back(self):
+        self.write(f"name: d\nservices:\n  db: {{image: busybox, command: /no/such/program}}\n"
+                   f"  web: {{{SLEEP}, depends_on: {{db: {{condition: service_started, required: false}}}}}}\n"
+                   f"  strict: {{{SLEEP}, depends_on: {{db: {{condition: service_started}}}}}}\n")
+        done = self.compose("up", "-d", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('optional dependency "db" could not be started', done.stderr)
+        self.assertEqual(self.container("web")["state"], "running")
+        self.assertEqual(self.container("strict")["state"], "created")
+
+
+class CommandTest(DaemonTest):
+    def setUp(self):
+        super().setUp()
+        self.write(f"name: d\nservices:\n  s: {{{SLEEP}}}\n  loop: {{image: busybox, command: 'false', restart: always}}\n")
+
+    def refused(self, *arguments):
+        done = self.compose(*arguments, check=False)
+        self.assertEqual(done.returncode, 1, arguments)
+        return done.stderr
+
+    def test_a_service_that_there_is_none_of(self):
+        self.compose("up", "-d")
+        for command in "ps", "pull", "config", "up", "stop", "start", "restart", "kill", "logs":
+            self.assertIn("no such service: nope", self.refused(command, "nope"), command)
+        self.assertIn("no such service: nope", self.refused("rm", "-f", "nope"))
+
+    def test_kill_ends_a_loop_and_waits_for_the_end(self):
+        self.compose("up", "-d")
+        self.wait_for_state("loop", "restarting")
+        self.compose("kill")
+        self.assertEqual({each["state"] for each in self.containers()}, {"exited"})
+        time.sleep(1)
+        self.assertEqual(self.container("loop")["state"], "exited")
+        again = self.compose("kill")
+        self.assertIn("No container to kill", again.stderr)
+
+    def test_start_needs_a_container(self):
+        self.compose("up", "-d")
+        self.compose("rm", "-s", "-f", "s")
+        self.assertIn('service "s" has no container to start', self.refused("start", "s"))
+
+    def test_exec_ends_as_a_shell_would(self):
+        self.compose("up", "-d", "s")
+        for code, program in (127, "/no/such"), (127, "nosuch"), (126, "/etc/passwd"), (126, "/etc"), (3, None):
+            words = [program] if program else ["sh", "-c", "exit 3"]
+            self.assertEqual(self.compose("exec", "-T", "s", *words, check=False).returncode, code, program)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
