@@ -1,5 +1,6 @@
 #include "compose/cli/context.hpp"
 #include "compose/encode/encode.hpp"
+#include "compose/load/render.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -26,7 +27,8 @@ struct config_flags {
     std::vector<std::string> only;
 };
 
-std::string render(const project& shown, const config_flags& flags) {
+std::string print(const loaded& read, const config_flags& flags) {
+    const project& shown = read.project;
     std::string text;
     const auto keys = [&](const auto& map) {
         for (const auto& [key, value] : map)
@@ -52,17 +54,17 @@ std::string render(const project& shown, const config_flags& flags) {
             if (flags.hash == "*" || flags.hash == name)
                 text += fmt::format("{} {}\n", name, service_hash(service));
     } else {
-        text = flags.format == "json" ? to_json(shown) : to_yaml(shown);
+        text = flags.format == "json" ? to_json(*read.tree) : to_yaml(*read.tree);
     }
     return text;
 }
 
 engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
-    const project shown = with.load_project(flags->only);
-    check_services(shown, flags->only);
+    const loaded shown = with.load_files(flags->only);
+    check_services(shown.project, flags->only);
     if (flags->quiet)
         co_return;
-    const std::string text = render(shown, *flags);
+    const std::string text = print(shown, *flags);
     if (flags->output.empty()) {
         std::fwrite(text.data(), 1, text.size(), stdout);
         co_return;

@@ -139,7 +139,11 @@ engine::task<> dry_run(context& with, project wanted, up_flags flags) {
 }
 
 engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
-    project wanted = with.load_project(flags->services);
+    loaded read = with.load_files(flags->services);
+    if (!read.ignored.empty())
+        fmt::print(
+            stderr, "warning: composed does not act on these yet: {}\n", fmt::join(read.ignored, ", "));
+    project wanted = std::move(read.project);
     check_services(wanted, flags->services);
     if (wanted.services.empty())
         throw error(error_kind::invalid, "no service selected");

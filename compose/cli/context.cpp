@@ -19,6 +19,10 @@ api::client context::daemon() {
 }
 
 project context::load_project(const std::vector<std::string>& services) {
+    return load_files(services).project;
+}
+
+loaded context::load_files(const std::vector<std::string>& services) {
     load_options options = files;
     options.services = services;
     if (std::find(options.files.begin(), options.files.end(), "-") != options.files.end())
@@ -26,7 +30,7 @@ project context::load_project(const std::vector<std::string>& services) {
     loaded read = load(options);
     for (const std::string& warning : read.warnings)
         fmt::print(stderr, "warning: {}\n", warning);
-    return std::move(read.project);
+    return read;
 }
 
 std::string context::project_name() {

@@ -30,6 +30,8 @@ class context {
 
     /// The project from its files; warnings go to stderr. `services`: named on the command line.
     project load_project(const std::vector<std::string>& services = {});
+    /// The same with all that the files say.
+    loaded load_files(const std::vector<std::string>& services = {});
 
     /// The name alone: without a file where -p or COMPOSE_PROJECT_NAME gives it.
     std::string project_name();

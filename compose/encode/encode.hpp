@@ -21,8 +21,4 @@ project from_wire(std::string_view text);
 /// pull_policy.
 std::string service_hash(const service& value);
 
-/// What `config` prints, in the form of `docker compose config`.
-std::string to_json(const project& value);
-std::string to_yaml(const project& value);
-
 } // namespace compose

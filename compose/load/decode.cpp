@@ -1,335 +1,333 @@
 #include "compose/load/decode.hpp"
 
+#include "compose/load/short_syntax.hpp"
 #include "compose/model/units.hpp"
 
+#include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace compose {
 
+namespace json = boost::json;
+
 namespace {
 
-std::string_view name_of(node_kind kind) noexcept {
-    switch (kind) {
+// --- single values: the tree has its long form, so what is there is of its kind
+
+std::string text_in(const node& map, std::string_view key) {
+    const node* found = map.find(key);
+    return found == nullptr || !found->is_scalar() ? std::string() : found->text;
+}
+
+bool switched(const node& map, std::string_view key) {
+    return text_in(map, key) == "true";
+}
+
+template <typename Number = std::int64_t>
+std::optional<Number> number_in(const node& map, std::string_view key) {
+    const std::string text = text_in(map, key);
+    Number value{};
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return text.empty() || failed != std::errc() ? std::nullopt : std::optional(value);
+}
+
+std::optional<std::chrono::nanoseconds> duration_in(const node& map, std::string_view key) {
+    const std::string text = text_in(map, key);
+    return text.empty() ? std::nullopt : parse_duration(text);
+}
+
+std::vector<std::string> texts_of(const node& list) {
+    std::vector<std::string> result;
+    for (const node& item : list.items)
+        result.push_back(item.text);
+    return result;
+}
+
+std::vector<std::string> texts_in(const node& map, std::string_view key) {
+    const node* found = map.find(key);
+    return found == nullptr ? std::vector<std::string>() : texts_of(*found);
+}
+
+std::map<std::string, std::string> options_in(const node& map, std::string_view key) {
+    std::map<std::string, std::string> result;
+    if (const node* found = map.find(key))
+        for (const auto& [name, value] : found->entries)
+            result[name] = value.text;
+    return result;
+}
+
+std::optional<std::vector<std::string>> words_in(const node& map, std::string_view key) {
+    const node* found = map.find(key);
+    return found == nullptr || found->is_null() ? std::nullopt : std::optional(texts_of(*found));
+}
+
+// --- parts of a service
+
+std::vector<port> ports_of(const node& service) {
+    std::vector<port> ports;
+    if (const node* list = service.find("ports"))
+        for (const node& item : list->items)
+            ports.push_back({.host_ip = text_in(item, "host_ip"),
+                .published = text_in(item, "published"),
+                .target = number_in<std::uint16_t>(item, "target").value_or(0),
+                .protocol = text_in(item, "protocol"),
+                .mode = text_in(item, "mode"),
+                .name = text_in(item, "name"),
+                .app_protocol = text_in(item, "app_protocol")});
+    return ports;
+}
+
+mount mount_of(const node& item) {
+    mount made;
+    const std::string type = text_in(item, "type");
+    made.type = type == "bind"    ? mount_type::bind
+                : type == "tmpfs" ? mount_type::tmpfs
+                : type == "image" ? mount_type::image
+                                  : mount_type::volume;
+    made.source = text_in(item, "source");
+    made.target = text_in(item, "target");
+    made.read_only = switched(item, "read_only");
+    made.consistency = text_in(item, "consistency");
+    if (const node* bind = item.find("bind")) {
+        made.create_host_path = text_in(*bind, "create_host_path") != "false";
+        made.propagation = text_in(*bind, "propagation");
+        made.recursive = text_in(*bind, "recursive");
+        made.selinux = text_in(*bind, "selinux");
+    }
+    if (const node* volume = item.find("volume")) {
+        made.nocopy = switched(*volume, "nocopy");
+        made.subpath = text_in(*volume, "subpath");
+    }
+    if (const node* tmpfs = item.find("tmpfs")) {
+        made.tmpfs_size = number_in(*tmpfs, "size");
+        made.tmpfs_mode = number_in<std::uint32_t>(*tmpfs, "mode");
+    }
+    return made;
+}
+
+std::vector<mount> mounts_of(const node& service) {
+    std::vector<mount> mounts;
+    if (const node* list = service.find("volumes"))
+        for (const node& item : list->items)
+            mounts.push_back(mount_of(item));
+    return mounts;
+}
+
+std::map<std::string, service_network> networks_of(const node& service) {
+    std::map<std::string, service_network> networks;
+    if (const node* own = service.find("networks"))
+        for (const auto& [key, how] : own->entries)
+            networks[key] = {.aliases = texts_in(how, "aliases"),
+                .ipv4_address = text_in(how, "ipv4_address"),
+                .ipv6_address = text_in(how, "ipv6_address"),
+                .link_local_ips = texts_in(how, "link_local_ips"),
+                .mac_address = text_in(how, "mac_address"),
+                .interface_name = text_in(how, "interface_name"),
+                .driver_opts = options_in(how, "driver_opts"),
+                .priority = number_in<int>(how, "priority").value_or(0),
+                .gw_priority = number_in<int>(how, "gw_priority").value_or(0)};
+    return networks;
+}
+
+std::map<std::string, dependency> dependencies_of(const node& service) {
+    std::map<std::string, dependency> dependencies;
+    if (const node* all = service.find("depends_on"))
+        for (const auto& [name, how] : all->entries) {
+            const std::string condition = text_in(how, "condition");
+            dependencies[name] = {.condition = condition == "service_healthy" ? dependency_condition::healthy
+                                               : condition == "service_completed_successfully"
+                                                   ? dependency_condition::completed_successfully
+                                                   : dependency_condition::started,
+                .restart = switched(how, "restart"),
+                .required = text_in(how, "required") != "false"};
+        }
+    return dependencies;
+}
+
+std::optional<healthcheck> health_of(const node& service) {
+    const node* from = service.find("healthcheck");
+    if (from == nullptr || from->is_null())
+        return std::nullopt;
+    return healthcheck{.test = texts_in(*from, "test"),
+        .interval = duration_in(*from, "interval"),
+        .timeout = duration_in(*from, "timeout"),
+        .start_period = duration_in(*from, "start_period"),
+        .start_interval = duration_in(*from, "start_interval"),
+        .retries = number_in<unsigned>(*from, "retries"),
+        .disable = switched(*from, "disable")};
+}
+
+std::optional<logging> logging_of(const node& service) {
+    const node* from = service.find("logging");
+    if (from == nullptr || from->is_null())
+        return std::nullopt;
+    return logging{.driver = text_in(*from, "driver"), .options = options_in(*from, "options")};
+}
+
+std::map<std::string, std::optional<std::string>> environment_of(const node& service) {
+    std::map<std::string, std::optional<std::string>> variables;
+    if (const node* all = service.find("environment"))
+        for (const auto& [name, value] : all->entries)
+            variables[name] = value.is_null() ? std::nullopt : std::optional(value.text);
+    return variables;
+}
+
+extensions extensions_of(const node& map) {
+    extensions kept;
+    for (const auto& [key, value] : map.entries)
+        if (key.starts_with("x-"))
+            kept[key] = json_of(value);
+    return kept;
+}
+
+unsigned scale_of(const node& service) {
+    const node* deploy = service.find("deploy");
+    const auto replicas = deploy == nullptr ? std::nullopt : number_in<unsigned>(*deploy, "replicas");
+    return number_in<unsigned>(service, "scale").value_or(replicas.value_or(1));
+}
+
+service service_of(const std::string& name, const node& from) {
+    service made;
+    made.name = name;
+    made.image = text_in(from, "image");
+    made.command = words_in(from, "command");
+    made.entrypoint = words_in(from, "entrypoint");
+    made.environment = environment_of(from);
+    made.labels = options_in(from, "labels");
+    made.annotations = options_in(from, "annotations");
+    made.container_name = text_in(from, "container_name");
+    made.hostname = text_in(from, "hostname");
+    made.domainname = text_in(from, "domainname");
+    made.user = text_in(from, "user");
+    made.working_dir = text_in(from, "working_dir");
+    made.stop_signal = text_in(from, "stop_signal");
+    made.stop_grace_period = duration_in(from, "stop_grace_period");
+    made.platform = text_in(from, "platform");
+    made.pull_policy = text_in(from, "pull_policy");
+    if (from.find("init") != nullptr)
+        made.init = switched(from, "init");
+    made.tty = switched(from, "tty");
+    made.stdin_open = switched(from, "stdin_open");
+    made.read_only = switched(from, "read_only");
+    made.privileged = switched(from, "privileged");
+    made.ports = ports_of(from);
+    made.expose = texts_in(from, "expose");
+    made.mounts = mounts_of(from);
+    made.tmpfs = texts_in(from, "tmpfs");
+    made.networks = networks_of(from);
+    made.network_mode = text_in(from, "network_mode");
+    made.extra_hosts = texts_in(from, "extra_hosts");
+    made.dns = texts_in(from, "dns");
+    made.dns_search = texts_in(from, "dns_search");
+    made.dns_opt = texts_in(from, "dns_opt");
+    made.depends_on = dependencies_of(from);
+    made.restart = parse_restart(text_in(from, "restart"));
+    made.health = health_of(from);
+    made.log = logging_of(from);
+    made.profiles = texts_in(from, "profiles");
+    made.scale = scale_of(from);
+    made.cap_add = texts_in(from, "cap_add");
+    made.cap_drop = texts_in(from, "cap_drop");
+    made.security_opt = texts_in(from, "security_opt");
+    made.extra = extensions_of(from);
+    return made;
+}
+
+// What the functions above and the filling of the tree take up.
+constexpr std::array<std::string_view, 42> acted_on{"image", "command", "entrypoint", "environment",
+    "env_file", "labels", "annotations", "container_name", "hostname", "domainname", "user", "working_dir",
+    "stop_signal", "stop_grace_period", "platform", "pull_policy", "init", "tty", "stdin_open", "read_only",
+    "privileged", "ports", "expose", "volumes", "tmpfs", "networks", "network_mode", "extra_hosts", "dns",
+    "dns_search", "dns_opt", "depends_on", "restart", "healthcheck", "logging", "profiles", "scale",
+    "cap_add", "cap_drop", "security_opt", "label_file", "develop"};
+
+void find_ignored(const std::string& name, const node& service, std::vector<std::string>& ignored) {
+    for (const auto& [key, value] : service.entries)
+        if (!key.starts_with("x-") && !value.is_null() &&
+            std::find(acted_on.begin(), acted_on.end(), key) == acted_on.end())
+            ignored.push_back(fmt::format("services.{}.{}", name, key));
+}
+
+network network_of(const node& from) {
+    network made{.name = text_in(from, "name"),
+        .external = switched(from, "external"),
+        .driver = text_in(from, "driver"),
+        .driver_opts = options_in(from, "driver_opts"),
+        .internal = switched(from, "internal"),
+        .attachable = switched(from, "attachable"),
+        .enable_ipv4 = text_in(from, "enable_ipv4") != "false",
+        .enable_ipv6 = switched(from, "enable_ipv6"),
+        .pools = {},
+        .labels = options_in(from, "labels")};
+    const node* ipam = from.find("ipam");
+    const node* config = ipam == nullptr ? nullptr : ipam->find("config");
+    if (config != nullptr)
+        for (const node& pool : config->items)
+            made.pools.push_back({.subnet = text_in(pool, "subnet"),
+                .ip_range = text_in(pool, "ip_range"),
+                .gateway = text_in(pool, "gateway"),
+                .aux_addresses = options_in(pool, "aux_addresses")});
+    return made;
+}
+
+volume volume_of(const node& from) {
+    return {.name = text_in(from, "name"),
+        .external = switched(from, "external"),
+        .driver = text_in(from, "driver"),
+        .driver_opts = options_in(from, "driver_opts"),
+        .labels = options_in(from, "labels")};
+}
+
+json::value json_value(const node& from) {
+    switch (from.kind) {
     case node_kind::null:
-        return "nothing";
+        return nullptr;
     case node_kind::scalar:
-        return "a single value";
-    case node_kind::list:
-        return "a list";
-    case node_kind::map:
-        return "a mapping";
+        return from.quoted ? json::value(json::string(from.text)) : json::parse(from.text);
+    case node_kind::list: {
+        json::array array;
+        for (const node& item : from.items)
+            array.push_back(json_value(item));
+        return array;
     }
-    return "";
-}
-
-std::string quoted_json(std::string_view text) {
-    std::string result = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\')
-            (result += '\\') += c;
-        else if (static_cast<unsigned char>(c) < 0x20)
-            result += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-        else
-            result += c;
+    case node_kind::map: {
+        json::object object;
+        for (const auto& [key, value] : from.entries)
+            object[key] = json_value(value);
+        return object;
     }
-    return result + "\"";
-}
-
-bool is_resource_name(std::string_view name) {
-    return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
-        return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
-    });
+    }
+    return nullptr;
 }
 
 } // namespace
 
 std::string json_of(const node& from) {
-    switch (from.kind) {
-    case node_kind::null:
-        return "null";
-    case node_kind::scalar: {
-        if (from.quoted)
-            return quoted_json(from.text);
-        if (from.text == "true" || from.text == "false")
-            return from.text;
-        if (const auto number = parse_integer(from.text))
-            return std::to_string(*number);
-        return quoted_json(from.text);
-    }
-    case node_kind::list: {
-        std::string text = "[";
-        for (const node& item : from.items)
-            text += (text.size() > 1 ? "," : "") + json_of(item);
-        return text + "]";
-    }
-    case node_kind::map: {
-        std::string text = "{";
-        for (const auto& [key, value] : from.entries)
-            text += (text.size() > 1 ? "," : "") + quoted_json(key) + ":" + json_of(value);
-        return text + "}";
-    }
-    }
-    return "null";
+    return json::serialize(json_value(from));
 }
 
-void decoder::fail(const node& at, const std::string& path, std::string message) {
-    wrong_.push_back({.at = at.at, .path = path, .message = std::move(message)});
-}
-
-bool decoder::expect(const node& from, node_kind kind, const std::string& path) {
-    if (from.kind == kind)
-        return true;
-    fail(from, path, fmt::format("must be {}, not {}", name_of(kind), name_of(from.kind)));
-    return false;
-}
-
-void decoder::unknown(const node& at, const std::string& path, std::string_view key,
-    const std::vector<std::string_view>& known, const std::vector<std::string_view>& later) {
-    std::string message = "is not supported yet by this version of composed";
-    if (std::find(later.begin(), later.end(), key) == later.end()) {
-        std::vector<std::string_view> all = known;
-        all.insert(all.end(), later.begin(), later.end());
-        const std::string near = nearest(key, all);
-        message = near.empty() ? "unknown key" : fmt::format("unknown key, did you mean \"{}\"?", near);
-    }
-    wrong_.push_back({.at = at.key_at, .path = path, .message = std::move(message)});
-}
-
-std::string decoder::text(const node& from, const std::string& path) {
-    if (from.is_null())
-        return {};
-    return expect(from, node_kind::scalar, path) ? from.text : std::string();
-}
-
-std::optional<bool> decoder::boolean(const node& from, const std::string& path) {
-    if (!expect(from, node_kind::scalar, path))
-        return std::nullopt;
-    const auto value = parse_bool(from.text);
-    if (!value)
-        fail(from, path, fmt::format("\"{}\" is not true or false", from.text));
-    return value;
-}
-
-std::optional<std::int64_t> decoder::integer(const node& from, const std::string& path) {
-    if (!expect(from, node_kind::scalar, path))
-        return std::nullopt;
-    const auto value = parse_integer(from.text);
-    if (!value)
-        fail(from, path, fmt::format("\"{}\" is no whole number", from.text));
-    return value;
-}
-
-std::optional<std::int64_t> decoder::bytes(const node& from, const std::string& path) {
-    if (!expect(from, node_kind::scalar, path))
-        return std::nullopt;
-    const auto value = parse_bytes(from.text);
-    if (!value)
-        fail(from, path,
-            fmt::format("\"{}\" is no size; write a number with b, k, m or g, like 64m", from.text));
-    return value;
-}
-
-std::optional<std::chrono::nanoseconds> decoder::duration(const node& from, const std::string& path) {
-    if (!expect(from, node_kind::scalar, path))
-        return std::nullopt;
-    const auto value = parse_duration(from.text);
-    if (!value)
-        fail(from, path,
-            fmt::format("\"{}\" is no duration; write a number with a unit, like 10s or 1m30s", from.text));
-    return value;
-}
-
-std::vector<std::string> decoder::texts(const node& from, const std::string& path) {
-    std::vector<std::string> result;
-    if (!expect(from, node_kind::list, path))
-        return result;
-    for (std::size_t index = 0; index < from.items.size(); ++index)
-        result.push_back(text(from.items[index], fmt::format("{}[{}]", path, index)));
-    return result;
-}
-
-std::vector<std::string> decoder::text_or_texts(const node& from, const std::string& path) {
-    if (from.is_scalar())
-        return {from.text};
-    return texts(from, path);
-}
-
-std::map<std::string, std::optional<std::string>> decoder::pairs(const node& from, const std::string& path) {
-    std::map<std::string, std::optional<std::string>> result;
-    if (from.is_map()) {
-        for (const auto& [key, value] : from.entries)
-            if (value.is_null())
-                result[key] = std::nullopt;
-            else if (value.is_scalar() && !value.quoted)
-                result[key] = plain_scalar_text(value.text);
-            else
-                result[key] = text(value, child_path(path, key));
-        return result;
-    }
-    if (!from.is_list()) {
-        fail(from, path, "must be a mapping or a list of KEY=VALUE");
-        return result;
-    }
-    for (const std::string& item : texts(from, path)) {
-        const auto equals = item.find('=');
-        if (equals == std::string::npos)
-            result[item] = std::nullopt;
-        else
-            result[item.substr(0, equals)] = item.substr(equals + 1);
-    }
-    return result;
-}
-
-std::map<std::string, std::string> decoder::labels(const node& from, const std::string& path) {
-    std::map<std::string, std::string> result;
-    for (auto& [key, value] : pairs(from, path))
-        result[key] = value.value_or("");
-    return result;
-}
-
-namespace {
-
-using pool_key = decoder::field<ipam_pool>;
-constexpr pool_key pool_keys[] = {
-    {"subnet", [](decoder& by, const node& from, const std::string& path,
-                   ipam_pool& into) { into.subnet = by.text(from, path); }},
-    {"gateway", [](decoder& by, const node& from, const std::string& path,
-                    ipam_pool& into) { into.gateway = by.text(from, path); }},
-    {"ip_range", [](decoder& by, const node& from, const std::string& path,
-                     ipam_pool& into) { into.ip_range = by.text(from, path); }},
-    {"aux_addresses", [](decoder& by, const node& from, const std::string& path,
-                          ipam_pool& into) { into.aux_addresses = by.labels(from, path); }},
-};
-
-using ipam_key = decoder::field<network>;
-constexpr ipam_key ipam_keys[] = {
-    {"driver", [](decoder& by, const node& from, const std::string& path, network&) { by.text(from, path); }},
-    {"config",
-        [](decoder& by, const node& from, const std::string& path, network& into) {
-            if (!by.expect(from, node_kind::list, path))
-                return;
-            for (std::size_t index = 0; index < from.items.size(); ++index) {
-                ipam_pool pool;
-                by.keys(from.items[index], fmt::format("{}[{}]", path, index), pool, pool_keys);
-                into.pools.push_back(std::move(pool));
-            }
-        }},
-};
-
-constexpr decoder::field<network> network_keys[] = {
-    {"name", [](decoder& by, const node& from, const std::string& path,
-                 network& into) { into.name = by.text(from, path); }},
-    {"driver", [](decoder& by, const node& from, const std::string& path,
-                   network& into) { into.driver = by.text(from, path); }},
-    {"driver_opts", [](decoder& by, const node& from, const std::string& path,
-                        network& into) { into.driver_opts = by.labels(from, path); }},
-    {"external", [](decoder& by, const node& from, const std::string& path,
-                     network& into) { into.external = by.boolean(from, path).value_or(false); }},
-    {"internal", [](decoder& by, const node& from, const std::string& path,
-                     network& into) { into.internal = by.boolean(from, path).value_or(false); }},
-    {"attachable", [](decoder& by, const node& from, const std::string& path,
-                       network& into) { into.attachable = by.boolean(from, path).value_or(false); }},
-    {"enable_ipv4", [](decoder& by, const node& from, const std::string& path,
-                        network& into) { into.enable_ipv4 = by.boolean(from, path).value_or(true); }},
-    {"enable_ipv6", [](decoder& by, const node& from, const std::string& path,
-                        network& into) { into.enable_ipv6 = by.boolean(from, path).value_or(false); }},
-    {"ipam", [](decoder& by, const node& from, const std::string& path,
-                 network& into) { by.keys(from, path, into, ipam_keys); }},
-    {"labels", [](decoder& by, const node& from, const std::string& path,
-                   network& into) { into.labels = by.labels(from, path); }},
-};
-
-constexpr decoder::field<volume> volume_keys[] = {
-    {"name", [](decoder& by, const node& from, const std::string& path,
-                 volume& into) { into.name = by.text(from, path); }},
-    {"driver", [](decoder& by, const node& from, const std::string& path,
-                   volume& into) { into.driver = by.text(from, path); }},
-    {"driver_opts", [](decoder& by, const node& from, const std::string& path,
-                        volume& into) { into.driver_opts = by.labels(from, path); }},
-    {"external", [](decoder& by, const node& from, const std::string& path,
-                     volume& into) { into.external = by.boolean(from, path).value_or(false); }},
-    {"labels", [](decoder& by, const node& from, const std::string& path,
-                   volume& into) { into.labels = by.labels(from, path); }},
-};
-
-const std::vector<std::string_view> top_keys{"name", "version", "services", "networks", "volumes"};
-const std::vector<std::string_view> later_top_keys{"configs", "secrets", "include", "models"};
-
-} // namespace
-
-network decoder::network_of(const node& from, const std::string& path) {
-    network made;
-    if (!from.is_null())
-        keys(from, path, made, network_keys);
-    if (made.enable_ipv6 || !made.enable_ipv4)
-        fail(from, path, "enable_ipv6, and enable_ipv4 switched off, are not supported yet");
-    return made;
-}
-
-volume decoder::volume_of(const node& from, const std::string& path) {
-    volume made;
-    if (!from.is_null())
-        keys(from, path, made, volume_keys);
-    if (made.external && (!made.driver.empty() || !made.driver_opts.empty() || !made.labels.empty()))
-        fail(from, path, "an external volume takes no driver, driver_opts or labels: it is made elsewhere");
-    return made;
-}
-
-service decoder::service_of(
-    const node& from, const std::string& path, decoded& into, const std::string& name) {
-    service made;
-    made.name = name;
-    into.services_at[name] = from.at;
-    service_target target{.value = made, .env_files = into.env_files[name]};
-    decode_service(*this, from, path, target);
-    return made;
-}
-
-decoded decoder::run(const node& tree) {
-    decoded into;
-    if (tree.is_null())
-        return into;
-    if (!expect(tree, node_kind::map, {}))
-        return into;
-    const auto each_of = [&](const node& from, const std::string& path, auto&& read) {
-        if (from.is_null() && path != "services")
-            return;
-        if (!expect(from, node_kind::map, path))
-            return;
-        for (const auto& [name, value] : from.entries) {
-            if (!is_resource_name(name))
-                fail(value, child_path(path, name),
-                    "a name has letters, digits, and the characters . _ - only");
-            else
-                read(name, value, child_path(path, name));
+project decode(const node& tree, const node& disabled, std::vector<std::string>& ignored) {
+    project made;
+    made.name = text_in(tree, "name");
+    if (const node* services = tree.find("services"))
+        for (const auto& [name, from] : services->entries) {
+            made.services.emplace(name, service_of(name, from));
+            find_ignored(name, from, ignored);
         }
-    };
-    for (const auto& [key, value] : tree.entries) {
-        if (key == "name")
-            into.value.name = text(value, key);
-        else if (key == "version")
-            into.has_version = true;
-        else if (key == "services")
-            each_of(value, key, [&](const std::string& name, const node& from, const std::string& path) {
-                into.value.services.emplace(name, service_of(from, path, into, name));
-            });
-        else if (key == "networks")
-            each_of(value, key, [&](const std::string& name, const node& from, const std::string& path) {
-                into.value.networks.emplace(name, network_of(from, path));
-            });
-        else if (key == "volumes")
-            each_of(value, key, [&](const std::string& name, const node& from, const std::string& path) {
-                into.value.volumes.emplace(name, volume_of(from, path));
-            });
-        else if (key.starts_with("x-"))
-            into.value.extra[key] = json_of(value);
-        else
-            unknown(value, key, key, top_keys, later_top_keys);
-    }
-    return into;
+    for (const auto& [name, from] : disabled.entries)
+        made.disabled_services.emplace(name, service_of(name, from));
+    if (const node* networks = tree.find("networks"))
+        for (const auto& [key, from] : networks->entries)
+            made.networks.emplace(key, network_of(from));
+    if (const node* volumes = tree.find("volumes"))
+        for (const auto& [key, from] : volumes->entries)
+            made.volumes.emplace(key, volume_of(from));
+    made.extra = extensions_of(tree);
+    return made;
 }
 
 } // namespace compose

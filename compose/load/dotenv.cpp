@@ -107,7 +107,7 @@ class dotenv_parser {
         std::string_view line = rest_.substr(0, rest_.find('\n'));
         rest_.remove_prefix(line.size());
         for (std::size_t at = 0; at < line.size(); ++at)
-            if (line[at] == '#' && (at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t')) {
+            if (line[at] == '#' && at > 0 && (line[at - 1] == ' ' || line[at - 1] == '\t')) {
                 line = line.substr(0, at);
                 break;
             }
@@ -146,13 +146,27 @@ class dotenv_parser {
                 text += c;
                 continue;
             }
-            escape(text, take());
+            if (rest_.front() == '0' && rest_.size() > 1 && is_octal(rest_[1]))
+                octal(text);
+            else
+                escape(text, take());
         }
         if (rest_.empty())
             fail("unterminated quoted value");
         take();
         after_quote();
         return expand(text);
+    }
+
+    static bool is_octal(char c) noexcept { return c >= '0' && c <= '7'; }
+
+    /// "\0101" is "A": up to three digits after the nought.
+    void octal(std::string& text) {
+        take();
+        int value = 0;
+        for (int digits = 0; digits < 3 && !rest_.empty() && is_octal(rest_.front()); ++digits)
+            value = value * 8 + (take() - '0');
+        text += static_cast<char>(value);
     }
 
     static void escape(std::string& text, char c) {

@@ -5,12 +5,15 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace compose {
+
+struct node;
 
 /// What a person said on the command line, and where they stood.
 struct load_options {
@@ -28,6 +31,8 @@ struct load_options {
 
 struct loaded {
     compose::project project;
+    std::shared_ptr<const node> tree; // all that the files say, in the form that `config` prints (render.hpp)
+    std::vector<std::string> ignored; // paths of what nothing acts on yet
     std::vector<std::string> warnings;
 };
 

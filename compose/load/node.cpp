@@ -1,5 +1,7 @@
 #include "compose/load/node.hpp"
 
+#include "compose/model/units.hpp"
+
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
@@ -39,6 +41,10 @@ class converter {
     converter(const std::string& file, const yaml_limits& limits)
         : file_(std::make_shared<const std::string>(file)), limits_(limits) {}
 
+    /// Where the last quoted scalar begins; -1 when there is none. yaml-cpp takes a quote that is not closed
+    /// for one that ends with the file.
+    YAML::Mark last_quoted() const { return last_quoted_; }
+
     node convert(const YAML::Node& from, const std::string& path, std::size_t depth) {
         node made;
         made.at = place(from.Mark());
@@ -53,6 +59,8 @@ class converter {
         case YAML::NodeType::Null:
             break;
         case YAML::NodeType::Scalar:
+            if (from.Tag() == "!" && from.Mark().pos > last_quoted_.pos)
+                last_quoted_ = from.Mark();
             made.kind = node_kind::scalar;
             made.text = from.Scalar();
             if (!made.quoted && (made.text.empty() || made.text == "~" || made.text == "null" ||
@@ -103,6 +111,10 @@ class converter {
             if (!pair.first.IsScalar())
                 fail(at, path, "a key must be a string");
             const std::string& key = pair.first.Scalar();
+            if (pair.first.Tag() == "?" && number_form_of(key) != number_form::none)
+                fail(at, path, fmt::format("a key must be a string; quote it: \"{}\"", key));
+            if (pair.first.Tag() == "!" && pair.first.Mark().pos > last_quoted_.pos)
+                last_quoted_ = pair.first.Mark();
             if (key == "<<" && pair.first.Tag() != "!") {
                 add_merges(pair.second, merged, path, depth);
                 continue;
@@ -140,7 +152,25 @@ class converter {
     std::shared_ptr<const std::string> file_;
     const yaml_limits& limits_;
     std::size_t nodes_ = 0;
+    YAML::Mark last_quoted_ = YAML::Mark::null_mark();
 };
+
+/// Whether the quoted scalar at (or after tags and anchors, behind) an offset has an end.
+bool quote_is_closed(std::string_view text, std::size_t from) {
+    const auto begin = text.find_first_of("'\"", from);
+    if (begin == std::string_view::npos)
+        return true;
+    const char quote = text[begin];
+    for (std::size_t at = begin + 1; at < text.size(); ++at) {
+        if (text[at] == '\\' && quote == '"')
+            ++at;
+        else if (text[at] == quote && quote == '\'' && at + 1 < text.size() && text[at + 1] == quote)
+            ++at;
+        else if (text[at] == quote)
+            return true;
+    }
+    return false;
+}
 
 // yaml-cpp has no depth of its own for flow collections before it recurses (its issue 655): looked at
 // beforehand.
@@ -171,6 +201,9 @@ std::vector<node> parse_yaml(std::string_view text, const std::string& file, con
         converter convert(file, limits);
         for (const YAML::Node& document : YAML::LoadAll(std::string(text)))
             documents.push_back(convert.convert(document, {}, 0));
+        if (const YAML::Mark last = convert.last_quoted();
+            !last.is_null() && !quote_is_closed(text, static_cast<std::size_t>(last.pos)))
+            throw YAML::ParserException(last, "the quote is not closed");
         return documents;
     } catch (const YAML::Exception& failure) {
         position at = whole;
@@ -178,7 +211,11 @@ std::vector<node> parse_yaml(std::string_view text, const std::string& file, con
             at.line = failure.mark.line + 1;
             at.column = failure.mark.column + 1;
         }
-        throw_load_error(at, {}, fmt::format("not YAML: {}", failure.msg));
+        // What it says at the end of a file, when a quote has swallowed what would close the bracket.
+        const bool open =
+            failure.msg == YAML::ErrorMsg::END_OF_MAP_FLOW || failure.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW;
+        throw_load_error(at, {},
+            fmt::format("not YAML: {}", open ? "a { or [, or a quote after it, is not closed" : failure.msg));
     }
 }
 

@@ -146,7 +146,9 @@ project_files find_project_files(const load_options& options) {
         add_env_file(absolute(file), found, options.environment);
     const bool env_file_given = !env_files.empty();
     const auto add_default = [&](const fs::path& folder) {
-        if (std::error_code none; !env_file_given && fs::is_regular_file(folder / ".env", none))
+        const std::string disabled = process("COMPOSE_DISABLE_ENV_FILE");
+        const bool wanted = !env_file_given && disabled != "1" && disabled != "true";
+        if (std::error_code none; wanted && fs::is_regular_file(folder / ".env", none))
             add_env_file(folder / ".env", found, options.environment);
     };
     add_default(options.project_directory.empty() ? here : absolute(options.project_directory));
@@ -163,7 +165,7 @@ project_files find_project_files(const load_options& options) {
     for (const std::string& name : names)
         found.files.push_back(name == "-" ? fs::path("-") : absolute(name));
     if (names.empty())
-        discover(here, found);
+        discover(options.project_directory.empty() ? here : absolute(options.project_directory), found);
     if (!options.project_directory.empty())
         found.directory = absolute(options.project_directory);
     else

@@ -110,8 +110,6 @@ mount parse_mount(std::string_view text) {
         fail(fmt::format("\"{}\": write SOURCE:TARGET[:OPTIONS], like ./data:/data:ro", text));
     mount made;
     made.target = parts.size() == 1 ? parts[0] : parts[1];
-    if (!made.target.starts_with('/'))
-        fail(fmt::format("\"{}\": the target \"{}\" must be an absolute path", text, made.target));
     if (parts.size() == 1)
         return made;
     made.source = parts[0];

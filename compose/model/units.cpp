@@ -175,6 +175,21 @@ bool is_float(std::string_view text) {
 
 } // namespace
 
+number_form number_form_of(std::string_view text) noexcept {
+    if (text.empty() || (std::isdigit(static_cast<unsigned char>(text[0])) == 0 && text[0] != '-' &&
+                            text[0] != '+' && text[0] != '.'))
+        return number_form::none;
+    std::string plain(text);
+    std::erase(plain, '_');
+    if (parse_integer(plain))
+        return number_form::whole;
+    std::string_view digits = plain;
+    digits.remove_prefix(digits.starts_with('-') || digits.starts_with('+') ? 1 : 0);
+    if (!digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos)
+        return digits[0] == '0' || digits.size() > 20 ? number_form::fraction : number_form::whole;
+    return is_float(plain) ? number_form::fraction : number_form::none;
+}
+
 std::string plain_scalar_text(std::string_view text) {
     if (std::string word = lower(text); word == "true" || word == "false")
         return word;

@@ -21,6 +21,12 @@ std::optional<std::int64_t> parse_bytes(std::string_view text);
 /// A decimal, 0x or octal (0o17, 017) integer.
 std::optional<std::int64_t> parse_integer(std::string_view text);
 
+enum class number_form { none, whole, fraction };
+
+/// What sort of number a plain YAML scalar is, by YAML's core schema and the older forms that Go's reader
+/// takes.
+number_form number_form_of(std::string_view text) noexcept;
+
 /// What a plain YAML scalar that is a number reads as text, as Docker Compose (Go) writes it: 010 is
 /// "8", 1.50 is "1.5", 1e3 is "1000", 1e10 is "1e+10"; anything else is left as it is.
 std::string plain_scalar_text(std::string_view text);

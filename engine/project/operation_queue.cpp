@@ -152,9 +152,8 @@ std::shared_ptr<operation> operation_queue::begin(
             other->superseded_by = kind;
     way.operations.push_back(mine);
     self->changed.notify_all(); // one that waits sees that it is superseded
-    return begin_beside(project, [self, mine, what = std::move(what)] {
-        return implementation::in_turn(self, mine, what);
-    });
+    return begin_beside(
+        project, [self, mine, what = std::move(what)] { return implementation::in_turn(self, mine, what); });
 }
 
 std::shared_ptr<operation> operation_queue::begin_beside(
@@ -162,8 +161,7 @@ std::shared_ptr<operation> operation_queue::begin_beside(
     const auto self = implementation_;
     auto under_way = std::make_shared<operation>(self->io, project, self->events.next_sequence());
     ++self->lane_of(project).under_way;
-    spawn(self->io, "project " + project,
-        implementation::carry_out(self, under_way, std::move(what)));
+    spawn(self->io, "project " + project, implementation::carry_out(self, under_way, std::move(what)));
     return under_way;
 }
 

@@ -53,8 +53,8 @@ std::set<std::string> external_names(const Map& declared) {
 
 /// Of what is on the host, whatever the last file still declares: the names that are the project's own.
 template <typename Map>
-std::vector<step> removals(const std::string& project, const Map& there,
-    const std::set<std::string>& external, step what) {
+std::vector<step> removals(
+    const std::string& project, const Map& there, const std::set<std::string>& external, step what) {
     std::vector<step> steps;
     for (const auto& [name, definition] : there) {
         if (definition.project != project || external.contains(name))

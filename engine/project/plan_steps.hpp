@@ -22,8 +22,8 @@ class plan_steps {
 
     /// Stop where it runs, and remove when `remove`. The index of the last step, or nothing when none was
     /// needed.
-    std::optional<std::size_t> end(const observed_container& container, bool remove, const std::string& reason,
-        const std::vector<std::size_t>& after);
+    std::optional<std::size_t> end(const observed_container& container, bool remove,
+        const std::string& reason, const std::vector<std::size_t>& after);
 
     std::size_t size() const noexcept { return steps_.size(); }
     plan take() { return std::move(steps_); }

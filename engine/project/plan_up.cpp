@@ -71,7 +71,7 @@ class up_planner {
     plan_steps steps_;
     std::map<std::string, std::size_t> network_steps_; // by key in the project
     std::map<std::string, std::size_t> volume_steps_;
-    std::map<std::string, ended_container> ended_; // by id
+    std::map<std::string, ended_container> ended_;              // by id
     std::map<std::string, std::size_t> image_steps_;            // by reference
     std::map<std::string, std::vector<pending_start>> pending_; // by service
     std::map<std::string, std::vector<std::size_t>> start_steps_;
@@ -87,8 +87,9 @@ void up_planner::remake(const std::string& key, const network_definition& there)
             continue;
         if (!wanted_.services.contains(container.service))
             throw error(error_kind::conflict,
-                fmt::format("network \"{}\" has changed in the file and container \"{}\", which this `up` is not "
-                            "about, is on it; bring the whole stack up, or remove that container first",
+                fmt::format(
+                    "network \"{}\" has changed in the file and container \"{}\", which this `up` is not "
+                    "about, is on it; bring the whole stack up, or remove that container first",
                     there.name, container.name));
         const std::string reason = fmt::format("network {} changed", there.name);
         if (!ended_.contains(container.id))
@@ -328,9 +329,10 @@ std::vector<std::string> left_unchanged(const up_request& wanted, const observed
         if (there == now.volumes.end() || volume.external || there->second.project != wanted.project.name ||
             there->second.driver_opts == volume.driver_opts)
             continue;
-        notes.push_back(fmt::format("volume \"{}\" keeps the driver_opts it was made with, although the file has "
-                                    "others by now; `down -v` removes it with its data, the next `up` makes it anew",
-            volume.name));
+        notes.push_back(
+            fmt::format("volume \"{}\" keeps the driver_opts it was made with, although the file has "
+                        "others by now; `down -v` removes it with its data, the next `up` makes it anew",
+                volume.name));
     }
     return notes;
 }

@@ -12,14 +12,14 @@ namespace engine {
 class store;
 
 /// What is durable of the stacks: the record of each, its last revisions, and the `up` that has not ended.
-/// Writes are on their way to disk when a function returns: `co_await store.durable()` before anybody is told.
-/// Engine state: used on the engine's thread only.
+/// Writes are on their way to disk when a function returns: `co_await store.durable()` before anybody is
+/// told. Engine state: used on the engine's thread only.
 class project_records {
   public:
     explicit project_records(store& records);
 
-    /// Makes `wanted` the definition of its project, as a new revision unless it is that already. Whether it was
-    /// not; then the `up` is remembered too, for the next daemon if this one dies before it has ended.
+    /// Makes `wanted` the definition of its project, as a new revision unless it is that already. Whether it
+    /// was not; then the `up` is remembered too, for the next daemon if this one dies before it has ended.
     bool save_revision(compose::project wanted, const up_options& options);
 
     /// `down` begins.

@@ -36,8 +36,7 @@ std::chrono::milliseconds uptime_of(const container_view& view) {
 
 } // namespace
 
-wait_verdict judge_up(
-    const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts) {
+wait_verdict judge_up(const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts) {
     switch (seen.state) {
     case run_state::running:
         if (seen.health == observed_health::healthy)
@@ -76,9 +75,8 @@ std::string why_not_up(const observed_container& seen) {
     return seen.name;
 }
 
-task<> await_up(container_manager& containers, compose::project project,
-    std::set<std::string> services, std::optional<std::chrono::nanoseconds> limit,
-    std::function<bool()> superseded) {
+task<> await_up(container_manager& containers, compose::project project, std::set<std::string> services,
+    std::optional<std::chrono::nanoseconds> limit, std::function<bool()> superseded) {
     const std::set<std::string> one_shots = one_shots_of(project);
     const auto deadline =
         limit ? clock::now() + std::chrono::duration_cast<clock::duration>(*limit) : clock::time_point::max();
@@ -107,7 +105,8 @@ task<> await_up(container_manager& containers, compose::project project,
         if (clock::now() >= deadline)
             throw error(error_kind::unavailable,
                 fmt::format("timeout: container {} is not up yet; see: compose ps, compose logs", waiting));
-        co_await containers.changed().wait_for(std::min<clock::duration>(settled_after, deadline - clock::now()));
+        co_await containers.changed().wait_for(
+            std::min<clock::duration>(settled_after, deadline - clock::now()));
     }
 }
 

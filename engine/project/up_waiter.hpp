@@ -23,8 +23,7 @@ std::string why_not_up(const observed_container& seen);
 /// Waits until every container of `services` is up, or has ended with success where another service asks for
 /// that (service_completed_successfully). Throws error{unavailable} when one cannot become so or `limit` is
 /// over, error{conflict} when the operation is superseded.
-task<> await_up(container_manager& containers, compose::project project,
-    std::set<std::string> services, std::optional<std::chrono::nanoseconds> limit,
-    std::function<bool()> superseded);
+task<> await_up(container_manager& containers, compose::project project, std::set<std::string> services,
+    std::optional<std::chrono::nanoseconds> limit, std::function<bool()> superseded);
 
 } // namespace engine

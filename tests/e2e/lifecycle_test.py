@@ -73,11 +73,10 @@ class DependencyTest(DaemonTest):
         states = {each["service"]: each["state"] for each in self.containers()}
         self.assertEqual(states, {"job": "exited", "opt": "running", "web": "created", "zopt": "running"})
 
-    def test_a_signal_that_is_none_keeps_nothing_from_being_stopped(self):
+    def test_a_signal_that_there_is_none_of_is_refused(self):
         self.write("services:\n  s: {image: busybox, init: true, command: sleep 1000, stop_signal: BOGUS}\n")
-        self.compose("up", "-d")
-        self.compose("stop", "-t", "1")
-        self.assertEqual(self.container("s")["state"], "exited")
+        self.assertIn('"BOGUS" is no signal', self.compose("up", "-d", check=False).stderr)
+        self.assertEqual(self.containers(), [])
 
     def test_an_unhealthy_dependency_is_named(self):
         self.write("name: d\nservices:\n  db:\n    image: busybox\n    init: true\n    command: sleep 1000\n"

@@ -2,6 +2,7 @@
 
 #include "compose/encode/encode.hpp"
 #include "compose/load/node.hpp"
+#include "compose/load/render.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,10 +31,11 @@ struct loader_test : ::testing::Test {
         std::ofstream(folder / name) << text;
     }
 
-    project load_from(const std::string& text) {
+    loaded load_whole(const std::string& text) {
         write("compose.yaml", text);
-        return load(options).project;
+        return load(options);
     }
+    project load_from(const std::string& text) { return load_whole(text).project; }
 
     std::string failure_of(const std::string& text) {
         try {
@@ -98,8 +100,8 @@ TEST_F(loader_test, profiles_decide_what_is_there) {
 TEST_F(loader_test, mistakes_have_a_place_a_path_and_a_hint) {
     EXPECT_THAT(failure_of("services:\n  web:\n    image: x\n    prots: []\n"),
         HasSubstr("compose.yaml:4:5: services.web.prots: unknown key, did you mean \"ports\"?"));
-    EXPECT_THAT(failure_of("services:\n  web:\n    image: x\n    mem_limit: 1g\n"),
-        HasSubstr("services.web.mem_limit: is not supported yet"));
+    EXPECT_THAT(failure_of("services:\n  web: {image: 5}\n"),
+        HasSubstr("2:16: services.web.image: must be a string, not a number; quote it: \"5\""));
     EXPECT_THAT(failure_of("services:\n  web:\n    image: x\n    ports: [a]\n"),
         HasSubstr("4:13: services.web.ports[0]"));
     EXPECT_THAT(failure_of("services:\n  web: {image: x, tty: maybe}\n"),
@@ -113,13 +115,54 @@ TEST_F(loader_test, mistakes_have_a_place_a_path_and_a_hint) {
     EXPECT_THAT(failure_of("services:\n  a: [\n"), HasSubstr("not YAML"));
 }
 
-TEST_F(loader_test, what_would_not_take_effect_is_an_error) {
+TEST_F(loader_test, what_nothing_acts_on_yet_is_kept_and_told) {
+    const loaded read = load_whole("services:\n  web: {image: x, mem_limit: 1g, x-own: 1}\n");
+    EXPECT_THAT(read.ignored, ::testing::ElementsAre("services.web.mem_limit"));
+    EXPECT_THAT(to_yaml(*read.tree), HasSubstr("mem_limit: \"1073741824\""));
+}
+
+TEST_F(loader_test, what_would_not_take_effect_is_refused_when_it_is_to_run) {
     for (const char* text : {"services: {a: {image: x, pull_policy: always}}\n",
-             "services: {a: {image: x, network_mode: 'service:b'}}\n",
+             "services: {a: {image: x, network_mode: bridge}}\n", "services: {a: {build: .}}\n",
              "services:\n  a: {image: x, depends_on: {b: {condition: service_started, restart: true}}}\n  b: "
              "{image: x}\n",
-             "services: {a: {image: x}}\nnetworks: {default: {enable_ipv6: true}}\n"})
-        EXPECT_THAT(failure_of(text), HasSubstr("not supported yet")) << text;
+             "services: {a: {image: x, container_name: 'ab cd'}}\n",
+             "services: {a: {image: x, stop_signal: SIGNOPE}}\n",
+             "services: {a: {image: x}}\nnetworks: {default: {enable_ipv6: true}}\n"}) {
+        project wanted = load_from(text);
+        EXPECT_THROW(check_project(wanted), load_error) << text;
+    }
+}
+
+TEST_F(loader_test, a_quote_that_is_not_closed_is_told_where_it_begins) {
+    EXPECT_THAT(failure_of("services:\n  web:\n    image: \"x\n    tty: true\n"),
+        HasSubstr("3:12: not YAML: the quote is not closed"));
+    EXPECT_THAT(
+        failure_of("services:\n  web: {image: 'x}\n"), HasSubstr("or a quote after it, is not closed"));
+}
+
+TEST_F(loader_test, the_projects_name_is_a_variable) {
+    EXPECT_EQ(load_from("services: {web: {image: 'x:${COMPOSE_PROJECT_NAME}'}}\n").services.at("web").image,
+        "x:shop");
+}
+
+TEST_F(loader_test, forms_that_differ_are_merged_in_their_long_form) {
+    write("compose.override.yaml",
+        "services:\n  web:\n    depends_on: [db]\n    environment: [A]\n    volumes: ['./b:/x/']\n"
+        "    ports: [{target: 80, published: '80', mode: host}]\n    networks: {n: {aliases: [a]}}\n");
+    const project loaded =
+        load_from("services:\n  web:\n    image: x\n    depends_on: {db: {condition: service_healthy}}\n"
+                  "    environment: {A: 1}\n    volumes: ['./a:/x']\n    ports: ['80:80']\n    networks: {n: "
+                  "{aliases: [a]}}\n"
+                  "  db: {image: x}\nnetworks: {n: }\n");
+    const service& web = loaded.services.at("web");
+    EXPECT_EQ(web.depends_on.at("db").condition, dependency_condition::started);
+    EXPECT_EQ(web.environment.at("A"), std::nullopt);
+    EXPECT_EQ(web.mounts.size(), 1U);
+    EXPECT_EQ(web.mounts[0].source, (folder / "b").native());
+    ASSERT_EQ(web.ports.size(), 1U);
+    EXPECT_EQ(web.ports[0].mode, "host");
+    EXPECT_EQ(web.networks.at("n").aliases.size(), 1U);
 }
 
 TEST_F(loader_test, reset_and_override_take_effect) {
@@ -168,13 +211,14 @@ TEST(parse_yaml, depth_and_size_are_limited) {
 }
 
 TEST_F(loader_test, the_wire_form_loses_nothing_and_the_canonical_form_means_the_same) {
-    const project loaded = load_from(
+    const compose::loaded read = load_whole(
         "services:\n  web:\n    image: x\n    command: [a, 'b $$c']\n    ports: ['127.0.0.1:80:80/udp']\n"
         "    healthcheck: {test: 'true', interval: 1m30s}\n    restart: on-failure:3\n"
         "    environment: {A: , B: 'yes'}\n    volumes: [{type: tmpfs, target: /t, tmpfs: {size: 1m}}]\n"
         "x-top: {a: [1, b]}\n");
+    const project& loaded = read.project;
     EXPECT_EQ(from_wire(to_wire(loaded)), loaded);
-    write("again.yaml", to_yaml(loaded));
+    write("again.yaml", to_yaml(*read.tree));
     options.files = {"again.yaml"};
     project again = load(options).project;
     again.config_files = loaded.config_files;

@@ -40,7 +40,8 @@ struct operation_queue_test : ::testing::Test {
         };
     }
 
-    static task<> wait_for_go(operation_queue_test* test, std::string name, std::function<bool()> superseded) {
+    static task<> wait_for_go(
+        operation_queue_test* test, std::string name, std::function<bool()> superseded) {
         test->begun.push_back(name);
         while (!test->go && !superseded())
             co_await test->changed.wait();

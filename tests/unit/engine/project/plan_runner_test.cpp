@@ -31,10 +31,12 @@ struct plan_runner_test : ::testing::Test {
 
     static task<> run_all(plan_runner_test* test) {
         std::function<task<>(step)> how = [test](step what) { return perform(test, std::move(what)); };
-        std::function<void(const step&)> lapsed = [test](const step& what) { test->lapsed.push_back(what.name); };
+        std::function<void(const step&)> lapsed = [test](const step& what) {
+            test->lapsed.push_back(what.name);
+        };
         std::function<bool()> superseded = [test] { return test->superseded; };
-        const auto failures =
-            co_await run_plan(test->io, test->steps, std::move(how), std::move(lapsed), std::move(superseded));
+        const auto failures = co_await run_plan(
+            test->io, test->steps, std::move(how), std::move(lapsed), std::move(superseded));
         for (const step_failure& each : failures)
             test->failures.push_back(each.what.name);
     }

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "compose/load/diagnostic.hpp"
+#include "compose/model/project.hpp"
+
+#include <functional>
+#include <vector>
+
+namespace compose {
+
+/// Where a path of the project ("services.web.depends_on") stands in its files.
+using place_lookup = std::function<position(const std::string& path)>;
+
+/// What only the whole can show: names that are not declared, dependencies that are missing or go round in a
+/// circle, names and targets given twice, values that contradict one another.
+void check_consistency(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong);
+
+/// What the language allows and this engine cannot do yet.
+void check_supported(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong);
+
+} // namespace compose

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "compose/load/node.hpp"
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace compose {
+
+/// What the paths of a project are resolved against.
+struct project_place {
+    std::filesystem::path directory; // absolute
+    std::string home;                // of the user: what ~ stands for
+};
+
+/// Fills in what the files of a project leave open, in its merged tree: names of resources, the network
+/// `default`, what links and shared namespaces depend on, targets of secrets; and makes paths absolute.
+/// Requires: the tree has its long form.
+void fill(node& tree, const std::string& project_name, const project_place& place);
+
+/// Takes the services whose profiles are all off out of the tree and gives them as a map of their own.
+/// `named` ones are on by their name.
+node take_disabled(node& tree, const std::set<std::string>& active, const std::set<std::string>& named);
+
+/// Takes out the networks, volumes, configs and secrets that no service uses.
+void prune(node& tree);
+
+} // namespace compose

@@ -1,0 +1,367 @@
+#include "compose/load/long_form.hpp"
+
+#include "compose/load/scalar.hpp"
+#include "compose/load/short_syntax.hpp"
+#include "compose/model/error.hpp"
+#include "compose/model/units.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+namespace compose::long_form {
+
+namespace {
+
+[[noreturn]] void fail(std::string message) {
+    throw error(error_kind::invalid, message);
+}
+
+std::string text_of(const node& item) {
+    if (!item.is_scalar())
+        fail("must be a string");
+    return item.quoted ? item.text : plain_scalar_text(item.text);
+}
+
+std::string member_text(const node& item, std::string_view key) {
+    const node* found = item.find(key);
+    return found == nullptr || !found->is_scalar() ? std::string() : found->text;
+}
+
+void put_text(node& into, std::string_view key, const std::string& text) {
+    if (!text.empty())
+        add_member(into, std::string(key), text_node(into, text));
+}
+
+/// A list of NAME=VALUE as a map; the later of two stays.
+void pairs(node& value, bool null_for_none) {
+    if (!value.is_list())
+        return;
+    node map = map_node(value);
+    for (const node& item : value.items) {
+        if (item.is_scalar() && kind_of(item) != scalar_kind::text)
+            fail(fmt::format("must be NAME=VALUE; quote it: \"{}\"", item.text));
+        const std::string text = text_of(item);
+        const auto equals = text.find('=');
+        node entry = text_node(item, equals == std::string::npos ? std::string() : text.substr(equals + 1));
+        if (equals == std::string::npos && null_for_none)
+            entry = node{};
+        entry.at = item.at;
+        entry.tag = item.tag;
+        const std::string key = text.substr(0, equals);
+        if (node* there = map.find(key))
+            *there = std::move(entry);
+        else
+            add_member(map, key, std::move(entry));
+    }
+    value = std::move(map);
+}
+
+} // namespace
+
+void words(node& value) {
+    if (!value.is_scalar())
+        return;
+    if (kind_of(value) != scalar_kind::text)
+        fail(
+            fmt::format("must be a string or a list of strings, not a number; quote it: \"{}\"", value.text));
+    node list = list_node(value);
+    for (std::string& word : split_command(value.text))
+        list.items.push_back(text_node(value, std::move(word)));
+    value = std::move(list);
+}
+
+void one_as_list(node& value) {
+    if (!value.is_scalar())
+        return;
+    node list = list_node(value);
+    list.items.push_back(std::move(value));
+    value = std::move(list);
+}
+
+void variables(node& value) {
+    pairs(value, true);
+}
+
+void labels(node& value) {
+    pairs(value, false);
+    for (auto& [key, inner] : value.entries)
+        if (inner.is_null() && inner.tag == merge_tag::none)
+            inner = text_node(inner, {});
+}
+
+void hosts(node& value) {
+    node map = map_node(value);
+    const auto add = [&](const std::string& name, const node& place, std::string address) {
+        if (address.starts_with('[') && address.ends_with(']'))
+            address = address.substr(1, address.size() - 2);
+        if (map.find(name) == nullptr)
+            add_member(map, name, list_node(place));
+        map.find(name)->items.push_back(text_node(place, std::move(address)));
+    };
+    if (value.is_map()) {
+        for (const auto& [name, inner] : value.entries) {
+            if (inner.tag == merge_tag::reset)
+                add_member(map, name, inner);
+            else if (inner.is_list())
+                for (const node& each : inner.items)
+                    add(name, each, text_of(each));
+            else if (inner.is_scalar() && kind_of(inner) == scalar_kind::text)
+                add(name, inner, inner.text);
+            else
+                fail(fmt::format("{}: must be an address or a list of addresses", name));
+        }
+    } else if (value.is_list()) {
+        for (const node& item : value.items) {
+            const std::string entry = text_of(item);
+            const auto split = entry.find('=') != std::string::npos ? entry.find('=') : entry.find(':');
+            if (split == std::string::npos)
+                fail(fmt::format("\"{}\": write NAME=ADDRESS", entry));
+            add(entry.substr(0, split), item, entry.substr(split + 1));
+        }
+    } else {
+        return;
+    }
+    value = std::move(map);
+}
+
+void names(node& value) {
+    if (!value.is_list())
+        return;
+    node map = map_node(value);
+    for (const node& item : value.items) {
+        node empty;
+        empty.at = item.at;
+        empty.key_at = item.at;
+        const std::string name = text_of(item);
+        if (map.find(name) != nullptr)
+            fail(fmt::format("\"{}\" is there twice", name));
+        add_member(map, name, std::move(empty));
+    }
+    value = std::move(map);
+}
+
+void dependencies(node& value) {
+    if (!value.is_list())
+        return;
+    names(value);
+    for (auto& [name, how] : value.entries) {
+        how = map_node(how);
+        add_member(how, "condition", text_node(how, "service_started"));
+        add_member(how, "required", literal_node(how, "true"));
+    }
+}
+
+namespace {
+
+void one_as_member(node& value, const char* key) {
+    if (!value.is_scalar())
+        return;
+    node map = map_node(value);
+    add_member(map, key, text_node(value, text_of(value)));
+    value = std::move(map);
+}
+
+} // namespace
+
+void build(node& value) {
+    one_as_member(value, "context");
+}
+
+void extended(node& value) {
+    one_as_member(value, "service");
+}
+
+void health_test(node& value) {
+    if (value.is_scalar() && kind_of(value) != scalar_kind::text)
+        fail(fmt::format("must be a string or a list of strings; quote it: \"{}\"", value.text));
+    if (value.is_scalar()) {
+        node list = list_node(value);
+        list.items.push_back(text_node(value, "CMD-SHELL"));
+        list.items.push_back(text_node(value, text_of(value)));
+        value = std::move(list);
+    } else if (value.is_list() && !value.items.empty()) {
+        const std::string& first = value.items.front().text;
+        if (first != "CMD" && first != "CMD-SHELL" && first != "NONE")
+            fail(fmt::format("begins with \"{}\"; a list begins with CMD, CMD-SHELL or NONE", first));
+    }
+}
+
+void env_files(node& value) {
+    one_as_list(value);
+    for (node& item : value.items) {
+        one_as_member(item, "path");
+        if (item.is_map() && item.find("required") == nullptr)
+            add_member(item, "required", literal_node(item, "true"));
+    }
+}
+
+void gpus(node& value) {
+    if (!value.is_scalar())
+        return;
+    if (value.text != "all")
+        fail(fmt::format("\"{}\": write all, or a list of what to reserve", value.text));
+    node item = map_node(value);
+    add_member(item, "count", literal_node(value, "-1"));
+    node list = list_node(value);
+    list.items.push_back(std::move(item));
+    value = std::move(list);
+}
+
+void device_count(node& value) {
+    if (value.is_scalar() && value.text == "all")
+        value = literal_node(value, "-1");
+}
+
+void external(node& value) {
+    node* found = value.find("external");
+    if (found == nullptr || !found->is_map())
+        return;
+    const node* name = found->find("name");
+    if (found->entries.size() != 1 || name == nullptr)
+        fail("external is true or false, or the old form {name: NAME}");
+    node kept = *name;
+    *found = literal_node(*found, "true");
+    if (value.find("name") == nullptr)
+        add_member(value, "name", std::move(kept));
+}
+
+void include(node& value) {
+    one_as_list(value);
+    for (node& item : value.items)
+        if (item.is_scalar()) {
+            node path = list_node(item);
+            path.items.push_back(item);
+            node map = map_node(item);
+            add_member(map, "path", std::move(path));
+            item = std::move(map);
+        }
+}
+
+void ssh(node& value) {
+    if (!value.is_map())
+        return;
+    node list = list_node(value);
+    for (const auto& [key, inner] : value.entries)
+        list.items.push_back(
+            text_node(inner, inner.is_null() ? key : fmt::format("{}={}", key, text_of(inner))));
+    value = std::move(list);
+}
+
+void permissions(node& value) {
+    if (!value.is_scalar())
+        return;
+    const scalar_kind kind = kind_of(value);
+    // Quoted it is octal by its sense, plain by YAML's rules.
+    const auto mode =
+        kind == scalar_kind::integer ? parse_integer(value.text) : parse_integer("0" + value.text);
+    if (!mode || *mode < 0)
+        fail(fmt::format("\"{}\" is no file mode, like 0440", value.text));
+    value = text_node(value, fmt::format("{:04o}", *mode));
+}
+
+std::vector<node> port(const node& item) {
+    if (item.is_map()) {
+        node made = item;
+        if (made.find("mode") == nullptr)
+            add_member(made, "mode", text_node(item, "ingress"));
+        if (made.find("protocol") == nullptr)
+            add_member(made, "protocol", text_node(item, "tcp"));
+        return {made};
+    }
+    std::vector<node> ports;
+    for (const compose::port& each : parse_port(text_of(item))) {
+        node made = map_node(item);
+        put_text(made, "mode", each.mode);
+        put_text(made, "host_ip", each.host_ip);
+        add_member(made, "target", literal_node(item, std::to_string(each.target)));
+        put_text(made, "published", each.published);
+        put_text(made, "protocol", each.protocol);
+        ports.push_back(std::move(made));
+    }
+    return ports;
+}
+
+namespace {
+
+void put_options(node& into, const compose::mount& from) {
+    const bool bind = from.type == mount_type::bind;
+    node options = map_node(into);
+    if (bind) {
+        add_member(options, "create_host_path", literal_node(into, "true"));
+        put_text(options, "propagation", from.propagation);
+        put_text(options, "selinux", from.selinux);
+    } else if (from.nocopy) {
+        add_member(options, "nocopy", literal_node(into, "true"));
+    }
+    add_member(into, bind ? "bind" : "volume", std::move(options));
+}
+
+} // namespace
+
+std::vector<node> mount(const node& item) {
+    node made = map_node(item);
+    if (item.is_map()) {
+        made = item;
+    } else {
+        const compose::mount from = parse_mount(text_of(item));
+        put_text(made, "type", from.type == mount_type::bind ? "bind" : "volume");
+        put_text(made, "source", from.source);
+        put_text(made, "target", from.target);
+        if (from.read_only)
+            add_member(made, "read_only", literal_node(item, "true"));
+        put_options(made, from);
+    }
+    if (node* target = made.find("target"); target != nullptr && target->text.starts_with('/')) {
+        std::string clean = std::filesystem::path(target->text).lexically_normal().native();
+        if (clean.size() > 1 && clean.ends_with('/'))
+            clean.pop_back();
+        target->text = std::move(clean);
+    }
+    return {made};
+}
+
+std::vector<node> file_reference(const node& item) {
+    if (!item.is_scalar())
+        return {item};
+    node made = map_node(item);
+    add_member(made, "source", text_node(item, text_of(item)));
+    return {made};
+}
+
+std::vector<node> device(const node& item) {
+    if (!item.is_scalar())
+        return {item};
+    const std::string text = text_of(item);
+    const auto first = text.find(':');
+    const auto second = first == std::string::npos ? first : text.find(':', first + 1);
+    node made = map_node(item);
+    put_text(made, "source", text.substr(0, first));
+    put_text(made, "target", first == std::string::npos ? text : text.substr(first + 1, second - first - 1));
+    put_text(made, "permissions", second == std::string::npos ? "rwm" : text.substr(second + 1));
+    return {made};
+}
+
+std::string by_value(const node& item) {
+    return item.text;
+}
+
+std::string by_target(const node& item) {
+    const std::string target = member_text(item, "target");
+    return target.empty() ? "source " + member_text(item, "source") : target;
+}
+
+std::string by_port(const node& item) {
+    return fmt::format("{}:{}:{}/{}", member_text(item, "host_ip"), member_text(item, "published"),
+        member_text(item, "target"), member_text(item, "protocol"));
+}
+
+std::string by_path(const node& item) {
+    return member_text(item, "path");
+}
+
+std::string by_subnet(const node& item) {
+    return member_text(item, "subnet");
+}
+
+} // namespace compose::long_form

@@ -1,0 +1,65 @@
+#include "compose/load/schema_basics.hpp"
+
+// The members stand in the order in which `config` prints them, which is Docker Compose's.
+namespace compose {
+
+namespace schemas {
+
+namespace {
+
+template <std::size_t Size>
+constexpr schema object(const member (&members)[Size]) {
+    return {.is = form::object, .members = members};
+}
+
+constexpr member pool_members[] = {
+    {"subnet", &text}, {"gateway", &text}, {"ip_range", &text}, {"aux_addresses", &options}};
+constexpr schema pool = object(pool_members);
+constexpr schema pools{
+    .is = form::list, .element = &pool, .identity = long_form::by_subnet, .merges_items = true};
+constexpr schema strict_options{.is = form::map, .element = &list_item};
+constexpr member ipam_members[] = {{"driver", &text}, {"config", &pools}, {"options", &strict_options}};
+constexpr schema ipam = object(ipam_members);
+constexpr member network_members[] = {{"name", &text}, {"driver", &text}, {"driver_opts", &options},
+    {"ipam", &ipam, false, true}, {"external", &boolean}, {"internal", &boolean}, {"attachable", &boolean},
+    {"labels", &labels}, {"enable_ipv4", &switch_}, {"enable_ipv6", &switch_}};
+constexpr schema network{
+    .is = form::object, .members = network_members, .write_out = long_form::external, .null_is_value = true};
+
+constexpr member volume_members[] = {{"name", &text}, {"driver", &text}, {"driver_opts", &options},
+    {"external", &boolean}, {"labels", &labels}};
+constexpr schema volume{
+    .is = form::object, .members = volume_members, .write_out = long_form::external, .null_is_value = true};
+
+constexpr member file_members[] = {{"name", &text}, {"file", &text}, {"environment", &text},
+    {"content", &text}, {"external", &boolean}, {"labels", &labels}, {"driver", &text},
+    {"driver_opts", &options}, {"template_driver", &text}};
+constexpr schema file{.is = form::object, .members = file_members, .write_out = long_form::external};
+
+constexpr schema integer_text{.is = form::integer};
+constexpr member model_members[] = {
+    {"name", &text}, {"model", &text, true}, {"context_size", &integer_text}, {"runtime_flags", &texts}};
+constexpr schema model = object(model_members);
+
+constexpr member include_members[] = {
+    {"path", &one_or_texts}, {"project_directory", &text}, {"env_file", &one_or_texts}};
+constexpr schema include = object(include_members);
+constexpr schema includes{.is = form::list, .element = &include, .write_out = long_form::include};
+
+constexpr schema services{.is = form::map, .element = &service};
+constexpr schema networks{.is = form::map, .element = &network};
+constexpr schema volumes{.is = form::map, .element = &volume};
+constexpr schema files{.is = form::map, .element = &file};
+constexpr schema models{.is = form::map, .element = &model};
+
+constexpr member project_members[] = {{"version", &text}, {"name", &text}, {"include", &includes},
+    {"services", &services, false, true}, {"networks", &networks}, {"volumes", &volumes}, {"secrets", &files},
+    {"configs", &files}, {"models", &models}};
+
+} // namespace
+
+} // namespace schemas
+
+constinit const schema project_schema{.is = form::object, .members = schemas::project_members};
+
+} // namespace compose

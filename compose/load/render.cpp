@@ -1,0 +1,207 @@
+#include "compose/load/render.hpp"
+
+#include "compose/load/scalar.hpp"
+#include "compose/load/schema_basics.hpp"
+#include "compose/model/units.hpp"
+
+#include <boost/json.hpp>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <map>
+
+namespace compose {
+
+namespace json = boost::json;
+
+namespace {
+
+// What is printed is read again by other programs, which would interpolate values; keys they leave alone.
+std::string escaped(const std::string& text) {
+    std::string result;
+    for (const char c : text)
+        result.append(c == '$' ? 2 : 1, c);
+    return result;
+}
+
+enum class output { json, yaml };
+
+bool says_nothing(const node& value, const schema& of) {
+    if (value.is_null())
+        return !of.null_is_value;
+    if (of.keeps_zero || of.is == form::any || of.is == form::object)
+        return false;
+    if (value.is_scalar())
+        return value.quoted ? value.text.empty() : value.text == "false" || value.text == "0";
+    return value.items.empty() && value.entries.empty();
+}
+
+/// The tree as it is printed: members in the order of their tables, keys of the user's sorted, what says
+/// nothing left out.
+class arranger {
+  public:
+    explicit arranger(output as) : as_(as) {}
+
+    node run(const node& value, const schema& of) {
+        if (value.is_map() && of.is == form::object)
+            return object(value, of);
+        node made = value;
+        made.items.clear();
+        made.entries.clear();
+        if (of.is == form::any) {
+            made = value;
+            sort(made);
+            return made;
+        }
+        for (const node& item : value.items) // of a map: extra_hosts, which is a list by now
+            made.items.push_back(of.is == form::list ? run(item, *of.element) : item);
+        for (const auto& [key, inner] : value.entries)
+            if (!says_nothing(inner, *of.element))
+                made.entries.emplace_back(key, run(inner, *of.element));
+        sort_keys(made);
+        return made;
+    }
+
+  private:
+    node object(const node& value, const schema& of) {
+        node made = map_node(value);
+        for (const member& each : of.members) {
+            const node* there = value.find(each.name);
+            if (there != nullptr && !says_nothing(*there, *each.of))
+                made.entries.emplace_back(each.name, run(*there, *each.of));
+            else if (as_ == output::json && each.of == &schemas::words && &of == &schemas::service)
+                made.entries.emplace_back(
+                    each.name, node{}); // as Go's encoder has it, which knows no omission there
+        }
+        if (as_ == output::yaml || &of == &project_schema) {
+            node extensions = map_node(value);
+            for (const auto& [key, inner] : value.entries)
+                if (key.starts_with("x-"))
+                    extensions.entries.emplace_back(key, run(inner, schemas::any));
+            sort_keys(extensions);
+            for (auto& entry : extensions.entries)
+                made.entries.push_back(std::move(entry));
+        }
+        complete(made, of);
+        return made;
+    }
+
+    /// Structures without a pointer in Docker Compose's model: its JSON always has them.
+    void complete(node& made, const schema& of) const {
+        for (const member& each : of.members)
+            if ((as_ == output::json || &of == &project_schema) && each.always &&
+                made.find(each.name) == nullptr)
+                made.entries.emplace_back(each.name, map_node(made));
+    }
+
+    static void sort_keys(node& map) {
+        std::sort(map.entries.begin(), map.entries.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+    }
+
+    static void sort(node& tree) {
+        sort_keys(tree);
+        for (node& item : tree.items)
+            sort(item);
+        for (auto& [key, value] : tree.entries)
+            sort(value);
+    }
+
+    output as_;
+};
+
+std::string quoted(const std::string& text) {
+    return json::serialize(json::string(text));
+}
+
+void write_json(std::string& into, const node& value, std::size_t depth) {
+    const std::string margin(depth * 2, ' ');
+    if (value.is_null()) {
+        into += "null";
+    } else if (value.is_scalar()) {
+        into += value.quoted ? quoted(escaped(value.text)) : value.text;
+    } else if (value.is_map() ? value.entries.empty() : value.items.empty()) {
+        into += value.is_map() ? "{}" : "[]";
+    } else if (value.is_map()) {
+        into += "{\n";
+        for (std::size_t index = 0; index < value.entries.size(); ++index) {
+            into += (index == 0 ? "" : ",\n") + margin + "  " + quoted(value.entries[index].first) + ": ";
+            write_json(into, value.entries[index].second, depth + 1);
+        }
+        into += "\n" + margin + "}";
+    } else {
+        into += "[\n";
+        for (std::size_t index = 0; index < value.items.size(); ++index) {
+            into += (index == 0 ? "" : ",\n") + margin + "  ";
+            write_json(into, value.items[index], depth + 1);
+        }
+        into += "\n" + margin + "]";
+    }
+}
+
+/// A plain scalar that a reader, of YAML 1.1 or 1.2, would take for something else than text is quoted.
+bool needs_quotes(const std::string& text) {
+    static constexpr std::string_view words[] = {
+        "true", "false", "null", "yes", "no", "on", "off", "y", "n", "~", "<<", "="};
+    std::string low(text);
+    std::transform(low.begin(), low.end(), low.begin(),
+        [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const bool odd = std::any_of(
+        text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\n') || c >= 0x7f; });
+    return text.empty() || odd || std::find(std::begin(words), std::end(words), low) != std::end(words) ||
+           number_form_of(text) != number_form::none || low.ends_with(".inf") || low == ".nan" ||
+           text.find_first_not_of("0123456789:.-+_") ==
+               std::string::npos; // 22:22 and dates, to a reader of YAML 1.1
+}
+
+void write_text(YAML::Emitter& out, const std::string& text) {
+    if (needs_quotes(text))
+        out << YAML::DoubleQuoted;
+    out << text;
+}
+
+void write_yaml(YAML::Emitter& out, const node& value) {
+    if (value.is_null()) {
+        out << YAML::Null;
+    } else if (value.is_scalar()) {
+        if (value.quoted)
+            write_text(out, escaped(value.text));
+        else
+            out << value.text;
+    } else if (value.is_map()) {
+        if (value.entries.empty())
+            out << YAML::Flow;
+        out << YAML::BeginMap;
+        for (const auto& [key, inner] : value.entries) {
+            out << YAML::Key;
+            write_text(out, key);
+            out << YAML::Value;
+            write_yaml(out, inner);
+        }
+        out << YAML::EndMap;
+    } else {
+        if (value.items.empty())
+            out << YAML::Flow;
+        out << YAML::BeginSeq;
+        for (const node& item : value.items)
+            write_yaml(out, item);
+        out << YAML::EndSeq;
+    }
+}
+
+} // namespace
+
+std::string to_json(const node& tree) {
+    std::string text;
+    write_json(text, arranger(output::json).run(tree, project_schema), 0);
+    return text + "\n";
+}
+
+std::string to_yaml(const node& tree) {
+    YAML::Emitter out;
+    out.SetNullFormat(YAML::LowerNull);
+    write_yaml(out, arranger(output::yaml).run(tree, project_schema));
+    return std::string(out.c_str()) + "\n";
+}
+
+} // namespace compose

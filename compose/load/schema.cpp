@@ -1,0 +1,330 @@
+#include "compose/load/schema.hpp"
+
+#include "compose/load/scalar.hpp"
+#include "compose/model/units.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+namespace compose {
+
+namespace {
+
+std::string_view name_of(const node& value) noexcept {
+    switch (value.kind) {
+    case node_kind::null:
+        return "nothing";
+    case node_kind::list:
+        return "a list";
+    case node_kind::map:
+        return "a mapping";
+    case node_kind::scalar:
+        break;
+    }
+    switch (kind_of(value)) {
+    case scalar_kind::text:
+        return "a string";
+    case scalar_kind::boolean:
+        return "true or false";
+    case scalar_kind::integer:
+    case scalar_kind::number:
+        return "a number";
+    }
+    return "";
+}
+
+std::string_view wanted_name(form is) noexcept {
+    switch (is) {
+    case form::any:
+        return "anything";
+    case form::text:
+        return "a string";
+    case form::loose_text:
+        return "a string or a number";
+    case form::boolean:
+        return "true or false";
+    case form::integer:
+        return "a whole number";
+    case form::number:
+        return "a number";
+    case form::duration:
+        return "a duration, like 10s or 1m30s";
+    case form::bytes:
+        return "a size, like 64m";
+    case form::object:
+    case form::map:
+        return "a mapping";
+    case form::list:
+        return "a list";
+    }
+    return "";
+}
+
+class conformer {
+  public:
+    conformer(std::vector<diagnostic>& wrong, std::vector<std::string>& warnings)
+        : wrong_(wrong), warnings_(warnings) {}
+
+    void run(node& value, const schema& to, const std::string& path) {
+        if (value.tag == merge_tag::reset)
+            return; // whatever stands there, it takes away
+        if (to.write_out != nullptr && !guarded(value, path, [&] { to.write_out(value); }))
+            return;
+        if (value.is_null())
+            return;
+        if (value.is_scalar() && to.or_scalar != nullptr)
+            return run(value, *to.or_scalar, path);
+        switch (to.is) {
+        case form::any:
+            settle_scalars(value);
+            return;
+        case form::object:
+            object(value, to, path);
+            return;
+        case form::map:
+            map(value, to, path);
+            return;
+        case form::list:
+            list(value, to, path);
+            return;
+        default:
+            scalar(value, to, path);
+            return;
+        }
+    }
+
+  private:
+    void fail(const position& at, const std::string& path, std::string message) {
+        wrong_.push_back({.at = at, .path = path, .message = std::move(message)});
+    }
+
+    void wrong_type(const node& value, const schema& to, const std::string& path) {
+        const bool number_for_text = to.is == form::text && value.is_scalar();
+        fail(value.at, path,
+            fmt::format("must be {}, not {}{}", wanted_name(to.is), name_of(value),
+                number_for_text ? fmt::format("; quote it: \"{}\"", value.text) : ""));
+    }
+
+    template <typename Act>
+    bool guarded(const node& value, const std::string& path, Act act) {
+        try {
+            act();
+            return true;
+        } catch (const error& failure) {
+            fail(value.at, path, failure.what());
+            return false;
+        }
+    }
+
+    void object(node& value, const schema& to, const std::string& path) {
+        if (!value.is_map())
+            return wrong_type(value, to, path);
+        for (auto& [key, inner] : value.entries) {
+            const member* known = find_member(to, key);
+            if (known != nullptr) {
+                run(inner, *known->of, child_path(path, key));
+            } else if (key.starts_with("x-")) {
+                settle_scalars(inner);
+            } else {
+                std::vector<std::string_view> names;
+                for (const member& each : to.members)
+                    names.push_back(each.name);
+                const std::string near = nearest(key, names);
+                fail(inner.key_at, child_path(path, key),
+                    near.empty() ? "unknown key" : fmt::format("unknown key, did you mean \"{}\"?", near));
+            }
+        }
+    }
+
+    void map(node& value, const schema& to, const std::string& path) {
+        if (!value.is_map())
+            return wrong_type(value, to, path);
+        for (auto& [key, inner] : value.entries)
+            run(inner, *to.element, child_path(path, key));
+    }
+
+    void list(node& value, const schema& to, const std::string& path) {
+        if (!value.is_list())
+            return wrong_type(value, to, path);
+        std::vector<node> items;
+        for (std::size_t index = 0; index < value.items.size(); ++index) {
+            const node& item = value.items[index];
+            const std::string here = fmt::format("{}[{}]", path, index);
+            std::vector<node> expanded;
+            if (to.expand == nullptr || item.tag == merge_tag::reset)
+                expanded.push_back(item);
+            else if (!guarded(item, here, [&] { expanded = to.expand(item); }))
+                continue;
+            for (node& each : expanded) {
+                if (each.is_null() && !to.element->null_is_value)
+                    fail(each.at, here, fmt::format("must be {}, not nothing", wanted_name(to.element->is)));
+                run(each, *to.element, here);
+                items.push_back(std::move(each));
+            }
+        }
+        value.items = std::move(items);
+        keep_unique(value, to);
+    }
+
+    void scalar(node& value, const schema& to, const std::string& path) {
+        if (!value.is_scalar())
+            return wrong_type(value, to, path);
+        const scalar_kind kind = kind_of(value);
+        switch (to.is) {
+        case form::text:
+            if (kind != scalar_kind::text)
+                return wrong_type(value, to, path);
+            break;
+        case form::loose_text:
+            if (kind == scalar_kind::boolean && to.no_booleans)
+                return wrong_type(value, to, path);
+            if (kind != scalar_kind::text)
+                value.text = plain_scalar_text(value.text);
+            break;
+        case form::boolean:
+            return boolean(value, kind, path);
+        case form::integer:
+        case form::number:
+            return number(value, to, kind, path);
+        case form::duration:
+            return duration(value, to, kind, path);
+        case form::bytes:
+            return bytes(value, to, kind, path);
+        default:
+            break;
+        }
+        value.quoted = true;
+        checked(value, to, path);
+    }
+
+    void checked(const node& value, const schema& to, const std::string& path) {
+        if (to.check == nullptr)
+            return;
+        if (std::string why = to.check(value.text); !why.empty())
+            fail(value.at, path, std::move(why));
+    }
+
+    // Interpolation makes strings of everything, so words and digits are taken where they say what is asked.
+    void boolean(node& value, scalar_kind kind, const std::string& path) {
+        const auto meant = kind == scalar_kind::integer || kind == scalar_kind::number
+                               ? std::nullopt
+                               : parse_bool(value.text);
+        if (!meant)
+            return fail(value.at, path, fmt::format("\"{}\" is not true or false", value.text));
+        std::string text = *meant ? "true" : "false";
+        std::string given = value.text;
+        std::transform(given.begin(), given.end(), given.begin(),
+            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        if (given != text)
+            warnings_.push_back(
+                fmt::format("{}: \"{}\" for a boolean is not supported by YAML 1.2, please use `{}`", path,
+                    value.text, text));
+        value.text = std::move(text);
+        value.quoted = false;
+    }
+
+    void number(node& value, const schema& to, scalar_kind kind, const std::string& path) {
+        value.quoted = false; // "80" is 80 here
+        const scalar_kind meant = kind_of(value);
+        const bool whole = meant == scalar_kind::integer;
+        if (kind == scalar_kind::boolean ||
+            (!whole && (to.is == form::integer || meant != scalar_kind::number)))
+            return fail(value.at, path,
+                fmt::format(
+                    "\"{}\" is no {}", value.text, to.is == form::integer ? "whole number" : "number"));
+        value.text = json_literal(value);
+        checked(value, to, path);
+    }
+
+    void duration(node& value, const schema& to, scalar_kind kind, const std::string& path) {
+        const auto meant = kind == scalar_kind::text ? parse_duration(value.text) : std::nullopt;
+        if (!meant)
+            return fail(value.at, path,
+                fmt::format(
+                    "\"{}\" is no duration; write a number with a unit, like 10s or 1m30s", value.text));
+        value.text = format_duration(*meant);
+        value.quoted = true;
+        checked(value, to, path);
+    }
+
+    void bytes(node& value, const schema& to, scalar_kind kind, const std::string& path) {
+        const std::string text = kind == scalar_kind::integer ? json_literal(value) : value.text;
+        const auto meant = kind == scalar_kind::boolean ? std::nullopt : parse_bytes(text);
+        if (!meant)
+            return fail(value.at, path,
+                fmt::format("\"{}\" is no size; write a number with b, k, m or g, like 64m", value.text));
+        value.text = std::to_string(*meant);
+        value.quoted = true;
+        checked(value, to, path);
+    }
+
+    std::vector<diagnostic>& wrong_;
+    std::vector<std::string>& warnings_;
+};
+
+} // namespace
+
+const member* find_member(const schema& of, std::string_view name) noexcept {
+    for (const member& each : of.members)
+        if (each.name == name)
+            return &each;
+    return nullptr;
+}
+
+void conform(node& value, const schema& to, const std::string& path, std::vector<diagnostic>& wrong,
+    std::vector<std::string>& warnings) {
+    conformer(wrong, warnings).run(value, to, path);
+}
+
+void keep_unique(node& list, const schema& of) {
+    if (of.identity == nullptr)
+        return;
+    std::map<std::string, std::size_t> places;
+    std::vector<node> kept;
+    for (node& item : list.items) {
+        const auto [place, fresh] = places.emplace(of.identity(item), kept.size());
+        if (fresh)
+            kept.push_back(std::move(item));
+        else
+            kept[place->second] = std::move(item);
+    }
+    list.items = std::move(kept);
+}
+
+namespace {
+
+void require_value(
+    const node& value, const schema& of, const std::string& path, std::vector<diagnostic>& wrong) {
+    if (value.is_null() && !of.null_is_value)
+        wrong.push_back({.at = value.at,
+            .path = path,
+            .message = fmt::format("must be {}, not nothing", wanted_name(of.is))});
+    require_members(value, of, path, wrong);
+}
+
+} // namespace
+
+void require_members(
+    const node& value, const schema& of, const std::string& path, std::vector<diagnostic>& wrong) {
+    if (of.is == form::object && value.is_map()) {
+        for (const member& each : of.members) {
+            const node* there = value.find(each.name);
+            if (there != nullptr)
+                require_value(*there, *each.of, child_path(path, each.name), wrong);
+            else if (each.required)
+                wrong.push_back({.at = value.at,
+                    .path = path,
+                    .message = fmt::format("\"{}\" is missing; it must be there", each.name)});
+        }
+    } else if (of.is == form::map && value.is_map()) {
+        for (const auto& [key, inner] : value.entries)
+            require_value(inner, *of.element, child_path(path, key), wrong);
+    } else if (of.is == form::list && value.is_list()) {
+        for (std::size_t index = 0; index < value.items.size(); ++index)
+            require_members(value.items[index], *of.element, fmt::format("{}[{}]", path, index), wrong);
+    }
+}
+
+} // namespace compose
