@@ -38,11 +38,6 @@ node& map_at(node& map, std::string_view key) {
     return *there;
 }
 
-bool is_remote(std::string_view context) {
-    return context.find("://") != std::string_view::npos || context.starts_with("git@") ||
-           context.starts_with("github.com/");
-}
-
 class filler {
   public:
     filler(const std::string& name, const project_place& place) : name_(name), place_(place) {}
@@ -60,22 +55,6 @@ class filler {
     }
 
   private:
-    std::string absolute(const std::string& path) const {
-        const bool of_home = path == "~" || path.starts_with("~/");
-        const auto whole =
-            of_home ? std::filesystem::path(place_.home) / path.substr(std::min<std::size_t>(2, path.size()))
-                    : place_.directory / path;
-        std::string full = whole.lexically_normal();
-        if (full.size() > 1 && full.ends_with('/'))
-            full.pop_back();
-        return full;
-    }
-
-    void make_absolute(node* path) const {
-        if (path != nullptr && path->is_scalar() && !path->text.empty())
-            path->text = absolute(path->text);
-    }
-
     /// Merged by name, they are printed as Docker Compose does: a list of NAME=ADDRESS.
     static void list_hosts(node& of) {
         node* hosts = of.find("extra_hosts");
@@ -93,7 +72,6 @@ class filler {
     void service(node& of, node& tree) {
         list_hosts(of);
         networks(of, tree);
-        paths(of);
         implied_dependencies(of);
         if (node* secrets = of.find("secrets"))
             for (node& each : secrets->items)
@@ -104,15 +82,9 @@ class filler {
         if (node* build = of.find("build"); build != nullptr && build->is_map()) {
             list_hosts(*build);
             if (text_at(*build, "context").empty())
-                set_text(*build, "context", ".");
-            if (node* context = build->find("context"); !is_remote(context->text))
-                make_absolute(context);
+                set_text(*build, "context", absolute_path(".", place_));
             if (text_at(*build, "dockerfile").empty() && build->find("dockerfile_inline") == nullptr)
                 set_text(*build, "dockerfile", "Dockerfile");
-            if (node* others = build->find("additional_contexts"))
-                for (auto& [key, each] : others->entries)
-                    if (!is_remote(each.text) && !each.text.starts_with("service:"))
-                        make_absolute(&each);
         }
     }
 
@@ -124,23 +96,6 @@ class filler {
             add_member(own, "default", node{});
         if (own.find("default") != nullptr && map_at(tree, "networks").find("default") == nullptr)
             add_member(map_at(tree, "networks"), "default", node{});
-    }
-
-    void paths(node& of) const {
-        if (node* volumes = of.find("volumes"))
-            for (node& each : volumes->items)
-                if (text_at(each, "type") == "bind")
-                    make_absolute(each.find("source"));
-        if (node* files = of.find("env_file"))
-            for (node& each : files->items)
-                make_absolute(each.find("path"));
-        if (node* files = of.find("label_file"))
-            for (node& each : files->items)
-                make_absolute(&each);
-        if (node* develop = of.find("develop"))
-            if (node* watch = develop->find("watch"))
-                for (node& each : watch->items)
-                    make_absolute(each.find("path"));
     }
 
     static void depend(node& of, const std::string& name, bool restart) {
@@ -178,12 +133,6 @@ class filler {
         const bool external = text_at(of, "external") == "true";
         if (text_at(of, "name").empty())
             set_text(of, "name", external ? key : fmt::format("{}_{}", name_, key));
-        make_absolute(of.find("file"));
-        node* options = of.find("driver_opts");
-        const bool local = text_at(of, "driver").empty() || text_at(of, "driver") == "local";
-        if (options != nullptr && options->is_map() && local && text_at(*options, "type") == "none" &&
-            text_at(*options, "o") == "bind")
-            make_absolute(options->find("device"));
     }
 
     const std::string& name_;

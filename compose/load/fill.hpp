@@ -1,23 +1,15 @@
 #pragma once
 
-#include "compose/load/node.hpp"
+#include "compose/load/paths.hpp"
 
-#include <filesystem>
 #include <set>
 #include <string>
-#include <vector>
 
 namespace compose {
 
-/// What the paths of a project are resolved against.
-struct project_place {
-    std::filesystem::path directory; // absolute
-    std::string home;                // of the user: what ~ stands for
-};
-
 /// Fills in what the files of a project leave open, in its merged tree: names of resources, the network
-/// `default`, what links and shared namespaces depend on, targets of secrets; and makes paths absolute.
-/// Requires: the tree has its long form.
+/// `default`, what links and shared namespaces depend on, targets of secrets, where to build. Requires: the
+/// tree has its long form.
 void fill(node& tree, const std::string& project_name, const project_place& place);
 
 /// Takes the services whose profiles are all off out of the tree and gives them as a map of their own.

@@ -141,6 +141,29 @@ TEST_F(loader_test, a_quote_that_is_not_closed_is_told_where_it_begins) {
         failure_of("services:\n  web: {image: 'x}\n"), HasSubstr("or a quote after it, is not closed"));
 }
 
+TEST(load_text, a_request_names_no_files_of_the_host) {
+    for (const char* text : {"services: {a: {image: x, env_file: /etc/passwd}}\n",
+             "services: {a: {image: x, label_file: [/etc/passwd]}}\n",
+             "services: {a: {image: x, volumes: ['./a:/a']}}\n",
+             "services: {a: {extends: {file: /etc/passwd, service: b}}}\n",
+             "include: [/etc/passwd]\nservices: {a: {image: x}}\n"})
+        EXPECT_THROW(load_text(text, "p"), load_error) << text;
+    EXPECT_EQ(load_text("services: {b: {image: x}, a: {extends: b}}\n", "p").services.at("a").image, "x");
+}
+
+TEST_F(loader_test, extended_and_included_files_have_their_own_folder) {
+    std::filesystem::create_directory(folder / "sub");
+    write("sub/base.yaml", "services: {b: {image: b, volumes: ['./x:/x'], labels: {a: '${IN-none}'}}}\n");
+    write("sub/.env", "IN=inner\n");
+    const project loaded =
+        load_from("include: [sub/base.yaml]\nservices:\n  a: {extends: {file: sub/base.yaml, service: b}}\n");
+    for (const char* name : {"a", "b"})
+        EXPECT_EQ(loaded.services.at(name).mounts[0].source, (folder / "sub/x").native()) << name;
+    EXPECT_EQ(
+        loaded.services.at("a").labels.at("a"), "none"); // an extended file has the variables of who extends
+    EXPECT_EQ(loaded.services.at("b").labels.at("a"), "inner");
+}
+
 TEST_F(loader_test, the_projects_name_is_a_variable) {
     EXPECT_EQ(load_from("services: {web: {image: 'x:${COMPOSE_PROJECT_NAME}'}}\n").services.at("web").image,
         "x:shop");

@@ -1,0 +1,89 @@
+#include "compose/load/environment.hpp"
+
+#include "compose/load/dotenv.hpp"
+#include "compose/load/project_files.hpp"
+#include "compose/load/scalar.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+namespace compose {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+dotenv_entries read_entries(const node& from, const variable_lookup& lookup) {
+    const node* path = from.find("path");
+    const std::string& file = path == nullptr ? from.text : path->text;
+    const node* required = from.find("required");
+    std::error_code none;
+    if (required != nullptr && required->text == "false" && !fs::exists(file, none))
+        return {};
+    const std::string text = read_project_file(file);
+    const node* format = from.find("format");
+    return format != nullptr && format->text == "raw" ? parse_dotenv_raw(text, file)
+                                                      : parse_dotenv(text, file, lookup);
+}
+
+/// Lays what stands in files under what the service says itself, and takes their names out.
+void fold_files(node& service, std::string_view files_key, std::string_view into_key,
+    const variable_lookup& lookup, const std::string& path, std::vector<diagnostic>& wrong) {
+    const node* files = service.find(files_key);
+    if (files == nullptr)
+        return;
+    node folded = map_node(*files);
+    const auto put = [&](const std::string& key, node value) {
+        if (node* there = folded.find(key))
+            *there = std::move(value);
+        else
+            add_member(folded, key, std::move(value));
+    };
+    for (const node& entry : files->items) {
+        try {
+            for (const auto& [key, value] : read_entries(entry, lookup))
+                if (const auto passed = value ? value : lookup(key))
+                    put(key, text_node(entry, *passed));
+        } catch (const error& failure) {
+            wrong.push_back(
+                {.at = entry.at, .path = fmt::format("{}.{}", path, files_key), .message = failure.what()});
+        }
+    }
+    if (const node* own = service.find(into_key); own != nullptr && own->is_map())
+        for (const auto& [key, value] : own->entries)
+            put(key, value);
+    std::erase_if(service.entries,
+        [&](const auto& entry) { return entry.first == files_key || entry.first == into_key; });
+    add_member(service, std::string(into_key), std::move(folded));
+}
+
+/// Variables without a value get that of the surroundings, where it is set.
+void pass_through(node* variables, const variable_lookup& lookup) {
+    if (variables == nullptr)
+        return;
+    for (auto& [key, value] : variables->entries)
+        if (const auto passed = value.is_null() ? lookup(key) : std::nullopt)
+            value = text_node(value, *passed);
+}
+
+} // namespace
+
+void resolve_environment(node& tree, const variable_lookup& lookup, std::vector<diagnostic>& wrong) {
+    node* services = tree.find("services");
+    if (services == nullptr)
+        return;
+    for (auto& [name, service] : services->entries) {
+        const std::string path = "services." + name;
+        fold_files(service, "env_file", "environment", lookup, path, wrong);
+        fold_files(service, "label_file", "labels", lookup, path, wrong);
+        pass_through(service.find("environment"), lookup);
+        if (node* build = service.find("build"); build != nullptr)
+            if (node* arguments = build->find("args")) {
+                pass_through(arguments, lookup);
+                std::erase_if(arguments->entries, [](const auto& entry) { return entry.second.is_null(); });
+            }
+    }
+}
+
+} // namespace compose

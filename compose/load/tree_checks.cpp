@@ -1,0 +1,103 @@
+#include "compose/load/tree_checks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace compose {
+
+namespace {
+
+/// A name that a resource may have.
+void check_keys(const node& tree, std::vector<diagnostic>& wrong) {
+    const auto fits = [](std::string_view name) {
+        return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+            return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
+        });
+    };
+    for (const std::string_view kind : {"services", "networks", "volumes", "configs", "secrets", "models"})
+        if (const node* resources = tree.find(kind))
+            for (const auto& [name, value] : resources->entries)
+                if (!fits(name))
+                    wrong.push_back({.at = value.key_at,
+                        .path = fmt::format("{}.{}", kind, name),
+                        .message = "a name has letters, digits, and the characters . _ - only"});
+}
+
+void check_services(const node& tree, std::vector<diagnostic>& wrong) {
+    const node* services = tree.find("services");
+    if (services == nullptr)
+        return;
+    for (const auto& [name, service] : services->entries) {
+        const std::string path = "services." + name;
+        const auto given = [&](std::string_view key) {
+            const node* found = service.find(key);
+            return found != nullptr && !found->is_null() && !(found->is_scalar() && found->text.empty());
+        };
+        if (!given("image") && !given("build") && !given("provider"))
+            wrong.push_back(
+                {.at = service.at, .path = path, .message = "has neither an image nor a build; set image"});
+        const node* build = service.find("build");
+        if (build != nullptr && build->find("dockerfile") != nullptr &&
+            build->find("dockerfile_inline") != nullptr)
+            wrong.push_back({.at = build->at,
+                .path = path + ".build",
+                .message = "dockerfile and dockerfile_inline exclude one another"});
+    }
+}
+
+/// Where the content of a config or secret comes from: one place, and one only.
+void check_sources(const node& tree, std::vector<diagnostic>& wrong) {
+    for (const std::string_view kind : {"configs", "secrets"})
+        if (const node* resources = tree.find(kind))
+            for (const auto& [name, from] : resources->entries) {
+                int sources = 0;
+                for (const std::string_view key : {"file", "environment", "content"})
+                    sources += from.find(key) != nullptr ? 1 : 0;
+                const node* external = from.find("external");
+                const bool elsewhere =
+                    (external != nullptr && external->text == "true") || from.find("driver") != nullptr;
+                if (sources == 1 || (elsewhere && sources == 0))
+                    continue;
+                wrong.push_back({.at = from.at,
+                    .path = fmt::format("{}.{}", kind, name),
+                    .message = fmt::format("needs {} of file, environment{}",
+                        sources == 0 ? "one" : "only one", kind == "configs" ? ", content" : "")});
+            }
+}
+
+} // namespace
+
+void check_tree(const node& tree, std::vector<diagnostic>& wrong) {
+    check_keys(tree, wrong);
+    check_services(tree, wrong);
+    check_sources(tree, wrong);
+}
+
+void check_references(const node& tree, std::vector<diagnostic>& wrong) {
+    const node* services = tree.find("services");
+    if (services == nullptr)
+        return;
+    const auto refer = [&](const node& at, const std::string& path, std::string_view kind,
+                           const std::string& name) {
+        const node* resources = tree.find(kind);
+        if (resources == nullptr || resources->find(name) == nullptr)
+            wrong.push_back({.at = at.at,
+                .path = path,
+                .message = fmt::format("refers to undefined {} {}", kind.substr(0, kind.size() - 1), name)});
+    };
+    for (const auto& [name, service] : services->entries) {
+        for (const std::string_view kind : {"configs", "secrets"})
+            if (const node* used = service.find(kind))
+                for (std::size_t index = 0; index < used->items.size(); ++index)
+                    if (const node* source = used->items[index].find("source"))
+                        refer(*source, fmt::format("services.{}.{}[{}]", name, kind, index), kind,
+                            source->text);
+        if (const node* used = service.find("models"))
+            for (const auto& [model, how] : used->entries)
+                refer(how, fmt::format("services.{}.models.{}", name, model), "models", model);
+    }
+}
+
+} // namespace compose

@@ -1,0 +1,278 @@
+#include "compose/load/tree_reader.hpp"
+
+#include "compose/load/dotenv.hpp"
+#include "compose/load/interpolate.hpp"
+#include "compose/load/merge.hpp"
+#include "compose/load/project_files.hpp"
+#include "compose/load/schema_basics.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace compose {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t most_nested = 100; // files that extend or include one another
+
+variable_lookup lookup_in(const std::map<std::string, std::string>& variables) {
+    return [&variables](const std::string& name) -> std::optional<std::string> {
+        const auto found = variables.find(name);
+        return found == variables.end() ? std::nullopt : std::optional(found->second);
+    };
+}
+
+std::string text_at(const node& map, std::string_view key) {
+    const node* found = map.find(key);
+    return found == nullptr || !found->is_scalar() ? std::string() : found->text;
+}
+
+std::vector<std::string> texts_at(const node& map, std::string_view key) {
+    std::vector<std::string> texts;
+    if (const node* found = map.find(key))
+        for (const node& each : found->items)
+            texts.push_back(each.text);
+    return texts;
+}
+
+void take(node& map, std::string_view key) {
+    std::erase_if(map.entries, [&](const auto& entry) { return entry.first == key; });
+}
+
+source_file read_source(const fs::path& file) {
+    return {.name = file.native(), .documents = parse_yaml(read_project_file(file), file.native())};
+}
+
+/// The same value, wherever it stands.
+bool same(const node& one, const node& other) {
+    if (one.kind != other.kind || one.text != other.text || one.items.size() != other.items.size() ||
+        one.entries.size() != other.entries.size())
+        return false;
+    for (std::size_t index = 0; index < one.items.size(); ++index)
+        if (!same(one.items[index], other.items[index]))
+            return false;
+    return std::all_of(one.entries.begin(), one.entries.end(), [&](const auto& entry) {
+        const node* twin = other.find(entry.first);
+        return twin != nullptr && same(entry.second, *twin);
+    });
+}
+
+} // namespace
+
+void tree_reader::fail(const node& at, std::string path, std::string message) {
+    wrong_.push_back({.at = at.at, .path = std::move(path), .message = std::move(message)});
+}
+
+node tree_reader::read(std::vector<source_file> files, const surroundings& in) {
+    node whole = read_files(std::move(files), in, {});
+    if (!wrong_.empty())
+        throw load_error(std::move(wrong_));
+    drop_resets(whole);
+    std::set<std::string> told;
+    for (const std::string& name : unset_)
+        if (told.insert(name).second)
+            warnings_.push_back(
+                fmt::format("The \"{}\" variable is not set. Defaulting to a blank string.", name));
+    return whole;
+}
+
+node tree_reader::read_files(std::vector<source_file> files, const surroundings& in, const chain& includes) {
+    node whole;
+    for (source_file& file : files)
+        for (node& document : file.documents) {
+            interpolate_tree(document, {}, lookup_in(in.variables), unset_, wrong_);
+            conform(document, project_schema, {}, wrong_, warnings_);
+            extend_all(document, file.name, in);
+            resolve_paths(document, in.place);
+            include_all(document, file.name, in, includes);
+            whole = merge(std::move(whole), std::move(document), project_schema);
+        }
+    return whole;
+}
+
+// --- extends
+
+void tree_reader::extend_all(node& document, const std::string& file, const surroundings& in) {
+    node* services = document.find("services");
+    if (services == nullptr || !services->is_map())
+        return;
+    const node as_written = *services;
+    for (auto& [name, service] : services->entries)
+        if (service.is_map() && service.find("extends") != nullptr)
+            service = extended(as_written, name, file, in, {});
+}
+
+node tree_reader::extended(const node& services, const std::string& name, const std::string& file,
+    const surroundings& in, chain way) {
+    node service = *services.find(name);
+    const node* extends = service.find("extends");
+    if (extends == nullptr || !extends->is_map())
+        return service;
+    const std::string path = fmt::format("services.{}.extends", name);
+    const std::string step = fmt::format("{} in {}", name, file);
+    const bool seen = std::find(way.begin(), way.end(), step) != way.end();
+    way.push_back(step);
+    if (seen || way.size() > most_nested) {
+        fail(*extends, path, fmt::format("goes round in a circle: {}", fmt::join(way, " -> ")));
+        take(service, "extends");
+        return service;
+    }
+    node base = base_of(service, services, file, in, way);
+    take(service, "extends");
+    take(base, "extends");
+    base.at = service.at;
+    base.tag = merge_tag::none;
+    return merge(std::move(base), std::move(service), schemas::service);
+}
+
+/// What a service extends, itself written out; nothing when there is none, which is told.
+node tree_reader::base_of(const node& service, const node& services, const std::string& file,
+    const surroundings& in, const chain& way) {
+    const node& extends = *service.find("extends");
+    const std::string path = "services." + way.back().substr(0, way.back().find(' ')) + ".extends";
+    const std::string wanted = text_at(extends, "service");
+    const std::string named = text_at(extends, "file");
+    if (named.empty()) {
+        const node* base = services.find(wanted);
+        if (base != nullptr && base->is_map())
+            return extended(services, wanted, file, in, way);
+        fail(extends, path,
+            fmt::format("cannot extend service \"{}\": there is none of that name in {}", wanted, file));
+        return {};
+    }
+    if (!own_files_) {
+        fail(extends, path, "a request cannot name files of the host; send what is in them");
+        return {};
+    }
+    const fs::path other = absolute_path(named, in.place);
+    surroundings there = in;
+    there.place.directory = other.parent_path();
+    try {
+        const node document = documents_of(read_source(other), there);
+        const node* others = document.find("services");
+        const node* base = others == nullptr ? nullptr : others->find(wanted);
+        if (base != nullptr && base->is_map()) {
+            node made = extended(*others, wanted, other.native(), there, way);
+            resolve_service_paths(made, there.place);
+            return made;
+        }
+        fail(extends, path,
+            fmt::format(
+                "cannot extend service \"{}\": there is none of that name in {}", wanted, other.native()));
+    } catch (const load_error& failure) {
+        for (const diagnostic& each : failure.diagnostics())
+            wrong_.push_back(each);
+        if (failure.diagnostics().empty() || failure.diagnostics().front().at.line == 0)
+            fail(extends, path, fmt::format("cannot read {}", other.native()));
+    }
+    return {};
+}
+
+/// All documents of a file laid over one another, `extends` not yet written out.
+node tree_reader::documents_of(source_file file, const surroundings& in) {
+    node whole;
+    for (node& document : file.documents) {
+        interpolate_tree(document, {}, lookup_in(in.variables), unset_, wrong_);
+        conform(document, project_schema, {}, wrong_, warnings_);
+        whole = merge(std::move(whole), std::move(document), project_schema);
+    }
+    return whole;
+}
+
+// --- include
+
+void tree_reader::include_all(
+    node& document, const std::string& file, const surroundings& in, const chain& includes) {
+    const node* found = document.find("include");
+    if (found == nullptr)
+        return;
+    const node entries = *found;
+    take(document, "include");
+    for (std::size_t index = 0; index < entries.items.size(); ++index)
+        include(document, entries.items[index], fmt::format("include[{}]", index), file, in, includes);
+}
+
+namespace {
+
+/// The variables of an included project: those that hold already over its own files'.
+std::map<std::string, std::string> variables_of(
+    const node& entry, const fs::path& directory, const surroundings& in) {
+    std::vector<std::string> files = texts_at(entry, "env_file");
+    std::error_code none;
+    if (files.empty() && fs::is_regular_file(directory / ".env", none))
+        files.push_back((directory / ".env").native());
+    std::map<std::string, std::string> variables;
+    for (const std::string& each : files) {
+        const std::string path = absolute_path(each, in.place);
+        if (path == "/dev/null")
+            continue;
+        for (const auto& [name, value] : parse_dotenv(read_project_file(path), path, lookup_in(in.variables)))
+            if (value)
+                variables[name] = *value;
+    }
+    for (const auto& [name, value] : in.variables)
+        variables[name] = value;
+    return variables;
+}
+
+} // namespace
+
+void tree_reader::include(node& document, const node& entry, const std::string& path, const std::string& file,
+    const surroundings& in, const chain& includes) {
+    if (!own_files_)
+        return fail(entry, path, "a request cannot name files of the host; send what is in them");
+    std::vector<fs::path> files;
+    for (const std::string& each : texts_at(entry, "path"))
+        files.emplace_back(absolute_path(each, in.place));
+    if (files.empty())
+        return fail(entry, path, "\"path\" is missing; it must be there");
+    chain way = includes;
+    way.push_back(file);
+    for (const fs::path& each : files)
+        if (std::find(way.begin(), way.end(), each.native()) != way.end() || way.size() > most_nested)
+            return fail(entry, path,
+                fmt::format("include cycle detected: {} -> {}", fmt::join(way, " -> "), each.native()));
+    const std::string directory = text_at(entry, "project_directory");
+    surroundings there = in;
+    there.place.directory =
+        directory.empty() ? files.front().parent_path() : fs::path(absolute_path(directory, in.place));
+    node imported;
+    try {
+        there.variables = variables_of(entry, there.place.directory, in);
+        std::vector<source_file> sources;
+        for (const fs::path& each : files)
+            sources.push_back(read_source(each));
+        imported = read_files(std::move(sources), there, way);
+    } catch (const load_error& failure) {
+        for (const diagnostic& each : failure.diagnostics())
+            wrong_.push_back(each.at.line == 0
+                                 ? diagnostic{.at = entry.at, .path = path, .message = failure.what()}
+                                 : each);
+    } catch (const error& failure) {
+        fail(entry, path, failure.what());
+    }
+    drop_resets(imported);
+    for (const std::string_view kind : {"services", "networks", "volumes", "configs", "secrets", "models"}) {
+        const node* resources = imported.find(kind);
+        if (resources == nullptr || !resources->is_map())
+            continue;
+        if (document.find(kind) == nullptr || document.find(kind)->is_null()) {
+            take(document, kind);
+            document.entries.emplace_back(kind, *resources);
+            continue;
+        }
+        node& own = *document.find(kind);
+        for (const auto& [name, resource] : resources->entries)
+            if (const node* there_already = own.find(name); there_already == nullptr)
+                own.entries.emplace_back(name, resource);
+            else if (!same(*there_already, resource))
+                fail(*there_already, fmt::format("{}.{}", kind, name),
+                    fmt::format("conflicts with the one included from {}", files.front().native()));
+    }
+}
+
+} // namespace compose

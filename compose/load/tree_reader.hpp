@@ -1,0 +1,56 @@
+#pragma once
+
+#include "compose/load/paths.hpp"
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace compose {
+
+/// A Compose file as it was parsed.
+struct source_file {
+    std::string name; // what errors call it: its absolute path where it is a file
+    std::vector<node> documents;
+};
+
+/// What holds for the files that are read together.
+struct surroundings {
+    project_place place;
+    std::map<std::string, std::string> variables;
+};
+
+/// Reads Compose files into one tree in its long form with absolute paths: variables filled in, services that
+/// extend others written out, included projects taken in, one file laid over another.
+class tree_reader {
+  public:
+    /// `own_files`: whether `extends` and `include` may name files of this host.
+    tree_reader(bool own_files, std::vector<std::string>& warnings)
+        : own_files_(own_files), warnings_(warnings) {}
+
+    /// Throws load_error with all that is wrong.
+    node read(std::vector<source_file> files, const surroundings& in);
+
+  private:
+    using chain = std::vector<std::string>;
+
+    node read_files(std::vector<source_file> files, const surroundings& in, const chain& includes);
+    node documents_of(source_file file, const surroundings& in);
+    void extend_all(node& document, const std::string& file, const surroundings& in);
+    node extended(const node& services, const std::string& name, const std::string& file,
+        const surroundings& in, chain way);
+    node base_of(const node& service, const node& services, const std::string& file, const surroundings& in,
+        const chain& way);
+    void include_all(node& document, const std::string& file, const surroundings& in, const chain& includes);
+    void include(node& document, const node& entry, const std::string& path, const std::string& file,
+        const surroundings& in, const chain& includes);
+    void fail(const node& at, std::string path, std::string message);
+
+    bool own_files_;
+    std::vector<std::string>& warnings_;
+    std::vector<diagnostic> wrong_;
+    std::vector<std::string> unset_;
+};
+
+} // namespace compose
