@@ -33,19 +33,6 @@ firewall_network firewall_entry(const network_record& record) {
     return {.bridge = record.bridge, .subnet = record.subnet, .internal = record.definition.internal};
 }
 
-// Where a published port leads: the interface that has the default route, or the first.
-ipv4_address target_of(const attachment& of) {
-    return of.endpoints.front().address;
-}
-
-std::vector<firewall_port> firewall_ports(const attachment& of) {
-    std::vector<firewall_port> ports;
-    if (!of.endpoints.empty())
-        for (const published_port& port : of.published)
-            ports.push_back({.port = port, .container = target_of(of)});
-    return ports;
-}
-
 /// What a worker needs to connect one interface.
 struct plug_step {
     veth_request veth;
@@ -101,6 +88,8 @@ struct network_manager::implementation {
     void load();
     address_pool& pool_of(const network_record& record);
     network_record draw_up(network_definition wanted, std::vector<ipv4_subnet> routed) const;
+    std::optional<std::size_t> way_out_of(const attachment& of) const;
+    std::vector<firewall_port> firewall_ports(const attachment& of) const;
     std::vector<plug_step> plan_plug(const attachment& of, pid_t pid) const;
     endpoint lease(const endpoint_request& wanted);
     void give_back(const attachment& of);
@@ -216,9 +205,33 @@ void network_manager::implementation::give_back(const attachment& of) {
             pool->second.give_back(each.address);
 }
 
+/// The interface of the default route: of the networks that lead out the one with the highest priority, or
+/// the first. Nothing when all are internal.
+std::optional<std::size_t> network_manager::implementation::way_out_of(const attachment& of) const {
+    std::optional<std::size_t> way_out;
+    for (std::size_t index = 0; index < of.endpoints.size(); ++index) {
+        const endpoint& each = of.endpoints[index];
+        const auto network = networks.find(each.network);
+        if (network == networks.end() || network->second.definition.internal)
+            continue;
+        if (!way_out || each.gateway_priority > of.endpoints[*way_out].gateway_priority)
+            way_out = index;
+    }
+    return way_out;
+}
+
+/// A published port leads to the interface of the default route: answers leave by it, whoever asked.
+std::vector<firewall_port> network_manager::implementation::firewall_ports(const attachment& of) const {
+    std::vector<firewall_port> ports;
+    if (!of.endpoints.empty())
+        for (const published_port& port : of.published)
+            ports.push_back({.port = port, .container = of.endpoints[way_out_of(of).value_or(0)].address});
+    return ports;
+}
+
 std::vector<plug_step> network_manager::implementation::plan_plug(const attachment& of, pid_t pid) const {
     std::vector<plug_step> steps;
-    std::optional<std::size_t> way_out;
+    const std::optional<std::size_t> way_out = way_out_of(of);
     for (std::size_t index = 0; index < of.endpoints.size(); ++index) {
         const endpoint& each = of.endpoints[index];
         const network_record& network = networks.at(each.network);
@@ -231,9 +244,6 @@ std::vector<plug_step> network_manager::implementation::plan_plug(const attachme
             .address = each.address,
             .prefix_length = network.subnet.length,
             .gateway = std::nullopt};
-        const bool leads_out = !network.definition.internal;
-        if (leads_out && (!way_out || each.gateway_priority > of.endpoints[*way_out].gateway_priority))
-            way_out = index;
         steps.push_back(std::move(step));
     }
     if (way_out)
@@ -257,7 +267,7 @@ task<> network_manager::start(std::set<std::string> alive) {
         state.networks.push_back(firewall_entry(record));
     for (const auto& [container, each] : self.attachments)
         if (self.running.contains(container))
-            for (const firewall_port& port : firewall_ports(each))
+            for (const firewall_port& port : self.firewall_ports(each))
                 state.ports.push_back(port);
     auto change = [state](firewall& rules) { rules.load(state); };
     co_await self.change_rules(change);
@@ -402,7 +412,7 @@ task<std::vector<port_reservation>> network_manager::publish(
 task<> network_manager::plug(std::string container, pid_t pid) {
     implementation& self = *implementation_;
     const attachment& mine = self.attachments.at(container);
-    const std::vector<firewall_port> ports = firewall_ports(mine);
+    const std::vector<firewall_port> ports = self.firewall_ports(mine);
     auto work = [pid, steps = self.plan_plug(mine, pid)] { connect(pid, steps); };
     co_await blocking(self.executors_.workers, work);
     if (!ports.empty()) {
@@ -424,7 +434,7 @@ task<> network_manager::unplug(std::string container) {
     const auto found = self.attachments.find(container);
     if (found == self.attachments.end())
         co_return;
-    const std::vector<firewall_port> ports = firewall_ports(found->second);
+    const std::vector<firewall_port> ports = self.firewall_ports(found->second);
     if (ports.empty())
         co_return;
     found->second.published.clear();

@@ -25,6 +25,7 @@ services:
   c: {image: busybox, init: true, command: sleep 1000, networks: [one]}
   d: {image: busybox, init: true, command: sleep 1000, networks: [two]}
   i: {image: busybox, init: true, command: sleep 1000, networks: [inside]}
+  both: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, networks: [inside, two], ports: ["18181:80"]}
 networks:
   one: {}
   two: {}
@@ -87,6 +88,8 @@ class FirewallTest(DaemonTest):
             "a neighbour on its network": self.from_container("c", "http://198.18.0.1:18180/group"),
             "a container of another network": self.from_container("d", "http://198.18.0.1:18180/group"),
             "the host, published on loopback": self.from_host("http://127.0.0.1:18190/group"),
+            "another machine, of one on an internal network too": self.from_outside("http://198.18.0.1:18181/group"),
+            "a container of another network, the same": self.from_container("a", "http://198.18.0.1:18181/group"),
         }.items():
             self.assertTrue(reached, name)
 
