@@ -184,7 +184,8 @@ void add_up(CLI::App& app, action& chosen) {
     command->add_flag("-d,--detach", flags->detach, "Detached mode: run containers in the background");
     command->add_flag(
         "--wait", flags->wait, "Wait for services to be running|healthy; implies detached mode");
-    command->add_option("--wait-timeout", flags->wait_timeout, "Maximum duration in seconds to wait");
+    command->add_option("--wait-timeout", flags->wait_timeout, "Maximum duration in seconds to wait")
+        ->check(CLI::Validator(whole_seconds, ""));
     command->add_flag(
         "--force-recreate", flags->force_recreate, "Recreate containers even if nothing has changed");
     command->add_flag("--no-deps", flags->no_deps, "Don't start linked services");

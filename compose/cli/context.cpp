@@ -58,12 +58,23 @@ std::string containers_target(const std::string& project, const std::vector<std:
     return target;
 }
 
+std::string whole_seconds(std::string& text) {
+    const bool number =
+        !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
+    return number ? std::string() : fmt::format("\"{}\" is no number of seconds", text);
+}
+
 CLI::Option* add_timeout(CLI::App& command, std::optional<int>& into) {
     constexpr int without_end = 10 * 365 * 24 * 3600;
     return command
         .add_option("-t,--timeout", into, "Specify a shutdown timeout in seconds; -1 waits without end")
-        ->transform([](const std::string& text) { return text == "-1" ? std::to_string(without_end) : text; })
-        ->check(CLI::NonNegativeNumber);
+        ->transform(CLI::Validator(
+            [](std::string& text) {
+                if (text == "-1")
+                    text = std::to_string(without_end);
+                return whole_seconds(text);
+            },
+            ""));
 }
 
 boost::json::value parse_reply(const std::string& text) {

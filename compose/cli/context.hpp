@@ -64,6 +64,9 @@ void check_services(const project& of, const std::vector<std::string>& services)
 /// Where the containers of a project are, those of `services` or all.
 std::string containers_target(const std::string& project, const std::vector<std::string>& services = {});
 
+/// What is wrong with a number of seconds on the command line; empty when nothing is.
+std::string whole_seconds(std::string& text);
+
 /// -t and --timeout of what stops containers, in seconds. -1 is without end, as Docker's.
 CLI::Option* add_timeout(CLI::App& command, std::optional<int>& into);
 

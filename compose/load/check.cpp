@@ -239,6 +239,14 @@ void check_supported(const project& of, const place_lookup& place, std::vector<d
             if (!how.ipv4_address.empty() && !is_address(how.ipv4_address))
                 fail(fmt::format("{}.networks.{}.ipv4_address", path, key),
                     fmt::format("\"{}\" is no IP address", how.ipv4_address));
+        for (const std::string& server : service.dns)
+            if (!is_address(server))
+                fail(path + ".dns", fmt::format("\"{}\" is no IP address", server));
+        for (const std::string& entry : service.extra_hosts)
+            if (const std::string address = entry.substr(std::min(entry.find('=') + 1, entry.size()));
+                address != "host-gateway" && !is_address(address))
+                fail(path + ".extra_hosts",
+                    fmt::format("\"{}\" is neither an IP address nor host-gateway", address));
         for (const mount& each : service.mounts)
             if (!each.target.starts_with('/'))
                 fail(path + ".volumes",
@@ -247,6 +255,12 @@ void check_supported(const project& of, const place_lookup& place, std::vector<d
             if (each.type == mount_type::image)
                 fail(path + ".volumes", "type image is not supported yet; there are bind, volume and tmpfs");
     }
+    for (const auto& [key, volume] : of.volumes)
+        if (!volume.driver.empty() && volume.driver != "local")
+            fail("volumes." + key + ".driver",
+                fmt::format(
+                    "\"{}\" is not supported; there is local, which takes type, o and device as driver_opts",
+                    volume.driver));
     for (const auto& [key, network] : of.networks)
         if (network.enable_ipv6 || !network.enable_ipv4)
             fail("networks." + key, "enable_ipv6, and enable_ipv4 switched off, are not supported yet");

@@ -238,14 +238,18 @@ service service_of(const std::string& name, const node& from) {
 }
 
 // What the functions above and the filling of the tree take up.
-constexpr std::array<std::string_view, 42> acted_on{"image", "command", "entrypoint", "environment",
+constexpr std::array<std::string_view, 43> acted_on{"image", "command", "entrypoint", "environment",
     "env_file", "labels", "annotations", "container_name", "hostname", "domainname", "user", "working_dir",
     "stop_signal", "stop_grace_period", "platform", "pull_policy", "init", "tty", "stdin_open", "read_only",
     "privileged", "ports", "expose", "volumes", "tmpfs", "networks", "network_mode", "extra_hosts", "dns",
     "dns_search", "dns_opt", "depends_on", "restart", "healthcheck", "logging", "profiles", "scale",
-    "cap_add", "cap_drop", "security_opt", "label_file", "develop"};
+    "cap_add", "cap_drop", "security_opt", "label_file", "develop", "deploy"};
 
 void find_ignored(const std::string& name, const node& service, std::vector<std::string>& ignored) {
+    if (const node* deploy = service.find("deploy"))
+        for (const auto& [key, value] : deploy->entries)
+            if (key != "replicas" && !key.starts_with("x-"))
+                ignored.push_back(fmt::format("services.{}.deploy.{}", name, key));
     for (const auto& [key, value] : service.entries)
         if (!key.starts_with("x-") && !value.is_null() &&
             std::find(acted_on.begin(), acted_on.end(), key) == acted_on.end())

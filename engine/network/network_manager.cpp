@@ -455,6 +455,18 @@ void network_manager::release(const std::string& container) {
     self.store_.erase(table::lease, container);
 }
 
+std::string network_manager::holder_of(const port_request& wanted) const {
+    const auto in_the_way = [&](const published_port& port) {
+        const bool same_address = port.host == wanted.host || port.host.value == 0 || wanted.host.value == 0;
+        return same_address && port.protocol == wanted.protocol && wanted.first != 0 &&
+               port.port >= wanted.first && port.port <= wanted.last;
+    };
+    for (const auto& [container, each] : implementation_->attachments)
+        if (std::any_of(each.published.begin(), each.published.end(), in_the_way))
+            return container;
+    return {};
+}
+
 const attachment* network_manager::find_attachment(const std::string& container) const {
     const auto found = implementation_->attachments.find(container);
     return found == implementation_->attachments.end() ? nullptr : &found->second;

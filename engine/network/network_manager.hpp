@@ -86,6 +86,9 @@ class network_manager {
 
     const attachment* find_attachment(const std::string& container) const;
 
+    /// The container that has the port published at this moment; empty when none of ours has.
+    std::string holder_of(const port_request& wanted) const;
+
     /// Takes everything of this instance off the host: links and the firewall table. For tests and
     /// uninstallation.
     task<> clear_host();

@@ -155,7 +155,21 @@ task<std::vector<unique_fd>> container_manager::implementation::connect(std::str
     if (parts.networks.find_attachment(id) == nullptr)
         co_return held;
     const std::vector<port_request> ports = ports_of(at(id).view.record.service_definition());
-    std::vector<port_reservation> reserved = co_await parts.networks.publish(id, ports);
+    std::vector<port_reservation> reserved;
+    try {
+        reserved = co_await parts.networks.publish(id, ports);
+    } catch (const error&) {
+        // What holds it for a container of ours is a socket that shows nowhere.
+        for (const port_request& each : ports)
+            if (const auto holder = entries.find(parts.networks.holder_of(each));
+                holder != entries.end() && holder->first != id)
+                throw error(error_kind::conflict,
+                    fmt::format("publish port \"{}:{}/{}\": the port is taken by container {}; stop that, or "
+                                "publish another port",
+                        to_string(each.host), each.first, to_string(each.protocol),
+                        holder->second->view.record.name));
+        throw;
+    }
     for (port_reservation& each : reserved)
         held.push_back(std::move(each.socket));
     co_await parts.networks.plug(id, shim);
