@@ -1,9 +1,12 @@
 #include "compose/cli/context.hpp"
+#include "compose/cli/table.hpp"
 #include "compose/encode/encode.hpp"
+#include "compose/load/interpolate.hpp"
 #include "compose/load/render.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -24,6 +27,11 @@ struct config_flags {
     bool networks = false;
     bool images = false;
     bool profiles = false;
+    bool models = false;
+    bool environment = false;
+    bool variables = false;
+    load_steps steps;
+    bool no_env_resolution = false; // what it would leave out is not printed by Docker Compose either
     std::vector<std::string> only;
 };
 
@@ -53,18 +61,72 @@ std::string print(const loaded& read, const config_flags& flags) {
         for (const auto& [name, service] : shown.services)
             if (flags.hash == "*" || flags.hash == name)
                 text += fmt::format("{} {}\n", name, service_hash(service));
+    } else if (flags.models) {
+        if (const node* models = read.tree->find("models"))
+            for (const auto& [name, model] : models->entries)
+                text += name + "\n";
+    } else if (flags.environment) {
+        for (const auto& [name, value] : read.variables)
+            text += fmt::format("{}={}\n", name, value);
     } else {
-        text = flags.format == "json" ? to_json(*read.tree) : to_yaml(*read.tree);
+        const node part = part_of(*read.tree, flags.only);
+        const bool json = flags.format == "json";
+        if (flags.steps.interpolate)
+            text = json ? to_json(part) : to_yaml(part);
+        else
+            text = json ? to_raw_json(part) : to_raw_yaml(part);
     }
     return text;
 }
 
+std::string print_variables(const std::vector<used_variable>& variables, bool as_json) {
+    std::vector<std::vector<std::string>> rows;
+    boost::json::object object;
+    for (const used_variable& each : variables) {
+        rows.push_back({each.name, each.required ? "true" : "false", each.default_value, each.alternative});
+        object[each.name] = {{"Name", each.name}, {"DefaultValue", each.default_value},
+            {"PresenceValue", each.alternative}, {"Required", each.required}};
+    }
+    return as_json ? boost::json::serialize(object) + "\n"
+                   : format_table({"NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"}, rows);
+}
+
+/// For programs: [{"file", "line", "column", "path", "message"}], 0 where there is no place to name.
+std::string print_errors(const std::vector<diagnostic>& wrong) {
+    boost::json::array list;
+    for (const diagnostic& each : wrong)
+        list.push_back(boost::json::object{{"file", each.at.file ? *each.at.file : std::string()},
+            {"line", each.at.line}, {"column", each.at.column}, {"path", each.path},
+            {"message", each.message}});
+    return boost::json::serialize(list) + "\n";
+}
+
+std::string text_of_files(context& with, const config_flags& flags) {
+    if (flags.variables)
+        return print_variables(variables_of(with.files), flags.format == "json");
+    const loaded shown = with.load_files(flags.only);
+    check_services(shown.project, flags.only);
+    return print(shown, flags);
+}
+
 engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
-    const loaded shown = with.load_files(flags->only);
-    check_services(shown.project, flags->only);
+    with.files.steps = flags->steps;
+    std::string text;
+    std::string wrong;
+    try {
+        text = text_of_files(with, *flags);
+    } catch (const load_error& failure) {
+        if (flags->format != "json")
+            throw;
+        wrong = print_errors(failure.diagnostics());
+    }
+    if (!wrong.empty()) {
+        fmt::print(stderr, "{}", wrong);
+        with.exit_code = 1;
+        co_return;
+    }
     if (flags->quiet)
         co_return;
-    const std::string text = print(shown, *flags);
     if (flags->output.empty()) {
         std::fwrite(text.data(), 1, text.size(), stdout);
         co_return;
@@ -91,7 +153,19 @@ void add_config(CLI::App& app, action& chosen) {
     command->add_flag("--networks", flags->networks, "Print the network names, one per line");
     command->add_flag("--images", flags->images, "Print the image names, one per line");
     command->add_flag("--profiles", flags->profiles, "Print the profile names, one per line");
-    command->add_option("SERVICE", flags->only, "services whose profiles are on");
+    command->add_flag("--models", flags->models, "Print the model names, one per line");
+    command->add_flag("--environment", flags->environment, "Print environment used for interpolation");
+    command->add_flag("--variables", flags->variables, "Print model variables and default values");
+    command->add_flag(
+        "!--no-interpolate", flags->steps.interpolate, "Don't interpolate environment variables");
+    command->add_flag("!--no-normalize", flags->steps.normalise, "Don't normalize compose model");
+    command->add_flag("!--no-path-resolution", flags->steps.paths, "Don't resolve file paths");
+    command->add_flag("!--no-consistency", flags->steps.consistency,
+        "Don't check model consistency - warning: may produce invalid Compose output");
+    command->add_flag("--no-env-resolution", flags->no_env_resolution,
+        "Don't resolve service env files (they are all the same)");
+    command->add_option(
+        "SERVICE", flags->only, "services to show, with what they depend on; their profiles are on");
     command->callback([flags, &chosen] { chosen = [flags](context& with) { return config(with, flags); }; });
 }
 

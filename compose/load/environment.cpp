@@ -14,9 +14,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-dotenv_entries read_entries(const node& from, const variable_lookup& lookup) {
+dotenv_entries read_entries(const node& from, const fs::path& directory, const variable_lookup& lookup) {
     const node* path = from.find("path");
-    const std::string& file = path == nullptr ? from.text : path->text;
+    const std::string file = (directory / (path == nullptr ? from.text : path->text)).native();
     const node* required = from.find("required");
     std::error_code none;
     if (required != nullptr && required->text == "false" && !fs::exists(file, none))
@@ -29,7 +29,8 @@ dotenv_entries read_entries(const node& from, const variable_lookup& lookup) {
 
 /// Lays what stands in files under what the service says itself, and takes their names out.
 void fold_files(node& service, std::string_view files_key, std::string_view into_key,
-    const variable_lookup& lookup, const std::string& path, std::vector<diagnostic>& wrong) {
+    const fs::path& directory, const variable_lookup& lookup, const std::string& path,
+    std::vector<diagnostic>& wrong) {
     const node* files = service.find(files_key);
     if (files == nullptr)
         return;
@@ -42,7 +43,7 @@ void fold_files(node& service, std::string_view files_key, std::string_view into
     };
     for (const node& entry : files->items) {
         try {
-            for (const auto& [key, value] : read_entries(entry, lookup))
+            for (const auto& [key, value] : read_entries(entry, directory, lookup))
                 if (const auto passed = value ? value : lookup(key))
                     put(key, text_node(entry, *passed));
         } catch (const error& failure) {
@@ -69,14 +70,15 @@ void pass_through(node* variables, const variable_lookup& lookup) {
 
 } // namespace
 
-void resolve_environment(node& tree, const variable_lookup& lookup, std::vector<diagnostic>& wrong) {
+void resolve_environment(
+    node& tree, const fs::path& directory, const variable_lookup& lookup, std::vector<diagnostic>& wrong) {
     node* services = tree.find("services");
     if (services == nullptr)
         return;
     for (auto& [name, service] : services->entries) {
         const std::string path = "services." + name;
-        fold_files(service, "env_file", "environment", lookup, path, wrong);
-        fold_files(service, "label_file", "labels", lookup, path, wrong);
+        fold_files(service, "env_file", "environment", directory, lookup, path, wrong);
+        fold_files(service, "label_file", "labels", directory, lookup, path, wrong);
         pass_through(service.find("environment"), lookup);
         if (node* build = service.find("build"); build != nullptr)
             if (node* arguments = build->find("args")) {

@@ -38,6 +38,20 @@ node& map_at(node& map, std::string_view key) {
     return *there;
 }
 
+/// Merged by name, they are printed as Docker Compose does: a list of NAME=ADDRESS.
+void list_hosts(node& of) {
+    node* hosts = of.find("extra_hosts");
+    if (hosts == nullptr || !hosts->is_map())
+        return;
+    std::sort(hosts->entries.begin(), hosts->entries.end(),
+        [](const auto& a, const auto& b) { return a.first < b.first; });
+    node list = list_node(*hosts);
+    for (const auto& [name, addresses] : hosts->entries)
+        for (const node& each : addresses.items)
+            list.items.push_back(text_node(each, fmt::format("{}={}", name, each.text)));
+    *hosts = std::move(list);
+}
+
 class filler {
   public:
     filler(const std::string& name, const project_place& place) : name_(name), place_(place) {}
@@ -55,20 +69,6 @@ class filler {
     }
 
   private:
-    /// Merged by name, they are printed as Docker Compose does: a list of NAME=ADDRESS.
-    static void list_hosts(node& of) {
-        node* hosts = of.find("extra_hosts");
-        if (hosts == nullptr || !hosts->is_map())
-            return;
-        std::sort(hosts->entries.begin(), hosts->entries.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
-        node list = list_node(*hosts);
-        for (const auto& [name, addresses] : hosts->entries)
-            for (const node& each : addresses.items)
-                list.items.push_back(text_node(each, fmt::format("{}={}", name, each.text)));
-        *hosts = std::move(list);
-    }
-
     void service(node& of, node& tree) {
         list_hosts(of);
         networks(of, tree);
@@ -143,6 +143,13 @@ class filler {
 
 void fill(node& tree, const std::string& project_name, const project_place& place) {
     filler(project_name, place).run(tree);
+}
+
+void fill_name(node& tree, const std::string& project_name) {
+    set_text(tree, "name", project_name);
+    if (node* services = tree.find("services"))
+        for (auto& [name, service] : services->entries)
+            list_hosts(service);
 }
 
 node take_disabled(node& tree, const std::set<std::string>& active, const std::set<std::string>& named) {

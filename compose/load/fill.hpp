@@ -12,6 +12,9 @@ namespace compose {
 /// tree has its long form.
 void fill(node& tree, const std::string& project_name, const project_place& place);
 
+/// The name, and what only looks different: lists of hosts.
+void fill_name(node& tree, const std::string& project_name);
+
 /// Takes the services whose profiles are all off out of the tree and gives them as a map of their own.
 /// `named` ones are on by their name.
 node take_disabled(node& tree, const std::set<std::string>& active, const std::set<std::string>& named);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <map>
 
 namespace compose {
 
@@ -141,6 +142,65 @@ void interpolate_tree(node& tree, const std::string& path, const variable_lookup
         interpolate_tree(tree.items[index], fmt::format("{}[{}]", path, index), lookup, unset, wrong);
     for (auto& [key, value] : tree.entries)
         interpolate_tree(value, child_path(path, key), lookup, unset, wrong);
+}
+
+namespace {
+
+/// What stands in the text is looked at, and nothing evaluated.
+void collect(std::string_view text, std::map<std::string, used_variable>& into) {
+    for (std::size_t at = text.find('$'); at != std::string_view::npos && at + 1 < text.size();
+         at = text.find('$', at)) {
+        std::string_view rest = text.substr(at + 1);
+        if (rest[0] == '$') {
+            at += 2;
+            continue;
+        }
+        const bool braced = rest[0] == '{';
+        rest.remove_prefix(braced ? 1 : 0);
+        std::size_t end = 0;
+        while (end < rest.size() && (end == 0 ? starts_name(rest[end]) : in_name(rest[end])))
+            ++end;
+        at += 1 + (braced ? 1 : 0) + end;
+        if (end == 0)
+            continue;
+        used_variable& found = into[std::string(rest.substr(0, end))];
+        found.name = rest.substr(0, end);
+        rest.remove_prefix(end);
+        if (!braced || rest.empty() || rest[0] == '}')
+            continue;
+        rest.remove_prefix(rest[0] == ':' && rest.size() > 1 ? 1 : 0);
+        std::size_t close = 1;
+        for (int open = 1; close < rest.size(); ++close) {
+            open += rest[close] == '{' ? 1 : rest[close] == '}' ? -1 : 0;
+            if (open == 0)
+                break;
+        }
+        const std::string value(rest.substr(1, close - 1));
+        found.required = found.required || rest[0] == '?';
+        if (rest[0] == '-')
+            found.default_value = value;
+        else if (rest[0] == '+')
+            found.alternative = value;
+    }
+}
+
+void collect_tree(const node& tree, std::map<std::string, used_variable>& into) {
+    collect(tree.text, into);
+    for (const node& item : tree.items)
+        collect_tree(item, into);
+    for (const auto& [key, value] : tree.entries)
+        collect_tree(value, into);
+}
+
+} // namespace
+
+std::vector<used_variable> variables_in(const node& tree) {
+    std::map<std::string, used_variable> found;
+    collect_tree(tree, found);
+    std::vector<used_variable> all;
+    for (auto& [name, variable] : found)
+        all.push_back(std::move(variable));
+    return all;
 }
 
 } // namespace compose

@@ -20,6 +20,17 @@ using variable_lookup = std::function<std::optional<std::string>(const std::stri
 std::string interpolate(
     std::string_view text, const variable_lookup& lookup, std::vector<std::string>& unset);
 
+/// A variable as an expression names it.
+struct used_variable {
+    std::string name;
+    bool required = false;
+    std::string default_value; // after :- or -
+    std::string alternative;   // after :+ or +
+};
+
+/// The variables that the values of a tree name, in defaults too, each once and sorted by name.
+std::vector<used_variable> variables_in(const node& tree);
+
 /// All values of a tree, never its keys. Adds to `wrong` what does not work, to `unset` as above.
 void interpolate_tree(node& tree, const std::string& path, const variable_lookup& lookup,
     std::vector<std::string>& unset, std::vector<diagnostic>& wrong);

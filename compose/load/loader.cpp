@@ -123,7 +123,22 @@ struct load_input {
     bool own_files = true; // they may name others of this host
     std::set<std::string> profiles;
     std::set<std::string> services; // named: on by that
+    load_steps steps;
 };
+
+/// Names and images: what can be told while variables are not filled in.
+project outline_of(const node& tree) {
+    project made;
+    made.name = tree.find("name")->text;
+    if (const node* services = tree.find("services"))
+        for (const auto& [name, from] : services->entries) {
+            service& each = made.services[name];
+            each.name = name;
+            if (const node* image = from.find("image"))
+                each.image = image->text;
+        }
+    return made;
+}
 
 /// From texts to a project; `name_of` chooses the name, given the one in the files.
 loaded load_project(load_input from, const std::function<std::string(const std::string&)>& name_of) {
@@ -132,7 +147,9 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     from.around.variables["COMPOSE_PROJECT_NAME"] = name;
     const variable_lookup lookup = lookup_in(from.around.variables);
     const std::string first = from.files.empty() ? std::string("(nothing)") : from.files.front().name;
-    node tree = tree_reader(from.own_files, result.warnings).read(std::move(from.files), from.around);
+    const read_options how{
+        .own_files = from.own_files, .interpolate = from.steps.interpolate, .paths = from.steps.paths};
+    node tree = tree_reader(how, result.warnings).read(std::move(from.files), from.around);
     if (tree.is_null())
         throw error(error_kind::invalid, fmt::format("{}:1:1: empty compose file", first));
     if (tree.find("version") != nullptr)
@@ -145,12 +162,25 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     fail_if(std::move(wrong));
     wrong.clear();
     std::erase_if(tree.entries, [](const auto& entry) { return entry.first == "version"; });
-    fill(tree, name, from.around.place);
+    const fs::path directory = from.around.place.directory;
+    if (!from.steps.paths)
+        from.around.place.directory.clear();
+    if (from.steps.normalise)
+        fill(tree, name, from.around.place);
+    else
+        fill_name(tree, name);
+    if (!from.steps.interpolate) {
+        result.project = outline_of(tree);
+        result.tree = std::make_shared<const node>(std::move(tree));
+        return result;
+    }
     const node disabled = take_disabled(tree, from.profiles, from.services);
-    resolve_environment(tree, lookup, wrong);
-    project made = decode(tree, disabled, result.ignored);
-    check_references(tree, wrong);
-    check_consistency(made, places_in(tree), wrong);
+    resolve_environment(tree, directory, lookup, wrong);
+    const project made = decode(tree, disabled, result.ignored);
+    if (from.steps.consistency) {
+        check_references(tree, wrong);
+        check_consistency(made, places_in(tree), wrong);
+    }
     fail_if(std::move(wrong));
     prune(tree);
     result.ignored.clear();
@@ -166,7 +196,8 @@ loaded load(const load_options& options) {
     load_input from{.files = {},
         .around = {.place = {.directory = files.directory, .home = "/"}, .variables = files.variables},
         .profiles = active_profiles(options, files),
-        .services = std::set<std::string>(options.services.begin(), options.services.end())};
+        .services = std::set<std::string>(options.services.begin(), options.services.end()),
+        .steps = options.steps};
     if (const auto home = files.variables.find("HOME"); home != files.variables.end())
         from.around.place.home = home->second;
     for (const fs::path& file : files.files) {
@@ -178,6 +209,8 @@ loaded load(const load_options& options) {
     loaded result = load_project(
         std::move(from), [&](const std::string& in_file) { return choose_name(options, files, in_file); });
     result.warnings.insert(result.warnings.begin(), files.warnings.begin(), files.warnings.end());
+    result.variables = files.variables;
+    result.variables["COMPOSE_PROJECT_NAME"] = result.project.name;
     result.project.working_dir = files.directory;
     for (const fs::path& file : files.files)
         if (file != "-")
@@ -200,6 +233,39 @@ void refuse_files(const source_file& file, std::vector<diagnostic>& wrong) {
 }
 
 } // namespace
+
+node part_of(const node& tree, const std::vector<std::string>& services) {
+    node part = tree;
+    node* all = part.find("services");
+    if (services.empty() || all == nullptr)
+        return part;
+    std::set<std::string> kept;
+    std::vector<std::string> left = services;
+    while (!left.empty()) {
+        const std::string name = std::move(left.back());
+        left.pop_back();
+        const node* service = all->find(name);
+        if (service == nullptr || !kept.insert(name).second)
+            continue;
+        if (const node* dependencies = service->find("depends_on"))
+            for (const auto& [dependency, how] : dependencies->entries)
+                left.push_back(dependency);
+    }
+    std::erase_if(all->entries, [&](const auto& entry) { return !kept.contains(entry.first); });
+    prune(part);
+    return part;
+}
+
+std::vector<used_variable> variables_of(const load_options& options) {
+    const project_files files = find_project_files(options);
+    node whole;
+    whole.kind = node_kind::list;
+    for (const fs::path& file : files.files)
+        for (node& document :
+            parse_yaml(file == "-" ? options.standard_input : read_project_file(file), file.native()))
+            whole.items.push_back(std::move(document));
+    return variables_in(whole);
+}
 
 project load_text(std::string_view text, const std::string& name) {
     check_project_name(name);

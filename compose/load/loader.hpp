@@ -14,6 +14,15 @@
 namespace compose {
 
 struct node;
+struct used_variable;
+
+/// What `config` can be asked to leave out.
+struct load_steps {
+    bool interpolate = true;
+    bool normalise = true; // defaults and names filled in
+    bool paths = true;     // made absolute
+    bool consistency = true;
+};
 
 /// What a person said on the command line, and where they stood.
 struct load_options {
@@ -27,18 +36,27 @@ struct load_options {
     std::filesystem::path working_directory;        // of the process, absolute
     std::string standard_input;
     std::vector<std::string> services; // named on the command line: their own profiles are on
+    load_steps steps;
 };
 
 struct loaded {
-    compose::project project;
+    compose::project project;         // without interpolation: names and images alone
     std::shared_ptr<const node> tree; // all that the files say, in the form that `config` prints (render.hpp)
     std::vector<std::string> ignored; // paths of what nothing acts on yet
     std::vector<std::string> warnings;
+    std::map<std::string, std::string> variables; // that held
 };
 
 /// Reads the files of a project and says what they mean. Throws load_error for what is wrong with them,
 /// error{not_found} when there are none.
 loaded load(const load_options& options);
+
+/// Takes out of `tree` the services that are neither among `services` nor what these depend on, and what only
+/// they use: the part of a project that `config SERVICE` shows.
+node part_of(const node& tree, const std::vector<std::string>& services);
+
+/// The variables in the files of a project, as they are written.
+std::vector<used_variable> variables_of(const load_options& options);
 
 /// A project from one YAML text, as the API takes it: variables have no values but their defaults, and no
 /// file of this host is read. Throws load_error.

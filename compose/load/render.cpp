@@ -114,26 +114,32 @@ std::string quoted(const std::string& text) {
     return json::serialize(json::string(text));
 }
 
-void write_json(std::string& into, const node& value, std::size_t depth) {
+using text_form = std::string (*)(const std::string&);
+
+std::string as_it_is(const std::string& text) {
+    return text;
+}
+
+void write_json(std::string& into, const node& value, std::size_t depth, text_form form) {
     const std::string margin(depth * 2, ' ');
     if (value.is_null()) {
         into += "null";
     } else if (value.is_scalar()) {
-        into += value.quoted ? quoted(escaped(value.text)) : value.text;
+        into += value.quoted ? quoted(form(value.text)) : value.text;
     } else if (value.is_map() ? value.entries.empty() : value.items.empty()) {
         into += value.is_map() ? "{}" : "[]";
     } else if (value.is_map()) {
         into += "{\n";
         for (std::size_t index = 0; index < value.entries.size(); ++index) {
             into += (index == 0 ? "" : ",\n") + margin + "  " + quoted(value.entries[index].first) + ": ";
-            write_json(into, value.entries[index].second, depth + 1);
+            write_json(into, value.entries[index].second, depth + 1, form);
         }
         into += "\n" + margin + "}";
     } else {
         into += "[\n";
         for (std::size_t index = 0; index < value.items.size(); ++index) {
             into += (index == 0 ? "" : ",\n") + margin + "  ";
-            write_json(into, value.items[index], depth + 1);
+            write_json(into, value.items[index], depth + 1, form);
         }
         into += "\n" + margin + "]";
     }
@@ -160,12 +166,12 @@ void write_text(YAML::Emitter& out, const std::string& text) {
     out << text;
 }
 
-void write_yaml(YAML::Emitter& out, const node& value) {
+void write_yaml(YAML::Emitter& out, const node& value, text_form form) {
     if (value.is_null()) {
         out << YAML::Null;
     } else if (value.is_scalar()) {
         if (value.quoted)
-            write_text(out, escaped(value.text));
+            write_text(out, form(value.text));
         else
             out << value.text;
     } else if (value.is_map()) {
@@ -176,7 +182,7 @@ void write_yaml(YAML::Emitter& out, const node& value) {
             out << YAML::Key;
             write_text(out, key);
             out << YAML::Value;
-            write_yaml(out, inner);
+            write_yaml(out, inner, form);
         }
         out << YAML::EndMap;
     } else {
@@ -184,24 +190,53 @@ void write_yaml(YAML::Emitter& out, const node& value) {
             out << YAML::Flow;
         out << YAML::BeginSeq;
         for (const node& item : value.items)
-            write_yaml(out, item);
+            write_yaml(out, item, form);
         out << YAML::EndSeq;
     }
+}
+
+/// Everything there is, keys sorted.
+node sorted(const node& tree) {
+    node made = tree;
+    std::erase_if(made.entries, [](const auto& entry) { return entry.first == "version"; });
+    for (node& item : made.items)
+        item = sorted(item);
+    for (auto& [key, value] : made.entries)
+        value = sorted(value);
+    std::sort(made.entries.begin(), made.entries.end(),
+        [](const auto& a, const auto& b) { return a.first < b.first; });
+    return made;
+}
+
+std::string json_text(const node& tree, text_form form) {
+    std::string text;
+    write_json(text, tree, 0, form);
+    return text + "\n";
+}
+
+std::string yaml_text(const node& tree, text_form form) {
+    YAML::Emitter out;
+    out.SetNullFormat(YAML::LowerNull);
+    write_yaml(out, tree, form);
+    return std::string(out.c_str()) + "\n";
 }
 
 } // namespace
 
 std::string to_json(const node& tree) {
-    std::string text;
-    write_json(text, arranger(output::json).run(tree, project_schema), 0);
-    return text + "\n";
+    return json_text(arranger(output::json).run(tree, project_schema), escaped);
 }
 
 std::string to_yaml(const node& tree) {
-    YAML::Emitter out;
-    out.SetNullFormat(YAML::LowerNull);
-    write_yaml(out, arranger(output::yaml).run(tree, project_schema));
-    return std::string(out.c_str()) + "\n";
+    return yaml_text(arranger(output::yaml).run(tree, project_schema), escaped);
+}
+
+std::string to_raw_json(const node& tree) {
+    return json_text(sorted(tree), as_it_is);
+}
+
+std::string to_raw_yaml(const node& tree) {
+    return yaml_text(sorted(tree), as_it_is);
 }
 
 } // namespace compose

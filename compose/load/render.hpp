@@ -11,4 +11,8 @@ namespace compose {
 std::string to_json(const node& tree);
 std::string to_yaml(const node& tree);
 
+/// The same of one whose variables were left as they are written.
+std::string to_raw_json(const node& tree);
+std::string to_raw_yaml(const node& tree);
+
 } // namespace compose

@@ -64,12 +64,16 @@ std::string_view wanted_name(form is) noexcept {
 
 class conformer {
   public:
-    conformer(std::vector<diagnostic>& wrong, std::vector<std::string>& warnings)
-        : wrong_(wrong), warnings_(warnings) {}
+    conformer(std::vector<diagnostic>& wrong, std::vector<std::string>& warnings, bool variables_stay)
+        : wrong_(wrong), warnings_(warnings), variables_stay_(variables_stay) {}
 
     void run(node& value, const schema& to, const std::string& path) {
         if (value.tag == merge_tag::reset)
             return; // whatever stands there, it takes away
+        if (stays(value)) {
+            value.quoted = true;
+            return;
+        }
         if (to.write_out != nullptr && !guarded(value, path, [&] { to.write_out(value); }))
             return;
         if (value.is_null())
@@ -96,6 +100,10 @@ class conformer {
     }
 
   private:
+    bool stays(const node& value) const {
+        return variables_stay_ && value.is_scalar() && value.text.find('$') != std::string::npos;
+    }
+
     void fail(const position& at, const std::string& path, std::string message) {
         wrong_.push_back({.at = at, .path = path, .message = std::move(message)});
     }
@@ -148,6 +156,14 @@ class conformer {
     void list(node& value, const schema& to, const std::string& path) {
         if (!value.is_list())
             return wrong_type(value, to, path);
+        // One that is not known yet may be several.
+        if (to.expand != nullptr && std::any_of(value.items.begin(), value.items.end(),
+                                        [&](const node& item) { return stays(item); })) {
+            for (node& item : value.items)
+                if (item.is_scalar())
+                    item.quoted = true;
+            return;
+        }
         std::vector<node> items;
         for (std::size_t index = 0; index < value.items.size(); ++index) {
             const node& item = value.items[index];
@@ -262,6 +278,7 @@ class conformer {
 
     std::vector<diagnostic>& wrong_;
     std::vector<std::string>& warnings_;
+    bool variables_stay_;
 };
 
 } // namespace
@@ -274,8 +291,8 @@ const member* find_member(const schema& of, std::string_view name) noexcept {
 }
 
 void conform(node& value, const schema& to, const std::string& path, std::vector<diagnostic>& wrong,
-    std::vector<std::string>& warnings) {
-    conformer(wrong, warnings).run(value, to, path);
+    std::vector<std::string>& warnings, bool variables_stay) {
+    conformer(wrong, warnings, variables_stay).run(value, to, path);
 }
 
 void keep_unique(node& list, const schema& of) {
@@ -284,7 +301,8 @@ void keep_unique(node& list, const schema& of) {
     std::map<std::string, std::size_t> places;
     std::vector<node> kept;
     for (node& item : list.items) {
-        const auto [place, fresh] = places.emplace(of.identity(item), kept.size());
+        const auto [place, fresh] =
+            places.emplace(item.is_scalar() ? item.text : of.identity(item), kept.size());
         if (fresh)
             kept.push_back(std::move(item));
         else

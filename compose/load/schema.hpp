@@ -71,8 +71,9 @@ const member* find_member(const schema& of, std::string_view name) noexcept;
 
 /// Brings a tree of one file into its long form and tells what does not fit: unknown keys with the nearest
 /// known one, wrong types, bad values. `warnings` gets what is taken for something else than it looks like.
+/// With `variables_stay` values that still have a variable in them are left as they are.
 void conform(node& value, const schema& to, const std::string& path, std::vector<diagnostic>& wrong,
-    std::vector<std::string>& warnings);
+    std::vector<std::string>& warnings, bool variables_stay = false);
 
 /// What must be there, and say something, in a whole that nothing is laid over any more.
 void require_members(

@@ -84,14 +84,20 @@ node tree_reader::read_files(std::vector<source_file> files, const surroundings&
     node whole;
     for (source_file& file : files)
         for (node& document : file.documents) {
-            interpolate_tree(document, {}, lookup_in(in.variables), unset_, wrong_);
-            conform(document, project_schema, {}, wrong_, warnings_);
+            prepare(document, in);
             extend_all(document, file.name, in);
-            resolve_paths(document, in.place);
+            if (how_.paths)
+                resolve_paths(document, in.place);
             include_all(document, file.name, in, includes);
             whole = merge(std::move(whole), std::move(document), project_schema);
         }
     return whole;
+}
+
+void tree_reader::prepare(node& document, const surroundings& in) {
+    if (how_.interpolate)
+        interpolate_tree(document, {}, lookup_in(in.variables), unset_, wrong_);
+    conform(document, project_schema, {}, wrong_, warnings_, !how_.interpolate);
 }
 
 // --- extends
@@ -144,7 +150,7 @@ node tree_reader::base_of(const node& service, const node& services, const std::
             fmt::format("cannot extend service \"{}\": there is none of that name in {}", wanted, file));
         return {};
     }
-    if (!own_files_) {
+    if (!how_.own_files) {
         fail(extends, path, "a request cannot name files of the host; send what is in them");
         return {};
     }
@@ -157,7 +163,8 @@ node tree_reader::base_of(const node& service, const node& services, const std::
         const node* base = others == nullptr ? nullptr : others->find(wanted);
         if (base != nullptr && base->is_map()) {
             node made = extended(*others, wanted, other.native(), there, way);
-            resolve_service_paths(made, there.place);
+            if (how_.paths)
+                resolve_service_paths(made, there.place);
             return made;
         }
         fail(extends, path,
@@ -165,9 +172,9 @@ node tree_reader::base_of(const node& service, const node& services, const std::
                 "cannot extend service \"{}\": there is none of that name in {}", wanted, other.native()));
     } catch (const load_error& failure) {
         for (const diagnostic& each : failure.diagnostics())
-            wrong_.push_back(each);
-        if (failure.diagnostics().empty() || failure.diagnostics().front().at.line == 0)
-            fail(extends, path, fmt::format("cannot read {}", other.native()));
+            wrong_.push_back(each.at.line != 0
+                                 ? each
+                                 : diagnostic{.at = extends.at, .path = path, .message = failure.what()});
     }
     return {};
 }
@@ -176,8 +183,7 @@ node tree_reader::base_of(const node& service, const node& services, const std::
 node tree_reader::documents_of(source_file file, const surroundings& in) {
     node whole;
     for (node& document : file.documents) {
-        interpolate_tree(document, {}, lookup_in(in.variables), unset_, wrong_);
-        conform(document, project_schema, {}, wrong_, warnings_);
+        prepare(document, in);
         whole = merge(std::move(whole), std::move(document), project_schema);
     }
     return whole;
@@ -223,7 +229,7 @@ std::map<std::string, std::string> variables_of(
 
 void tree_reader::include(node& document, const node& entry, const std::string& path, const std::string& file,
     const surroundings& in, const chain& includes) {
-    if (!own_files_)
+    if (!how_.own_files)
         return fail(entry, path, "a request cannot name files of the host; send what is in them");
     std::vector<fs::path> files;
     for (const std::string& each : texts_at(entry, "path"))

@@ -21,13 +21,17 @@ struct surroundings {
     std::map<std::string, std::string> variables;
 };
 
+struct read_options {
+    bool own_files = true;   // `extends` and `include` may name files of this host
+    bool interpolate = true; // else variables stay as they are written
+    bool paths = true;       // made absolute
+};
+
 /// Reads Compose files into one tree in its long form with absolute paths: variables filled in, services that
 /// extend others written out, included projects taken in, one file laid over another.
 class tree_reader {
   public:
-    /// `own_files`: whether `extends` and `include` may name files of this host.
-    tree_reader(bool own_files, std::vector<std::string>& warnings)
-        : own_files_(own_files), warnings_(warnings) {}
+    tree_reader(read_options how, std::vector<std::string>& warnings) : how_(how), warnings_(warnings) {}
 
     /// Throws load_error with all that is wrong.
     node read(std::vector<source_file> files, const surroundings& in);
@@ -47,7 +51,10 @@ class tree_reader {
         const surroundings& in, const chain& includes);
     void fail(const node& at, std::string path, std::string message);
 
-    bool own_files_;
+    /// Variables filled in, short forms written out.
+    void prepare(node& document, const surroundings& in);
+
+    read_options how_;
     std::vector<std::string>& warnings_;
     std::vector<diagnostic> wrong_;
     std::vector<std::string> unset_;
