@@ -15,7 +15,7 @@ help:
 	@echo "make stop      take what 'make run' started down again"
 	@echo "make test      deps, build and every test"
 	@echo "make format    lay the sources out by .clang-format;  make tidy   clang-tidy over all of them"
-	@echo "make bench     deps, build and fifty services and a large pull, against dockerd in the same run"
+	@echo "make bench     deps, build and fifty services, a large pull and large files, against dockerd in the same run"
 	@echo "make install   to /usr/local (DESTDIR and PREFIX are honoured)"
 
 deps:
@@ -56,6 +56,7 @@ test: deps check-format build rebuild headers
 bench: deps build
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/stack_bench.py
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/pull_bench.py
+	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/config_bench.py
 
 PREFIX ?= /usr/local
 install: build

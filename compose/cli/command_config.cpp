@@ -106,7 +106,7 @@ std::string text_of_files(context& with, const config_flags& flags) {
         return print_variables(variables_of(with.files), flags.format == "json");
     const loaded shown = with.load_files(flags.only);
     check_services(shown.project, flags.only);
-    return print(shown, flags);
+    return flags.quiet ? std::string() : print(shown, flags);
 }
 
 engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
