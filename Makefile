@@ -6,7 +6,7 @@ JOBS   ?= $(shell nproc)
 # `make run` keeps to itself: a daemon with its own instance name and folders.
 RUN_FOLDER ?= /tmp/composed-run
 
-.PHONY: help deps build rebuild format check-format tidy headers run stop test bench install clean
+.PHONY: help deps build rebuild format check-format tidy headers run stop fuzz test bench install clean
 
 help:
 	@echo "make deps      install what is missing (Debian 12)"
@@ -14,6 +14,7 @@ help:
 	@echo "make run       deps, build, start composed, bring examples/hello up and fetch its page"
 	@echo "make stop      take what 'make run' started down again"
 	@echo "make test      deps, build and every test"
+	@echo "make fuzz      a minute of libFuzzer for each reader of the Compose language"
 	@echo "make format    lay the sources out by .clang-format;  make tidy   clang-tidy over all of them"
 	@echo "make bench     deps, build and fifty services, a large pull and large files, against dockerd in the same run"
 	@echo "make install   to /usr/local (DESTDIR and PREFIX are honoured)"
@@ -50,7 +51,12 @@ run: deps build
 stop:
 	@docker/run-example.sh $(BUILD)/bin $(RUN_FOLDER) stop
 
-test: deps check-format build rebuild headers
+# Bytes from anybody, with clang's libFuzzer; FUZZ_SECONDS for each target.
+fuzz: deps
+	@cmake --preset fuzz >/dev/null && cmake --build --preset fuzz -j $(JOBS)
+	tests/fuzz/run.sh build/fuzz/bin
+
+test: deps check-format build rebuild headers fuzz
 	ctest --test-dir $(BUILD) --output-on-failure
 
 bench: deps build

@@ -21,7 +21,7 @@ target_compile_options(composed_flags INTERFACE -Wall -Wextra -Wconversion -Wsha
 # `"literal" + string` that are not there (GCC PR 105651).
 # It also takes Asio's coroutine frames for a mismatch of new and delete (GCC PR 103993).
 target_compile_options(composed_flags INTERFACE
-    -Wno-missing-field-initializers -Wno-restrict -Wno-mismatched-new-delete)
+    -Wno-missing-field-initializers $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> -Wno-mismatched-new-delete)
 if(COMPOSED_WERROR)
     target_compile_options(composed_flags INTERFACE -Werror)
 endif()

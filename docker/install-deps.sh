@@ -13,7 +13,7 @@ build=(
 # with golang-github-containers-common.
 run=(crun runc nftables iproute2 golang-github-containers-common ca-certificates)
 # What the tests and the examples make their images of, and the peers they are compared with.
-test=(busybox-static docker-registry skopeo buildah mmdebstrap debootstrap qemu-system-x86 e2fsprogs openssl curl python3 clang-format clang-tidy procps jq python3-yaml python3-jsonschema)
+test=(busybox-static docker-registry skopeo buildah mmdebstrap debootstrap qemu-system-x86 e2fsprogs openssl curl python3 clang-format clang-tidy clang libclang-rt-14-dev procps jq python3-yaml python3-jsonschema)
 
 missing=()
 for package in "${build[@]}" "${run[@]}" "${test[@]}"; do

@@ -208,10 +208,10 @@ void prune(node& tree) {
         }
     const std::array<std::pair<std::string_view, const std::set<std::string>*>, 4> kinds{
         {{"networks", &networks}, {"volumes", &volumes}, {"secrets", &secrets}, {"configs", &configs}}};
-    for (const auto& [kind, used] : kinds)
-        if (node* resources = tree.find(kind))
+    for (const auto& kind : kinds)
+        if (node* resources = tree.find(kind.first))
             std::erase_if(
-                resources->entries, [&](const auto& entry) { return !used->contains(entry.first); });
+                resources->entries, [&](const auto& entry) { return !kind.second->contains(entry.first); });
 }
 
 } // namespace compose

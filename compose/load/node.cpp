@@ -187,6 +187,24 @@ void check_flow_depth(std::string_view text, const std::string& file, std::size_
     }
 }
 
+/// YAML has no control characters (YAML 1.2, 5.1), and yaml-cpp takes a NUL for the end, again and again.
+void check_characters(std::string_view text, const std::string& file) {
+    int line = 1;
+    std::size_t begin = 0;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const auto c = static_cast<unsigned char>(text[at]);
+        if (c == '\n') {
+            ++line;
+            begin = at + 1;
+        } else if ((c < 0x20 && c != '\t' && c != '\r') || c == 0x7f) {
+            throw_load_error({.file = std::make_shared<const std::string>(file),
+                                 .line = line,
+                                 .column = static_cast<int>(at - begin) + 1},
+                {}, fmt::format("not YAML: the control character 0x{:02x}", c));
+        }
+    }
+}
+
 } // namespace
 
 std::vector<node> parse_yaml(std::string_view text, const std::string& file, const yaml_limits& limits) {
@@ -195,6 +213,7 @@ std::vector<node> parse_yaml(std::string_view text, const std::string& file, con
         throw_load_error(whole, {}, fmt::format("larger than {} bytes", limits.bytes));
     if (text.starts_with("\xef\xbb\xbf"))
         text.remove_prefix(3);
+    check_characters(text, file);
     check_flow_depth(text, file, limits.depth);
     try {
         std::vector<node> documents;

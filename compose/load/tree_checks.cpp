@@ -31,8 +31,8 @@ void check_services(const node& tree, std::vector<diagnostic>& wrong) {
         return;
     for (const auto& [name, service] : services->entries) {
         const std::string path = "services." + name;
-        const auto given = [&](std::string_view key) {
-            const node* found = service.find(key);
+        const auto given = [&from = service](std::string_view key) {
+            const node* found = from.find(key);
             return found != nullptr && !found->is_null() && !(found->is_scalar() && found->text.empty());
         };
         if (!given("image") && !given("build") && !given("provider"))

@@ -21,6 +21,9 @@ std::string lower(std::string_view text) {
 
 // Digits with an optional fraction at the start of `text`, which is moved past them.
 std::optional<double> take_number(std::string_view& text) {
+    // Else from_chars would take "nan" and "inf" for numbers.
+    if (text.empty() || (std::isdigit(static_cast<unsigned char>(text[0])) == 0 && text[0] != '.'))
+        return std::nullopt;
     double value = 0;
     const auto [end, failed] =
         std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
@@ -48,7 +51,7 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
         text.remove_prefix(1);
     if (text.empty())
         return std::nullopt;
-    double total = 0;
+    long double total = 0; // 64 bits of mantissa: nanoseconds of centuries
     while (!text.empty()) {
         const auto number = take_number(text);
         if (!number || *number < 0)
@@ -58,11 +61,11 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
         if (unit == time_units.end())
             return std::nullopt;
         text.remove_prefix(unit->name.size());
-        total += *number * unit->nanoseconds;
+        total += static_cast<long double>(*number) * static_cast<long double>(unit->nanoseconds);
     }
     if (total > 9.2e18)
         return std::nullopt;
-    const std::chrono::nanoseconds result(std::llround(total));
+    const std::chrono::nanoseconds result(std::llroundl(total));
     return negative ? -result : result;
 }
 
