@@ -1,5 +1,7 @@
 #include "compose/load/dotenv.hpp"
 
+#include "compose/model/units.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -206,11 +208,30 @@ class dotenv_parser {
 
 } // namespace
 
+namespace {
+
+/// What is read travels as JSON, which knows UTF-8 alone.
+void check_text(std::string_view text, const std::string& file) {
+    int line = 1;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t size = utf8_size(text.substr(at));
+        if (size == 0)
+            throw error(error_kind::invalid, fmt::format("{}: line {}: the byte 0x{:02x} is no UTF-8", file,
+                                                 line, static_cast<unsigned char>(text[at])));
+        line += text[at] == '\n' ? 1 : 0;
+        at += size;
+    }
+}
+
+} // namespace
+
 dotenv_entries parse_dotenv(std::string_view text, const std::string& file, const variable_lookup& lookup) {
+    check_text(text, file);
     return dotenv_parser(text, file, lookup).run();
 }
 
 dotenv_entries parse_dotenv_raw(std::string_view text, const std::string& file) {
+    check_text(text, file);
     dotenv_entries entries;
     text = without_mark(text);
     int number = 0;

@@ -41,9 +41,15 @@ void fold_files(node& service, std::string_view files_key, std::string_view into
         else
             add_member(folded, key, std::move(value));
     };
+    const variable_lookup known = [&](const std::string& name) -> std::optional<std::string> {
+        if (auto found = lookup(name))
+            return found;
+        const node* earlier = folded.find(name); // of a file before this one
+        return earlier == nullptr ? std::nullopt : std::optional(earlier->text);
+    };
     for (const node& entry : files->items) {
         try {
-            for (const auto& [key, value] : read_entries(entry, directory, lookup))
+            for (const auto& [key, value] : read_entries(entry, directory, known))
                 if (const auto passed = value ? value : lookup(key))
                     put(key, text_node(entry, *passed));
         } catch (const error& failure) {

@@ -49,6 +49,8 @@ void pairs(node& value, bool null_for_none) {
         entry.at = item.at;
         entry.tag = item.tag;
         const std::string key = text.substr(0, equals);
+        if (null_for_none && key.ends_with(' '))
+            fail(fmt::format("\"{}\": a name ends before its =, without a space", key));
         if (node* there = map.find(key))
             *there = std::move(entry);
         else
@@ -157,6 +159,8 @@ namespace {
 void one_as_member(node& value, const char* key) {
     if (!value.is_scalar())
         return;
+    if (kind_of(value) != scalar_kind::text)
+        fail(fmt::format("must be a string or a mapping, not a number; quote it: \"{}\"", value.text));
     node map = map_node(value);
     add_member(map, key, text_node(value, text_of(value)));
     value = std::move(map);
@@ -220,6 +224,8 @@ void external(node& value) {
     const node* name = found->find("name");
     if (found->entries.size() != 1 || name == nullptr)
         fail("external is true or false, or the old form {name: NAME}");
+    if (const node* own = value.find("name"); own != nullptr && own->text != name->text)
+        fail("name and external.name differ; write name alone, with external: true");
     node kept = *name;
     *found = literal_node(*found, "true");
     if (value.find("name") == nullptr)
@@ -269,6 +275,8 @@ std::vector<node> port(const node& item) {
             add_member(made, "protocol", text_node(item, "tcp"));
         return {made};
     }
+    if (item.is_scalar() && kind_of(item) == scalar_kind::number)
+        fail(fmt::format("\"{}\" is no port", item.text));
     std::vector<node> ports;
     for (const compose::port& each : parse_port(text_of(item))) {
         node made = map_node(item);
@@ -304,6 +312,8 @@ std::vector<node> mount(const node& item) {
     if (item.is_map()) {
         made = item;
     } else {
+        if (item.is_scalar() && kind_of(item) != scalar_kind::text)
+            fail(fmt::format("must be a string, not a number; quote it: \"{}\"", item.text));
         const compose::mount from = parse_mount(text_of(item));
         put_text(made, "type", from.type == mount_type::bind ? "bind" : "volume");
         put_text(made, "source", from.source);
@@ -335,6 +345,8 @@ std::vector<node> device(const node& item) {
     const std::string text = text_of(item);
     const auto first = text.find(':');
     const auto second = first == std::string::npos ? first : text.find(':', first + 1);
+    if (second != std::string::npos && text.find(':', second + 1) != std::string::npos)
+        fail(fmt::format("\"{}\": write SOURCE[:TARGET[:PERMISSIONS]]", text));
     node made = map_node(item);
     put_text(made, "source", text.substr(0, first));
     put_text(made, "target", first == std::string::npos ? text : text.substr(first + 1, second - first - 1));
@@ -349,6 +361,16 @@ std::string by_value(const node& item) {
 std::string by_target(const node& item) {
     const std::string target = member_text(item, "target");
     return target.empty() ? "source " + member_text(item, "source") : target;
+}
+
+std::string by_config_target(const node& item) {
+    const std::string target = member_text(item, "target");
+    return target.empty() ? "/" + member_text(item, "source") : target;
+}
+
+std::string by_secret_target(const node& item) {
+    const std::string target = member_text(item, "target");
+    return target.empty() ? "/run/secrets/" + member_text(item, "source") : target;
 }
 
 std::string by_port(const node& item) {

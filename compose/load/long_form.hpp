@@ -37,6 +37,8 @@ std::vector<node> device(const node& item);         // A:B:rwm
 // What tells items apart.
 std::string by_value(const node& item);
 std::string by_target(const node& item);
+std::string by_config_target(const node& item); // /NAME without one
+std::string by_secret_target(const node& item); // /run/secrets/NAME without one
 std::string by_port(const node& item);
 std::string by_path(const node& item);
 std::string by_subnet(const node& item);

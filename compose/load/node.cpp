@@ -193,15 +193,22 @@ void check_characters(std::string_view text, const std::string& file) {
     std::size_t begin = 0;
     for (std::size_t at = 0; at < text.size(); ++at) {
         const auto c = static_cast<unsigned char>(text[at]);
+        const std::size_t size = utf8_size(text.substr(at));
         if (c == '\n') {
             ++line;
             begin = at + 1;
+        } else if (size == 0) {
+            throw_load_error({.file = std::make_shared<const std::string>(file),
+                                 .line = line,
+                                 .column = static_cast<int>(at - begin) + 1},
+                {}, fmt::format("not YAML: the byte 0x{:02x} is no UTF-8", c));
         } else if ((c < 0x20 && c != '\t' && c != '\r') || c == 0x7f) {
             throw_load_error({.file = std::make_shared<const std::string>(file),
                                  .line = line,
                                  .column = static_cast<int>(at - begin) + 1},
                 {}, fmt::format("not YAML: the control character 0x{:02x}", c));
         }
+        at += size > 1 ? size - 1 : 0;
     }
 }
 

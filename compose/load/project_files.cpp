@@ -77,8 +77,10 @@ void discover(const fs::path& from, project_files& into) {
 void add_env_file(
     const fs::path& file, project_files& into, const std::map<std::string, std::string>& process) {
     const variable_lookup lookup = [&](const std::string& name) -> std::optional<std::string> {
-        const auto found = process.find(name);
-        return found == process.end() ? std::nullopt : std::optional(found->second);
+        if (const auto found = process.find(name); found != process.end())
+            return found->second;
+        const auto earlier = into.variables.find(name); // of the files before this one
+        return earlier == into.variables.end() ? std::nullopt : std::optional(earlier->second);
     };
     for (auto& [name, value] : parse_dotenv(read_project_file(file), file.native(), lookup))
         if (value)

@@ -31,10 +31,14 @@ constexpr member volume_members[] = {{"name", &text}, {"driver", &text}, {"drive
 constexpr schema volume{
     .is = form::object, .members = volume_members, .write_out = long_form::external, .null_is_value = true};
 
-constexpr member file_members[] = {{"name", &text}, {"file", &text}, {"environment", &text},
-    {"content", &text}, {"external", &boolean}, {"labels", &labels}, {"driver", &text},
-    {"driver_opts", &options}, {"template_driver", &text}};
-constexpr schema file{.is = form::object, .members = file_members, .write_out = long_form::external};
+constexpr schema config_content{.is = form::text, .keeps_zero = true};
+constexpr member secret_members[] = {{"name", &text}, {"file", &text}, {"environment", &text},
+    {"external", &boolean}, {"labels", &labels}, {"driver", &text}, {"driver_opts", &options},
+    {"template_driver", &text}};
+constexpr schema secret{.is = form::object, .members = secret_members, .write_out = long_form::external};
+constexpr member config_members[] = {{"name", &text}, {"file", &text}, {"environment", &text},
+    {"content", &config_content}, {"external", &boolean}, {"labels", &labels}, {"template_driver", &text}};
+constexpr schema config{.is = form::object, .members = config_members, .write_out = long_form::external};
 
 constexpr schema integer_text{.is = form::integer};
 constexpr member model_members[] = {
@@ -49,12 +53,13 @@ constexpr schema includes{.is = form::list, .element = &include, .write_out = lo
 constexpr schema services{.is = form::map, .element = &service};
 constexpr schema networks{.is = form::map, .element = &network};
 constexpr schema volumes{.is = form::map, .element = &volume};
-constexpr schema files{.is = form::map, .element = &file};
+constexpr schema secrets{.is = form::map, .element = &secret};
+constexpr schema configs{.is = form::map, .element = &config};
 constexpr schema models{.is = form::map, .element = &model};
 
 constexpr member project_members[] = {{"version", &text}, {"name", &text}, {"include", &includes},
-    {"services", &services, false, true}, {"networks", &networks}, {"volumes", &volumes}, {"secrets", &files},
-    {"configs", &files}, {"models", &models}};
+    {"services", &services, false, true}, {"networks", &networks}, {"volumes", &volumes},
+    {"secrets", &secrets}, {"configs", &configs}, {"models", &models}};
 
 } // namespace
 

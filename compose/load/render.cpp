@@ -32,7 +32,8 @@ bool says_nothing(const node& value, const schema& of) {
     if (of.keeps_zero || of.is == form::any || of.is == form::object)
         return false;
     if (value.is_scalar())
-        return value.quoted ? value.text.empty() : value.text == "false" || value.text == "0";
+        return value.quoted ? value.text.empty() || (of.is == form::bytes && value.text == "0")
+                            : value.text == "false" || value.text == "0";
     return value.items.empty() && value.entries.empty();
 }
 
@@ -67,7 +68,8 @@ class arranger {
         node made = map_node(value);
         for (const member& each : of.members) {
             const node* there = value.find(each.name);
-            if (there != nullptr && !says_nothing(*there, *each.of))
+            const bool bare = there != nullptr && there->is_null() && each.of->is == form::object; // deploy:
+            if (there != nullptr && !bare && !says_nothing(*there, *each.of))
                 made.entries.emplace_back(each.name, run(*there, *each.of));
             else if (as_ == output::json && each.of == &schemas::words && &of == &schemas::service)
                 made.entries.emplace_back(

@@ -224,7 +224,8 @@ class conformer {
 
     // Interpolation makes strings of everything, so words and digits are taken where they say what is asked.
     void boolean(node& value, scalar_kind kind, const std::string& path) {
-        const auto meant = kind == scalar_kind::integer || kind == scalar_kind::number
+        const bool digit = value.text == "0" || value.text == "1";
+        const auto meant = digit || kind == scalar_kind::integer || kind == scalar_kind::number
                                ? std::nullopt
                                : parse_bool(value.text);
         if (!meant)

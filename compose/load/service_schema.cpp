@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <string_view>
 
 // The members stand in the order in which `config` prints them, which is Docker Compose's.
@@ -39,12 +40,16 @@ constexpr schema ulimits{.is = form::map, .element = &ulimit};
 
 constexpr schema permissions{.is = form::text, .write_out = long_form::permissions};
 constexpr member reference_members[] = {
-    {"source", &text}, {"target", &text}, {"uid", &text}, {"gid", &text}, {"mode", &permissions}};
+    {"source", &text, true}, {"target", &text}, {"uid", &text}, {"gid", &text}, {"mode", &permissions}};
 constexpr schema reference = object(reference_members);
+constexpr schema config_references{.is = form::list,
+    .element = &reference,
+    .expand = long_form::file_reference,
+    .identity = long_form::by_config_target};
 constexpr schema references{.is = form::list,
     .element = &reference,
     .expand = long_form::file_reference,
-    .identity = long_form::by_target};
+    .identity = long_form::by_secret_target};
 
 // --- build
 
@@ -75,7 +80,7 @@ constexpr member watch_members[] = {{"path", &text, true}, {"action", &watch_act
 constexpr schema watch = object(watch_members);
 constexpr schema watches = list_of(watch);
 constexpr member develop_members[] = {{"watch", &watches}};
-constexpr schema develop = object(develop_members);
+constexpr schema develop{.is = form::object, .members = develop_members, .null_is_value = true};
 
 // --- blkio_config
 
@@ -140,7 +145,7 @@ constexpr schema placement = object(placement_members);
 constexpr member deploy_members[] = {{"mode", &text}, {"replicas", &count}, {"labels", &labels},
     {"update_config", &update}, {"rollback_config", &update}, {"resources", &resources, false, true},
     {"restart_policy", &restart_policy}, {"placement", &placement, false, true}, {"endpoint_mode", &text}};
-constexpr schema deploy = object(deploy_members);
+constexpr schema deploy{.is = form::object, .members = deploy_members, .null_is_value = true};
 
 // --- the small ones
 
@@ -152,7 +157,10 @@ constexpr schema device = object(device_members);
 constexpr schema devices{
     .is = form::list, .element = &device, .expand = long_form::device, .identity = long_form::by_target};
 
-constexpr member env_file_members[] = {{"path", &text, true}, {"required", &switch_}, {"format", &text}};
+constexpr schema env_file_format{
+    .is = form::text, .check = [](const std::string& value) { return none_of<1>(value, {"raw"}); }};
+constexpr member env_file_members[] = {
+    {"path", &text, true}, {"required", &switch_}, {"format", &env_file_format}};
 constexpr schema env_file = object(env_file_members);
 constexpr schema env_files{.is = form::list,
     .element = &env_file,
@@ -206,7 +214,9 @@ constexpr schema port = object(port_members);
 constexpr schema ports{
     .is = form::list, .element = &port, .expand = long_form::port, .identity = long_form::by_port};
 
-constexpr schema provider_options{.is = form::map, .element = &one_or_texts};
+constexpr schema provider_option{
+    .is = form::list, .element = &loose_item, .write_out = long_form::one_as_list};
+constexpr schema provider_options{.is = form::map, .element = &provider_option};
 constexpr member provider_members[] = {{"type", &text, true}, {"options", &provider_options}};
 constexpr schema provider = object(provider_members);
 
@@ -257,6 +267,10 @@ constexpr schema container_name{
             value);
     }};
 
+constexpr schema oom_score{.is = form::integer, .check = [](const std::string& value) {
+                               const bool fits = value.size() < 6 && std::abs(std::stoi(value)) <= 1000;
+                               return fits ? std::string() : value + " is not between -1000 and 1000";
+                           }};
 constexpr schema cgroup{.is = form::text, .check = [](const std::string& value) {
                             return none_of<2>(value, {"host", "private"});
                         }};
@@ -283,7 +297,7 @@ constexpr member service_members[] = {{"profiles", &set}, {"annotations", &label
     {"cgroup_parent", &text}, {"cgroup", &cgroup}, {"cpu_count", &integer}, {"cpu_percent", &number},
     {"cpu_period", &integer}, {"cpu_quota", &integer}, {"cpu_rt_period", &integer},
     {"cpu_rt_runtime", &integer}, {"cpus", &number}, {"cpuset", &text}, {"cpu_shares", &integer},
-    {"command", &words}, {"configs", &references}, {"container_name", &container_name},
+    {"command", &words}, {"configs", &config_references}, {"container_name", &container_name},
     {"credential_spec", &credential}, {"depends_on", &dependencies}, {"deploy", &deploy},
     {"device_cgroup_rules", &set}, {"devices", &devices}, {"dns", &one_or_set}, {"dns_opt", &set},
     {"dns_search", &one_or_set}, {"domainname", &text}, {"entrypoint", &words}, {"provider", &provider},
@@ -293,7 +307,7 @@ constexpr member service_members[] = {{"profiles", &set}, {"annotations", &label
     {"isolation", &text}, {"labels", &labels}, {"label_file", &one_or_texts}, {"links", &set},
     {"logging", &logging}, {"mem_limit", &bytes}, {"mem_reservation", &bytes}, {"memswap_limit", &bytes},
     {"mem_swappiness", &bytes}, {"mac_address", &text}, {"models", &models}, {"networks", &endpoints},
-    {"network_mode", &text}, {"oom_kill_disable", &boolean}, {"oom_score_adj", &integer}, {"pid", &text},
+    {"network_mode", &text}, {"oom_kill_disable", &boolean}, {"oom_score_adj", &oom_score}, {"pid", &text},
     {"pids_limit", &integer}, {"platform", &text}, {"ports", &ports}, {"privileged", &boolean},
     {"pull_policy", &pull_policy}, {"read_only", &boolean}, {"restart", &restart}, {"runtime", &text},
     {"scale", &replicas}, {"secrets", &references}, {"security_opt", &set}, {"shm_size", &bytes},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <initializer_list>
 
 namespace compose {
 
@@ -25,6 +26,31 @@ void check_keys(const node& tree, std::vector<diagnostic>& wrong) {
                         .message = "a name has letters, digits, and the characters . _ - only"});
 }
 
+/// One limit said in two places must be the same.
+void check_twins(const node& service, const std::string& path, std::vector<diagnostic>& wrong) {
+    const node* deploy = service.find("deploy");
+    if (deploy == nullptr)
+        return;
+    const auto at = [](const node* from, std::initializer_list<std::string_view> way) {
+        for (const std::string_view step : way)
+            from = from == nullptr ? nullptr : from->find(step);
+        return from;
+    };
+    const auto same = [&](std::string_view key, std::initializer_list<std::string_view> way) {
+        const node* own = service.find(key);
+        const node* twin = at(deploy, way);
+        if (own != nullptr && twin != nullptr && own->text != twin->text)
+            wrong.push_back({.at = own->at,
+                .path = fmt::format("{}.{}", path, key),
+                .message = fmt::format("is {} here and {} in deploy; say it once", own->text, twin->text)});
+    };
+    same("scale", {"replicas"});
+    same("cpus", {"resources", "limits", "cpus"});
+    same("mem_limit", {"resources", "limits", "memory"});
+    same("pids_limit", {"resources", "limits", "pids"});
+    same("mem_reservation", {"resources", "reservations", "memory"});
+}
+
 void check_services(const node& tree, std::vector<diagnostic>& wrong) {
     const node* services = tree.find("services");
     if (services == nullptr)
@@ -38,6 +64,7 @@ void check_services(const node& tree, std::vector<diagnostic>& wrong) {
         if (!given("image") && !given("build") && !given("provider"))
             wrong.push_back(
                 {.at = service.at, .path = path, .message = "has neither an image nor a build; set image"});
+        check_twins(service, path, wrong);
         const node* build = service.find("build");
         if (build != nullptr && build->find("dockerfile") != nullptr &&
             build->find("dockerfile_inline") != nullptr)
@@ -71,7 +98,6 @@ void check_sources(const node& tree, std::vector<diagnostic>& wrong) {
 
 void check_tree(const node& tree, std::vector<diagnostic>& wrong) {
     check_keys(tree, wrong);
-    check_services(tree, wrong);
     check_sources(tree, wrong);
 }
 
@@ -79,6 +105,7 @@ void check_references(const node& tree, std::vector<diagnostic>& wrong) {
     const node* services = tree.find("services");
     if (services == nullptr)
         return;
+    check_services(tree, wrong);
     const auto refer = [&](const node& at, const std::string& path, std::string_view kind,
                            const std::string& name) {
         const node* resources = tree.find(kind);

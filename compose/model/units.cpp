@@ -222,4 +222,20 @@ std::optional<bool> parse_bool(std::string_view text) {
     return std::nullopt;
 }
 
+std::size_t utf8_size(std::string_view text) noexcept {
+    const auto lead = static_cast<unsigned char>(text[0]);
+    const std::size_t size = lead < 0x80   ? 1
+                             : lead < 0xc2 ? 0
+                             : lead < 0xe0 ? 2
+                             : lead < 0xf0 ? 3
+                             : lead < 0xf5 ? 4
+                                           : 0;
+    if (size > text.size())
+        return 0;
+    for (std::size_t at = 1; at < size; ++at)
+        if ((static_cast<unsigned char>(text[at]) & 0xc0U) != 0x80)
+            return 0;
+    return size;
+}
+
 } // namespace compose

@@ -41,7 +41,8 @@ def known_differences():
 
 
 def run(program, folder, *arguments):
-    return subprocess.run([program, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    return subprocess.run([program, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, errors="backslashreplace",
+                          timeout=60)
 
 
 class Case:
@@ -119,7 +120,7 @@ class DifferentialTest(unittest.TestCase):
     def test_our_errors_have_a_place(self):
         """FILE, line and column, and something to read, wherever a compose file is to blame."""
         for case in self.cases:
-            if case.ours.returncode == 0 or re.match(r"args|dotenv_default", case.name):
+            if case.ours.returncode == 0 or re.match(r"args|dotenv|file_names|merge_file_missing|name_argument|project_dotenv", case.name):
                 continue
             with self.subTest(case.name):
                 if case.ours.stderr.startswith("["):

@@ -1,5 +1,5 @@
-#include "compose/encode/encode.hpp"
 #include "compose/load/loader.hpp"
+#include "compose/encode/encode.hpp"
 #include "compose/model/error.hpp"
 
 #include <cstdlib>
