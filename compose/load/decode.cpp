@@ -18,25 +18,20 @@ namespace {
 
 // --- single values: the tree has its long form, so what is there is of its kind
 
-std::string text_in(const node& map, std::string_view key) {
-    const node* found = map.find(key);
-    return found == nullptr || !found->is_scalar() ? std::string() : found->text;
-}
-
 bool switched(const node& map, std::string_view key) {
-    return text_in(map, key) == "true";
+    return map.text_at(key) == "true";
 }
 
 template <typename Number = std::int64_t>
 std::optional<Number> number_in(const node& map, std::string_view key) {
-    const std::string text = text_in(map, key);
+    const std::string text = map.text_at(key);
     Number value{};
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
     return text.empty() || failed != std::errc() ? std::nullopt : std::optional(value);
 }
 
 std::optional<std::chrono::nanoseconds> duration_in(const node& map, std::string_view key) {
-    const std::string text = text_in(map, key);
+    const std::string text = map.text_at(key);
     return text.empty() ? std::nullopt : parse_duration(text);
 }
 
@@ -71,36 +66,36 @@ std::vector<port> ports_of(const node& service) {
     std::vector<port> ports;
     if (const node* list = service.find("ports"))
         for (const node& item : list->items)
-            ports.push_back({.host_ip = text_in(item, "host_ip"),
-                .published = text_in(item, "published"),
+            ports.push_back({.host_ip = item.text_at("host_ip"),
+                .published = item.text_at("published"),
                 .target = number_in<std::uint16_t>(item, "target").value_or(0),
-                .protocol = text_in(item, "protocol"),
-                .mode = text_in(item, "mode"),
-                .name = text_in(item, "name"),
-                .app_protocol = text_in(item, "app_protocol")});
+                .protocol = item.text_at("protocol"),
+                .mode = item.text_at("mode"),
+                .name = item.text_at("name"),
+                .app_protocol = item.text_at("app_protocol")});
     return ports;
 }
 
 mount mount_of(const node& item) {
     mount made;
-    const std::string type = text_in(item, "type");
+    const std::string type = item.text_at("type");
     made.type = type == "bind"    ? mount_type::bind
                 : type == "tmpfs" ? mount_type::tmpfs
                 : type == "image" ? mount_type::image
                                   : mount_type::volume;
-    made.source = text_in(item, "source");
-    made.target = text_in(item, "target");
+    made.source = item.text_at("source");
+    made.target = item.text_at("target");
     made.read_only = switched(item, "read_only");
-    made.consistency = text_in(item, "consistency");
+    made.consistency = item.text_at("consistency");
     if (const node* bind = item.find("bind")) {
-        made.create_host_path = text_in(*bind, "create_host_path") != "false";
-        made.propagation = text_in(*bind, "propagation");
-        made.recursive = text_in(*bind, "recursive");
-        made.selinux = text_in(*bind, "selinux");
+        made.create_host_path = bind->text_at("create_host_path") != "false";
+        made.propagation = bind->text_at("propagation");
+        made.recursive = bind->text_at("recursive");
+        made.selinux = bind->text_at("selinux");
     }
     if (const node* volume = item.find("volume")) {
         made.nocopy = switched(*volume, "nocopy");
-        made.subpath = text_in(*volume, "subpath");
+        made.subpath = volume->text_at("subpath");
     }
     if (const node* tmpfs = item.find("tmpfs")) {
         made.tmpfs_size = number_in(*tmpfs, "size");
@@ -122,11 +117,11 @@ std::map<std::string, service_network> networks_of(const node& service) {
     if (const node* own = service.find("networks"))
         for (const auto& [key, how] : own->entries)
             networks[key] = {.aliases = texts_in(how, "aliases"),
-                .ipv4_address = text_in(how, "ipv4_address"),
-                .ipv6_address = text_in(how, "ipv6_address"),
+                .ipv4_address = how.text_at("ipv4_address"),
+                .ipv6_address = how.text_at("ipv6_address"),
                 .link_local_ips = texts_in(how, "link_local_ips"),
-                .mac_address = text_in(how, "mac_address"),
-                .interface_name = text_in(how, "interface_name"),
+                .mac_address = how.text_at("mac_address"),
+                .interface_name = how.text_at("interface_name"),
                 .driver_opts = options_in(how, "driver_opts"),
                 .priority = number_in<int>(how, "priority").value_or(0),
                 .gw_priority = number_in<int>(how, "gw_priority").value_or(0)};
@@ -137,13 +132,13 @@ std::map<std::string, dependency> dependencies_of(const node& service) {
     std::map<std::string, dependency> dependencies;
     if (const node* all = service.find("depends_on"))
         for (const auto& [name, how] : all->entries) {
-            const std::string condition = text_in(how, "condition");
+            const std::string condition = how.text_at("condition");
             dependencies[name] = {.condition = condition == "service_healthy" ? dependency_condition::healthy
                                                : condition == "service_completed_successfully"
                                                    ? dependency_condition::completed_successfully
                                                    : dependency_condition::started,
                 .restart = switched(how, "restart"),
-                .required = text_in(how, "required") != "false"};
+                .required = how.text_at("required") != "false"};
         }
     return dependencies;
 }
@@ -165,7 +160,7 @@ std::optional<logging> logging_of(const node& service) {
     const node* from = service.find("logging");
     if (from == nullptr || from->is_null())
         return std::nullopt;
-    return logging{.driver = text_in(*from, "driver"), .options = options_in(*from, "options")};
+    return logging{.driver = from->text_at("driver"), .options = options_in(*from, "options")};
 }
 
 std::map<std::string, std::optional<std::string>> environment_of(const node& service) {
@@ -193,21 +188,21 @@ unsigned scale_of(const node& service) {
 service service_of(const std::string& name, const node& from) {
     service made;
     made.name = name;
-    made.image = text_in(from, "image");
+    made.image = from.text_at("image");
     made.command = words_in(from, "command");
     made.entrypoint = words_in(from, "entrypoint");
     made.environment = environment_of(from);
     made.labels = options_in(from, "labels");
     made.annotations = options_in(from, "annotations");
-    made.container_name = text_in(from, "container_name");
-    made.hostname = text_in(from, "hostname");
-    made.domainname = text_in(from, "domainname");
-    made.user = text_in(from, "user");
-    made.working_dir = text_in(from, "working_dir");
-    made.stop_signal = text_in(from, "stop_signal");
+    made.container_name = from.text_at("container_name");
+    made.hostname = from.text_at("hostname");
+    made.domainname = from.text_at("domainname");
+    made.user = from.text_at("user");
+    made.working_dir = from.text_at("working_dir");
+    made.stop_signal = from.text_at("stop_signal");
     made.stop_grace_period = duration_in(from, "stop_grace_period");
-    made.platform = text_in(from, "platform");
-    made.pull_policy = text_in(from, "pull_policy");
+    made.platform = from.text_at("platform");
+    made.pull_policy = from.text_at("pull_policy");
     if (from.find("init") != nullptr)
         made.init = switched(from, "init");
     made.tty = switched(from, "tty");
@@ -219,13 +214,13 @@ service service_of(const std::string& name, const node& from) {
     made.mounts = mounts_of(from);
     made.tmpfs = texts_in(from, "tmpfs");
     made.networks = networks_of(from);
-    made.network_mode = text_in(from, "network_mode");
+    made.network_mode = from.text_at("network_mode");
     made.extra_hosts = texts_in(from, "extra_hosts");
     made.dns = texts_in(from, "dns");
     made.dns_search = texts_in(from, "dns_search");
     made.dns_opt = texts_in(from, "dns_opt");
     made.depends_on = dependencies_of(from);
-    made.restart = parse_restart(text_in(from, "restart"));
+    made.restart = parse_restart(from.text_at("restart"));
     made.health = health_of(from);
     made.log = logging_of(from);
     made.profiles = texts_in(from, "profiles");
@@ -257,13 +252,13 @@ void find_ignored(const std::string& name, const node& service, std::vector<std:
 }
 
 network network_of(const node& from) {
-    network made{.name = text_in(from, "name"),
+    network made{.name = from.text_at("name"),
         .external = switched(from, "external"),
-        .driver = text_in(from, "driver"),
+        .driver = from.text_at("driver"),
         .driver_opts = options_in(from, "driver_opts"),
         .internal = switched(from, "internal"),
         .attachable = switched(from, "attachable"),
-        .enable_ipv4 = text_in(from, "enable_ipv4") != "false",
+        .enable_ipv4 = from.text_at("enable_ipv4") != "false",
         .enable_ipv6 = switched(from, "enable_ipv6"),
         .pools = {},
         .labels = options_in(from, "labels")};
@@ -271,17 +266,17 @@ network network_of(const node& from) {
     const node* config = ipam == nullptr ? nullptr : ipam->find("config");
     if (config != nullptr)
         for (const node& pool : config->items)
-            made.pools.push_back({.subnet = text_in(pool, "subnet"),
-                .ip_range = text_in(pool, "ip_range"),
-                .gateway = text_in(pool, "gateway"),
+            made.pools.push_back({.subnet = pool.text_at("subnet"),
+                .ip_range = pool.text_at("ip_range"),
+                .gateway = pool.text_at("gateway"),
                 .aux_addresses = options_in(pool, "aux_addresses")});
     return made;
 }
 
 volume volume_of(const node& from) {
-    return {.name = text_in(from, "name"),
+    return {.name = from.text_at("name"),
         .external = switched(from, "external"),
-        .driver = text_in(from, "driver"),
+        .driver = from.text_at("driver"),
         .driver_opts = options_in(from, "driver_opts"),
         .labels = options_in(from, "labels")};
 }
@@ -316,7 +311,7 @@ std::string json_of(const node& from) {
 
 project decode(const node& tree, const node& disabled, std::vector<std::string>& ignored) {
     project made;
-    made.name = text_in(tree, "name");
+    made.name = tree.text_at("name");
     if (const node* services = tree.find("services"))
         for (const auto& [name, from] : services->entries) {
             made.services.emplace(name, service_of(name, from));

@@ -12,11 +12,6 @@ namespace compose {
 
 namespace {
 
-std::string text_at(const node& map, std::string_view key) {
-    const node* found = map.find(key);
-    return found == nullptr || !found->is_scalar() ? std::string() : found->text;
-}
-
 void set_text(node& map, std::string_view key, std::string text) {
     if (node* there = map.find(key); there != nullptr && there->is_scalar())
         there->text = std::move(text);
@@ -75,21 +70,21 @@ class filler {
         implied_dependencies(of);
         if (node* secrets = of.find("secrets"))
             for (node& each : secrets->items)
-                if (text_at(each, "target").empty())
-                    set_text(each, "target", "/run/secrets/" + text_at(each, "source"));
-        if (text_at(of, "pull_policy") == "if_not_present")
+                if (each.text_at("target").empty())
+                    set_text(each, "target", "/run/secrets/" + each.text_at("source"));
+        if (of.text_at("pull_policy") == "if_not_present")
             set_text(of, "pull_policy", "missing");
         if (node* build = of.find("build"); build != nullptr && build->is_map()) {
             list_hosts(*build);
-            if (text_at(*build, "context").empty())
+            if (build->text_at("context").empty())
                 set_text(*build, "context", absolute_path(".", place_));
-            if (text_at(*build, "dockerfile").empty() && build->find("dockerfile_inline") == nullptr)
+            if (build->text_at("dockerfile").empty() && build->find("dockerfile_inline") == nullptr)
                 set_text(*build, "dockerfile", "Dockerfile");
         }
     }
 
     static void networks(node& of, node& tree) {
-        if (!text_at(of, "network_mode").empty() || of.find("provider") != nullptr)
+        if (!of.text_at("network_mode").empty() || of.find("provider") != nullptr)
             return;
         node& own = map_at(of, "networks");
         if (own.entries.empty())
@@ -119,7 +114,7 @@ class filler {
             for (const node& each : std::vector<node>(links->items))
                 depend(of, each.text.substr(0, each.text.find(':')), true);
         for (const std::string_view key : {"network_mode", "ipc", "pid", "uts", "cgroup"})
-            if (const std::string shared = text_at(of, key); shared.starts_with("service:"))
+            if (const std::string shared = of.text_at(key); shared.starts_with("service:"))
                 depend(of, shared.substr(8), true);
         if (const node* from = of.find("volumes_from"))
             for (const node& each : std::vector<node>(from->items))
@@ -130,8 +125,8 @@ class filler {
     void resource(const std::string& key, node& of) const {
         if (of.is_null())
             of = map_node(of);
-        const bool external = text_at(of, "external") == "true";
-        if (text_at(of, "name").empty())
+        const bool external = of.text_at("external") == "true";
+        if (of.text_at("name").empty())
             set_text(of, "name", external ? key : fmt::format("{}_{}", name_, key));
     }
 
@@ -174,7 +169,7 @@ node take_disabled(node& tree, const std::set<std::string>& active, const std::s
         if (node* dependencies = service.find("depends_on"))
             // A dependency that is off and not required is not there at all.
             std::erase_if(dependencies->entries, [&](const auto& entry) {
-                return disabled.find(entry.first) != nullptr && text_at(entry.second, "required") == "false";
+                return disabled.find(entry.first) != nullptr && entry.second.text_at("required") == "false";
             });
     return disabled;
 }
@@ -184,8 +179,8 @@ namespace {
 void collect_sources(const node& service, std::string_view key, std::set<std::string>& into) {
     if (const node* references = service.find(key))
         for (const node& each : references->items)
-            if (key != "volumes" || text_at(each, "type") == "volume")
-                into.insert(text_at(each, "source"));
+            if (key != "volumes" || each.text_at("type") == "volume")
+                into.insert(each.text_at("source"));
 }
 
 } // namespace

@@ -121,6 +121,13 @@ class interpolator {
 
 } // namespace
 
+variable_lookup lookup_in(const std::map<std::string, std::string>& variables) {
+    return [&variables](const std::string& name) -> std::optional<std::string> {
+        const auto found = variables.find(name);
+        return found == variables.end() ? std::nullopt : std::optional(found->second);
+    };
+}
+
 std::string interpolate(
     std::string_view text, const variable_lookup& lookup, std::vector<std::string>& unset) {
     if (text.find('$') == std::string_view::npos)

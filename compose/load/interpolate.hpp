@@ -14,6 +14,9 @@ namespace compose {
 /// The value of a variable, or nothing when it is not set.
 using variable_lookup = std::function<std::optional<std::string>(const std::string& name)>;
 
+/// Looks up in `variables`, which must outlive it.
+variable_lookup lookup_in(const std::map<std::string, std::string>& variables);
+
 /// Puts variables into a text: $NAME, ${NAME} and its operators :- - :? ? :+ +, nested, only as far as
 /// needed; $$ is a dollar. Names that are not set and have no default are added to `unset`. Throws
 /// error{invalid} for a broken expression and for a required variable without a value.

@@ -9,6 +9,7 @@
 #include "compose/load/schema.hpp"
 #include "compose/load/tree_checks.hpp"
 #include "compose/load/tree_reader.hpp"
+#include "compose/load/yaml.hpp"
 
 #include <fmt/format.h>
 
@@ -20,13 +21,6 @@ namespace compose {
 namespace fs = std::filesystem;
 
 namespace {
-
-variable_lookup lookup_in(const std::map<std::string, std::string>& variables) {
-    return [&variables](const std::string& name) -> std::optional<std::string> {
-        const auto found = variables.find(name);
-        return found == variables.end() ? std::nullopt : std::optional(found->second);
-    };
-}
 
 void fail_if(std::vector<diagnostic> wrong) {
     if (!wrong.empty())

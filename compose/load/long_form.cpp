@@ -23,11 +23,6 @@ std::string text_of(const node& item) {
     return item.quoted ? item.text : plain_scalar_text(item.text);
 }
 
-std::string member_text(const node& item, std::string_view key) {
-    const node* found = item.find(key);
-    return found == nullptr || !found->is_scalar() ? std::string() : found->text;
-}
-
 void put_text(node& into, std::string_view key, const std::string& text) {
     if (!text.empty())
         add_member(into, std::string(key), text_node(into, text));
@@ -359,31 +354,31 @@ std::string by_value(const node& item) {
 }
 
 std::string by_target(const node& item) {
-    const std::string target = member_text(item, "target");
-    return target.empty() ? "source " + member_text(item, "source") : target;
+    const std::string target = item.text_at("target");
+    return target.empty() ? "source " + item.text_at("source") : target;
 }
 
 std::string by_config_target(const node& item) {
-    const std::string target = member_text(item, "target");
-    return target.empty() ? "/" + member_text(item, "source") : target;
+    const std::string target = item.text_at("target");
+    return target.empty() ? "/" + item.text_at("source") : target;
 }
 
 std::string by_secret_target(const node& item) {
-    const std::string target = member_text(item, "target");
-    return target.empty() ? "/run/secrets/" + member_text(item, "source") : target;
+    const std::string target = item.text_at("target");
+    return target.empty() ? "/run/secrets/" + item.text_at("source") : target;
 }
 
 std::string by_port(const node& item) {
-    return fmt::format("{}:{}:{}/{}", member_text(item, "host_ip"), member_text(item, "published"),
-        member_text(item, "target"), member_text(item, "protocol"));
+    return fmt::format("{}:{}:{}/{}", item.text_at("host_ip"), item.text_at("published"),
+        item.text_at("target"), item.text_at("protocol"));
 }
 
 std::string by_path(const node& item) {
-    return member_text(item, "path");
+    return item.text_at("path");
 }
 
 std::string by_subnet(const node& item) {
-    return member_text(item, "subnet");
+    return item.text_at("subnet");
 }
 
 } // namespace compose::long_form

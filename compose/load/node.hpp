@@ -41,18 +41,10 @@ struct node {
     /// The value of a key of a map, or null when there is none.
     const node* find(std::string_view key) const noexcept;
     node* find(std::string_view key) noexcept;
-};
 
-/// Caps on what a file may ask of us (the billion laughs and its kin).
-struct yaml_limits {
-    std::size_t bytes = 4U << 20U;
-    std::size_t depth = 64;
-    std::size_t nodes = 1'000'000; // after aliases are written out
+    /// The text of a scalar member of a map; empty when there is none.
+    std::string text_at(std::string_view key) const;
 };
-
-/// The documents of a YAML text. Aliases and `<<` are written out. Throws load_error for bad YAML, duplicate
-/// keys, keys that are no strings, unknown tags and what exceeds the limits.
-std::vector<node> parse_yaml(std::string_view text, const std::string& file, const yaml_limits& limits = {});
 
 /// "services.web" and "ports" make "services.web.ports".
 std::string child_path(const std::string& path, std::string_view key);

@@ -12,11 +12,6 @@ bool is_remote(std::string_view context) {
            context.starts_with("github.com/");
 }
 
-std::string text_at(const node& map, std::string_view key) {
-    const node* found = map.find(key);
-    return found == nullptr || !found->is_scalar() ? std::string() : found->text;
-}
-
 void resolve(node* path, const project_place& place) {
     if (path != nullptr && path->is_scalar() && !path->text.empty())
         path->text = absolute_path(path->text, place);
@@ -34,9 +29,9 @@ void resolve_build(node& build, const project_place& place) {
 void resolve_resource(node& resource, const project_place& place) {
     resolve(resource.find("file"), place);
     node* options = resource.find("driver_opts");
-    const std::string driver = text_at(resource, "driver");
-    if (options != nullptr && (driver.empty() || driver == "local") && text_at(*options, "type") == "none" &&
-        text_at(*options, "o") == "bind")
+    const std::string driver = resource.text_at("driver");
+    if (options != nullptr && (driver.empty() || driver == "local") && options->text_at("type") == "none" &&
+        options->text_at("o") == "bind")
         resolve(options->find("device"), place);
 }
 
@@ -56,7 +51,7 @@ std::string absolute_path(const std::string& path, const project_place& place) {
 void resolve_service_paths(node& service, const project_place& place) {
     if (node* volumes = service.find("volumes"))
         for (node& each : volumes->items)
-            if (text_at(each, "type") == "bind")
+            if (each.text_at("type") == "bind")
                 resolve(each.find("source"), place);
     if (node* files = service.find("env_file"))
         for (node& each : files->items)

@@ -4,19 +4,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <charconv>
 
 namespace compose {
 
 namespace {
-
-std::string lower(std::string_view text) {
-    std::string result(text);
-    std::transform(result.begin(), result.end(), result.begin(),
-        [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return result;
-}
 
 node made(const node& place, node_kind kind) {
     node result;
@@ -49,7 +41,7 @@ scalar_kind kind_of(const node& scalar) noexcept {
 
 std::string json_literal(const node& scalar) {
     if (kind_of(scalar) == scalar_kind::boolean)
-        return lower(scalar.text);
+        return lower_case(scalar.text);
     std::string plain = scalar.text;
     std::erase(plain, '_');
     if (const auto whole = parse_integer(plain))

@@ -5,6 +5,7 @@
 #include "compose/load/merge.hpp"
 #include "compose/load/project_files.hpp"
 #include "compose/load/schema_basics.hpp"
+#include "compose/load/yaml.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -18,18 +19,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t most_nested = 100; // files that extend or include one another
-
-variable_lookup lookup_in(const std::map<std::string, std::string>& variables) {
-    return [&variables](const std::string& name) -> std::optional<std::string> {
-        const auto found = variables.find(name);
-        return found == variables.end() ? std::nullopt : std::optional(found->second);
-    };
-}
-
-std::string text_at(const node& map, std::string_view key) {
-    const node* found = map.find(key);
-    return found == nullptr || !found->is_scalar() ? std::string() : found->text;
-}
 
 std::vector<std::string> texts_at(const node& map, std::string_view key) {
     std::vector<std::string> texts;
@@ -140,8 +129,8 @@ node tree_reader::base_of(const node& service, const node& services, const std::
     const surroundings& in, const chain& way) {
     const node& extends = *service.find("extends");
     const std::string path = "services." + way.back().substr(0, way.back().find(' ')) + ".extends";
-    const std::string wanted = text_at(extends, "service");
-    const std::string named = text_at(extends, "file");
+    const std::string wanted = extends.text_at("service");
+    const std::string named = extends.text_at("file");
     if (named.empty()) {
         const node* base = services.find(wanted);
         if (base != nullptr && base->is_map())
@@ -242,7 +231,7 @@ void tree_reader::include(node& document, const node& entry, const std::string& 
         if (std::find(way.begin(), way.end(), each.native()) != way.end() || way.size() > most_nested)
             return fail(entry, path,
                 fmt::format("include cycle detected: {} -> {}", fmt::join(way, " -> "), each.native()));
-    const std::string directory = text_at(entry, "project_directory");
+    const std::string directory = entry.text_at("project_directory");
     surroundings there = in;
     there.place.directory =
         directory.empty() ? files.front().parent_path() : fs::path(absolute_path(directory, in.place));

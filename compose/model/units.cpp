@@ -12,13 +12,6 @@ namespace compose {
 
 namespace {
 
-std::string lower(std::string_view text) {
-    std::string result(text);
-    std::transform(result.begin(), result.end(), result.begin(),
-        [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return result;
-}
-
 // Digits with an optional fraction at the start of `text`, which is moved past them.
 std::optional<double> take_number(std::string_view& text) {
     // Else from_chars would take "nan" and "inf" for numbers.
@@ -42,6 +35,13 @@ constexpr std::array<time_unit, 9> time_units{{{"ns", 1}, {"us", 1e3}, {"µs", 1
     {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}, {"w", 604800e9}}};
 
 } // namespace
+
+std::string lower_case(std::string_view text) {
+    std::string result(text);
+    std::transform(result.begin(), result.end(), result.begin(),
+        [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return result;
+}
 
 std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
     if (text == "0")
@@ -107,7 +107,7 @@ std::optional<std::int64_t> parse_bytes(std::string_view text) {
         return std::nullopt;
     while (text.starts_with(' '))
         text.remove_prefix(1);
-    std::string unit = lower(text);
+    std::string unit = lower_case(text);
     if (unit.ends_with("ib"))
         unit.resize(unit.size() - 2);
     else if (unit.ends_with('b'))
@@ -194,7 +194,7 @@ number_form number_form_of(std::string_view text) noexcept {
 }
 
 std::string plain_scalar_text(std::string_view text) {
-    if (std::string word = lower(text); word == "true" || word == "false")
+    if (std::string word = lower_case(text); word == "true" || word == "false")
         return word;
     std::string plain(text);
     std::erase(plain, '_'); // 1_000, as YAML 1.1 had it and Go's reader still takes it
@@ -212,7 +212,7 @@ std::string plain_scalar_text(std::string_view text) {
 }
 
 std::optional<bool> parse_bool(std::string_view text) {
-    const std::string value = lower(text);
+    const std::string value = lower_case(text);
     for (const std::string_view yes : {"true", "y", "yes", "on", "1"})
         if (value == yes)
             return true;

@@ -34,6 +34,9 @@ std::string plain_scalar_text(std::string_view text);
 /// YAML 1.2's true and false in any case; y, yes, on, n, no and off as well, as Docker Compose takes them.
 std::optional<bool> parse_bool(std::string_view text);
 
+/// ASCII letters only.
+std::string lower_case(std::string_view text);
+
 /// Bytes of the UTF-8 character that `text`, which is not empty, begins with; 0 when it is none.
 std::size_t utf8_size(std::string_view text) noexcept;
 

@@ -71,12 +71,14 @@ struct container_manager::implementation {
     task<> restart_after(std::string id, std::chrono::milliseconds delay);
     task<> restart_now(std::string id);
     void watch_health(entry& of);
+    void settle_after_boot(entry& of);
 
     engine_parts parts;
     log_options log_defaults;
     notifier changed;
     std::map<std::string, std::unique_ptr<entry>> entries; // by id
     std::minstd_rand random{std::random_device{}()};
+    const std::string boot = boot_identifier();
     container_runtime runtime;
 };
 
@@ -203,9 +205,27 @@ void container_manager::implementation::on_started(const std::string& id, const 
     entry& of = at(id);
     of.view.run = started;
     of.view.record.started = timestamp(started.started_at);
+    of.view.record.boot = boot;
     save(of);
     set_state(of, run_state::running);
     watch_health(of);
+}
+
+/// What ran when the host went down is gone, and nobody saw how: the restart policy decides whether it comes
+/// back.
+void container_manager::implementation::settle_after_boot(entry& of) {
+    container_record& record = of.view.record;
+    if (record.started.empty() || record.boot == boot || record.one_off)
+        return;
+    constexpr int nobody_knows = 255;
+    if (record.wanted)
+        record.exit = last_exit{.code = nobody_knows, .oom = false, .finished = timestamp_now(), .error = {}};
+    record.wanted = restart_at_boot(
+        record.service_definition().restart, record.history, record.exit ? record.exit->code : nobody_knows);
+    if (record.wanted)
+        record.history = {};
+    record.boot = boot; // once for each boot
+    save(of);
 }
 
 void container_manager::implementation::watch_health(entry& of) {
@@ -326,6 +346,9 @@ task<> container_manager::recover() {
         self.set_state(of, run_state::running);
         self.watch_health(of);
     }
+    for (const auto& [id, each] : self.entries)
+        if (!alive.contains(id))
+            self.settle_after_boot(*each);
     for (const std::string& id : self.runtime.on_disk())
         if (!self.entries.contains(id)) // its record went first
             spawn(self.parts.on.io, "remove container " + id.substr(0, 12), self.runtime.remove(id));
@@ -374,7 +397,7 @@ task<std::string> container_manager::create(container_request what) {
     co_return id;
 }
 
-task<> container_manager::start(std::string id) {
+task<> container_manager::start(std::string id, bool carry_on) {
     implementation& self = *implementation_;
     entry& of = self.at(id);
     if (of.view.state == run_state::starting || of.view.state == run_state::running)
@@ -386,7 +409,8 @@ task<> container_manager::start(std::string id) {
     if (of.backoff)
         of.backoff->cancel();
     container_record& record = of.view.record;
-    started_by_hand(record.history);
+    if (!carry_on)
+        started_by_hand(record.history);
     record.wanted = true;
     self.begin_run(of);
     std::exception_ptr failure;

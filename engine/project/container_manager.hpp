@@ -64,8 +64,9 @@ class container_manager {
     /// Names and addresses are taken, nothing runs yet. Throws error{conflict} for a name in use.
     task<std::string> create(container_request what);
 
-    /// By a person or the reconciler: restart counts begin anew. Returns when the process runs.
-    task<> start(std::string id);
+    /// Returns when the process runs. Asked for by a person restart counts begin anew; `carry_on`: what a
+    /// former daemon wanted to run goes on where it was.
+    task<> start(std::string id, bool carry_on = false);
 
     /// Ends it and keeps it ended: `manually_stopped` is durable before the signal is sent. Without `grace`
     /// the service's own stop_grace_period.

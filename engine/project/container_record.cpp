@@ -45,7 +45,8 @@ std::string encode(const container_record& record) {
         {"definition", json::parse(compose::to_wire(record.definition))}, {"created", record.created},
         {"wanted", record.wanted}, {"manually_stopped", record.history.manually_stopped},
         {"restart_count", record.history.count}, {"generation", record.generation},
-        {"started", record.started}, {"health", to_string(record.health.status)},
+        {"restart_delay_ms", record.history.delay.count()}, {"started", record.started},
+        {"boot", record.boot}, {"health", to_string(record.health.status)},
         {"failing_streak", record.health.failing_streak}};
     if (record.exit)
         object["exit"] = json::object{{"code", record.exit->code}, {"oom", record.exit->oom},
@@ -77,6 +78,10 @@ container_record decode_container(std::string_view key, std::string_view text) {
         record.history.count = object.at("restart_count").to_number<unsigned>();
         record.generation = object.at("generation").to_number<std::uint64_t>();
         record.started = string(object, "started");
+        if (const json::value* delay = object.if_contains("restart_delay_ms"))
+            record.history.delay = std::chrono::milliseconds(delay->to_number<std::int64_t>());
+        if (const json::value* boot = object.if_contains("boot"))
+            record.boot = boot->as_string();
         record.health = {.status = health_status_from(string(object, "health")),
             .failing_streak = object.at("failing_streak").to_number<unsigned>()};
         if (const json::value* value = object.if_contains("exit")) {

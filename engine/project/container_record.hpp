@@ -42,6 +42,7 @@ struct container_record {
     restart_history history;      // count and stopped-by-hand
     std::uint64_t generation = 0; // of the last run
     std::string started;          // RFC 3339; empty: never
+    std::string boot;             // of the host, in which it was started last
     std::optional<last_exit> exit;
     health_memory health; // of the last run
 

@@ -68,6 +68,7 @@ struct step {
     std::string key;       // of a network or volume in the project
     std::string reason;    // for people: «image changed»
     compose::dependency_condition condition = compose::dependency_condition::started;
+    bool carry_on = false;          // of a start: what a former daemon wanted to run
     bool required = true;           // of a condition: false lets what follows go on when it fails
     std::vector<std::size_t> after; // indexes into the plan
 
@@ -113,8 +114,9 @@ plan plan_stop(const compose::project& project, const observed_project& now,
     const std::set<std::string>& services, bool remove);
 
 /// The steps that start the existing containers of `services` in dependency order with their conditions.
-plan plan_start(
-    const compose::project& project, const observed_project& now, const std::set<std::string>& services);
+/// `only`: of those, the ones with these ids, to carry on with what a former daemon wanted to run.
+plan plan_start(const compose::project& project, const observed_project& now,
+    const std::set<std::string>& services, const std::optional<std::set<std::string>>& only = std::nullopt);
 
 /// The project with the services that are off among the others: what `stop` or `down` is about.
 compose::project whole_of(compose::project project);

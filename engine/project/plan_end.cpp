@@ -99,12 +99,16 @@ plan plan_stop(const compose::project& project, const observed_project& now,
     return steps.take();
 }
 
-plan plan_start(
-    const compose::project& project, const observed_project& now, const std::set<std::string>& services) {
+plan plan_start(const compose::project& project, const observed_project& now,
+    const std::set<std::string>& services, const std::optional<std::set<std::string>>& only) {
     plan result;
     std::map<std::string, std::vector<std::size_t>> started;
     for (const std::string& name : in_dependency_order(project)) {
-        if (!services.contains(name))
+        std::vector<const observed_container*> due;
+        for (const observed_container* container : containers_of(now, name))
+            if (!is_up(container->state) && (!only || only->contains(container->id)))
+                due.push_back(container);
+        if (!services.contains(name) || due.empty())
             continue;
         std::vector<std::size_t> gates;
         for (const auto& [dependency, how] : project.services.at(name).depends_on) {
@@ -119,18 +123,26 @@ plan plan_start(
                 .after = earlier->second});
             gates.push_back(result.size() - 1);
         }
-        for (const observed_container* container : containers_of(now, name)) {
-            if (is_up(container->state))
-                continue;
+        for (const observed_container* container : due) {
             result.push_back({.kind = step_kind::start_container,
                 .name = container->name,
                 .service = name,
                 .container = container->id,
-                .reason = "asked for",
+                .reason = only ? "it is to run" : "asked for",
+                .carry_on = only.has_value(),
                 .after = gates});
             started[name].push_back(result.size() - 1);
         }
     }
+    if (only)
+        for (const observed_container& container : now.containers)
+            if (only->contains(container.id) && !project.services.contains(container.service))
+                result.push_back({.kind = step_kind::start_container,
+                    .name = container.name,
+                    .service = container.service,
+                    .container = container.id,
+                    .reason = "it is to run",
+                    .carry_on = true});
     return result;
 }
 

@@ -57,6 +57,7 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     std::shared_ptr<operation> begin_down(const std::string& project, down_options options);
     std::shared_ptr<operation> begin_start(
         const std::string& project, std::set<std::string> services, operation_kind kind);
+    void carry_on(const std::string& project, std::set<std::string> ids);
 
     engine_parts parts;
     container_manager& containers;
@@ -260,6 +261,19 @@ std::shared_ptr<operation> project_manager::implementation::begin_start(
         });
 }
 
+/// `ids`: containers that a former daemon wanted to run.
+void project_manager::implementation::carry_on(const std::string& project, std::set<std::string> ids) {
+    queue.begin(project, operation_kind::start, false,
+        [self = shared_from_this(), project, ids](std::function<bool()> superseded) {
+            const compose::project definition = whole_of(self->projects.at(project).definition);
+            std::set<std::string> services;
+            for (const auto& [name, service] : definition.services)
+                services.insert(name);
+            plan steps = plan_start(definition, self->observe_project(project, definition), services, ids);
+            return self->run(std::move(steps), definition, std::nullopt, std::move(superseded));
+        });
+}
+
 project_manager::project_manager(engine_parts parts, container_manager& containers)
     : implementation_(std::make_shared<implementation>(parts, containers)) {}
 
@@ -267,11 +281,9 @@ project_manager::~project_manager() = default;
 
 void project_manager::recover() {
     implementation& self = *implementation_;
-    std::map<std::string, std::set<std::string>> due; // services by project
-    for (const std::string& id : self.containers.due()) {
-        const container_record& record = self.containers.find(id)->record;
-        due[record.project].insert(record.service);
-    }
+    std::map<std::string, std::set<std::string>> due; // containers by project
+    for (const std::string& id : self.containers.due())
+        due[self.containers.find(id)->record.project].insert(id);
     const std::map<std::string, up_options> interrupted = self.projects.interrupted_ups();
     // A copy of the names: an operation with nothing left to do ends, and its project with it, at once.
     std::vector<std::string> names;
@@ -284,8 +296,8 @@ void project_manager::recover() {
             self.begin_up(project.definition, up->second, true);
         } else if (project.removing) {
             self.begin_down(name, project.remove);
-        } else if (const auto services = due.find(name); services != due.end()) {
-            self.begin_start(name, services->second, operation_kind::start);
+        } else if (const auto found = due.find(name); found != due.end()) {
+            self.carry_on(name, found->second);
         }
     }
 }

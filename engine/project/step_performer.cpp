@@ -163,7 +163,7 @@ task<> step_performer::start_container(step what) {
         id = made->record.id;
     }
     announce("container", what.name, what.service, "Starting");
-    co_await containers_.start(id);
+    co_await containers_.start(id, what.carry_on);
     announce("container", what.name, what.service, "Started");
 }
 

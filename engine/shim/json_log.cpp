@@ -14,8 +14,9 @@ namespace engine {
 
 namespace {
 
-constexpr std::size_t max_part = 16U << 10U;  // dockerd's copier splits lines here; readers rely on it
-constexpr std::size_t max_batch = 64U << 10U; // bytes of records held back for one write
+constexpr std::size_t max_part = 16U << 10U;       // dockerd's copier splits lines here; readers rely on it
+constexpr std::size_t longest_overrun = 1U << 20U; // of a file's limit, by a line that does not end
+constexpr std::size_t max_batch = 64U << 10U;      // bytes of records held back for one write
 
 // Length of the UTF-8 sequence at the start of `text`, 0 when it is not a valid one.
 std::size_t utf8_length(std::string_view text) {
@@ -184,7 +185,9 @@ void json_log::end(stream from, std::int64_t now) {
 
 void json_log::record(stream from, std::string_view text, std::int64_t now) {
     const bool between_lines = !pending_[out].continued && !pending_[err].continued;
-    if (max_size_ > 0 && between_lines && size_ + batch_.size() >= max_size_) {
+    // Better between lines; but a line that never ends must not keep the file from being rotated.
+    const std::uint64_t size = size_ + batch_.size();
+    if (max_size_ > 0 && (between_lines ? size >= max_size_ : size >= max_size_ + longest_overrun)) {
         flush();
         rotate();
     }

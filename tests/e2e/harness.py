@@ -167,17 +167,22 @@ class DaemonTest(unittest.TestCase):
         return wait_until(lambda: next((c for c in self.containers(service) if c["state"] == state), None), seconds,
                           f"{service} to be {state}")
 
-    def leaks(self):
-        """What bears our instance's name or comes from our folders."""
-        left = []
+    def processes(self):
+        """(pid, command) of all of this engine: what bears its folder's name, works in it or is in one of its cgroups."""
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 cgroup = (process / "cgroup").read_text()
+                within = os.readlink(process / "cwd")
             except OSError:
                 continue
-            if self.folder.name in command or re.search(rf"/{self.instance}(/|$)", cgroup, re.MULTILINE):
-                left.append(f"process {process.name}: {command[:80]}")
+            if self.folder.name in command or self.folder.name in within or re.search(rf"/{self.instance}(/|$)", cgroup, re.MULTILINE):
+                yield int(process.name), command
+
+    def leaks(self):
+        """What bears our instance's name or comes from our folders."""
+        left = []
+        left += [f"process {pid}: {command[:80]}" for pid, command in self.processes()]
         if self.folder.name in pathlib.Path("/proc/mounts").read_text():
             left.append("a mount")
         tag = self.tag()

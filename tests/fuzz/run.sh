@@ -6,15 +6,18 @@ programs=$(realpath "$1")
 here=$(dirname "$(realpath "$0")")
 scratch=$(mktemp -d /tmp/composed-fuzz-XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
+export FUZZ_SECONDS=${FUZZ_SECONDS:-60}
 
 one() {
     local name=$1 seeds=("$here/corpus/$1")
     [ "$name" = loader ] && seeds=("$here/../compose_corpus")
     mkdir -p "$scratch/$name"
-    if "$programs/fuzz_$name" -max_total_time="${FUZZ_SECONDS:-60}" -timeout=20 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 \
-        -artifact_prefix="$PWD/fuzz-$name-" "$scratch/$name" "${seeds[@]}" >"$scratch/$name.log" 2>&1; then
+    # The outer limit is for an input that never ends: libFuzzer's own alarm can wait for ever in the allocator it interrupted.
+    if timeout -k 5 $((FUZZ_SECONDS + 120)) "$programs/fuzz_$name" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=2048 -max_len=16384 \
+        -print_final_stats=1 -artifact_prefix="$PWD/fuzz-$name-" "$scratch/$name" "${seeds[@]}" >"$scratch/$name.log" 2>&1; then
         echo "fuzz $name: $(sed -n 's/stat::number_of_executed_units: *//p' "$scratch/$name.log") inputs, nothing found"
     else
+        echo "fuzz $name: failed ($?)"
         tail -40 "$scratch/$name.log"
         return 1
     fi

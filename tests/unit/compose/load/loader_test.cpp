@@ -3,6 +3,7 @@
 #include "compose/encode/encode.hpp"
 #include "compose/load/node.hpp"
 #include "compose/load/render.hpp"
+#include "compose/load/yaml.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -226,6 +227,17 @@ TEST(parse_yaml, a_bomb_of_aliases_ends_soon) {
     const auto began = std::chrono::steady_clock::now();
     EXPECT_THROW(parse_yaml(text, "bomb", {.nodes = 100'000}), load_error);
     EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
+}
+
+// Found by fuzzing: yaml-cpp reads empty documents of it for ever.
+TEST(parse_yaml, what_can_begin_no_value_is_refused) {
+    EXPECT_THROW(parse_yaml(",nclude:\n  - path: inc.yaml\n", "comma"), load_error);
+    EXPECT_EQ(parse_yaml("---\na: 1\n---\n---\nb: 2\n...\n", "three").size(), 3U);
+}
+
+TEST(parse_yaml, an_alias_within_its_own_value_is_refused) {
+    EXPECT_THROW(parse_yaml("a: &a [*a]\n", "round"), load_error);
+    EXPECT_THROW(parse_yaml("a: &a {<<: *a}\n", "round"), load_error);
 }
 
 TEST(parse_yaml, depth_and_size_are_limited) {

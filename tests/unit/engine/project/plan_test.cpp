@@ -274,5 +274,16 @@ TEST_F(plan_test, stop_and_start_are_one_anothers_reverse) {
         ElementsAre("start container p-db-1", "wait for db", "start container p-web-1"));
 }
 
+TEST_F(plan_test, what_a_former_daemon_wanted_is_carried_on_with_in_order) {
+    for (const std::string service : {"web", "db", "gone"})
+        running(service);
+    for (observed_container& each : now.containers)
+        each.state = run_state::exited;
+    const plan steps =
+        plan_start(project, now, {"db", "job", "web"}, std::set<std::string>{"id-db-1", "id-gone-1"});
+    EXPECT_THAT(shown(steps), ElementsAre("start container p-db-1", "start container p-gone-1"));
+    EXPECT_TRUE(steps[0].carry_on && steps[1].carry_on);
+}
+
 } // namespace
 } // namespace engine

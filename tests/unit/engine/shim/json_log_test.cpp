@@ -122,6 +122,17 @@ TEST_F(json_log_test, rotation_keeps_so_many_files_of_about_the_size) {
     EXPECT_THAT(text_of(file), testing::HasSubstr("line 99"));
 }
 
+TEST_F(json_log_test, a_line_that_does_not_end_does_not_keep_the_file_from_being_rotated) {
+    json_log log;
+    ASSERT_TRUE(log.open(file, 1000, 2));
+    log.append(json_log::err, std::string(40'000, 'x'), moment); // its end never comes
+    for (int line = 0; line < 100'000; ++line)
+        log.append(json_log::out, "line of another stream\n", moment);
+    log.flush();
+    EXPECT_TRUE(fs::exists(file.native() + ".1"));
+    EXPECT_LT(fs::file_size(file), 2U << 20U);
+}
+
 TEST_F(json_log_test, one_file_only_starts_anew) {
     json_log log;
     ASSERT_TRUE(log.open(file, 500, 1));
