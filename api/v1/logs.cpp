@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <deque>
 #include <map>
@@ -91,8 +92,10 @@ engine::task<> pump(
                 co_await to->changed.wait();
             to->send(lines_of(container, entries));
         }
-    } catch (const compose::error&) {
-        // The log of a container that was just removed: it has no more to say.
+    } catch (const compose::error& failure) {
+        // That of a container that was just removed has no more to say.
+        if (to->parts.containers.find(container.id) != nullptr)
+            spdlog::warn("logs of {}: {}", container.name, failure.what());
     }
     to->sources.at(container.id).reader.reset();
     tell_exit(*to, container.id);

@@ -1,12 +1,10 @@
 #include "engine/container/logs.hpp"
 
 #include "engine/container/log_files.hpp"
+#include "engine/system/folder_watch.hpp"
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/json.hpp>
-#include <sys/inotify.h>
 
 #include <array>
 #include <charconv>
@@ -14,7 +12,6 @@
 
 namespace engine {
 
-namespace asio = boost::asio;
 namespace json = boost::json;
 
 namespace {
@@ -91,7 +88,7 @@ std::optional<log_entry> parse_log_line(std::string_view line) {
 
 struct log_reader::implementation {
     implementation(executors given, std::filesystem::path path, log_query wanted)
-        : pools(given), file(std::move(path)), query(wanted), files(file), changes(given.io) {}
+        : pools(given), file(std::move(path)), query(wanted), files(file) {}
 
     struct batch {
         std::vector<log_entry> entries;
@@ -123,22 +120,15 @@ struct log_reader::implementation {
 
     // The folder, not the file: it tells of writes and of rotation alike.
     void watch() {
-        if (changes.is_open() || !query.follow)
-            return;
-        unique_fd events(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-        if (!events)
-            throw_errno("watch", file.native());
-        const std::filesystem::path folder = file.parent_path();
-        if (::inotify_add_watch(events.get(), folder.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
-            throw_errno("watch", folder.native());
-        changes.assign(events.release());
+        if (!changes && query.follow && !finished)
+            changes = std::make_unique<folder_watch>(pools.io, file.parent_path());
     }
 
     executors pools;
     std::filesystem::path file;
     log_query query;
     log_files files;
-    asio::posix::stream_descriptor changes;
+    std::unique_ptr<folder_watch> changes; // of one that follows
     bool opened = false;
     bool ended = false;
     bool finished = false;
@@ -176,11 +166,7 @@ task<std::vector<log_entry>> log_reader::next() {
         if (last_look) {
             self->ended = true;
         } else if (!self->finished) {
-            std::array<char, 4096> events;
-            const auto buffer = asio::buffer(events);
-            boost::system::error_code cancelled;
-            co_await self->changes.async_read_some(
-                buffer, asio::redirect_error(asio::use_awaitable, cancelled));
+            co_await self->changes->changed();
         }
     }
     co_return std::vector<log_entry>();
@@ -188,8 +174,8 @@ task<std::vector<log_entry>> log_reader::next() {
 
 void log_reader::finish() {
     implementation_->finished = true;
-    boost::system::error_code ignored;
-    implementation_->changes.cancel(ignored);
+    if (implementation_->changes)
+        implementation_->changes->cancel();
 }
 
 } // namespace engine

@@ -8,6 +8,7 @@
 #include "engine/network/host_names.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/async_mutex.hpp"
+#include "engine/system/conntrack.hpp"
 #include "engine/system/file.hpp"
 #include "engine/system/identifier.hpp"
 #include "engine/system/netlink.hpp"
@@ -31,6 +32,20 @@ namespace {
 
 firewall_network firewall_entry(const network_record& record) {
     return {.bridge = record.bridge, .subnet = record.subnet, .internal = record.definition.internal};
+}
+
+/// What has come in on these ports so far went elsewhere, or nowhere: what comes next goes by the new rules.
+void forget_flows(const std::vector<firewall_port>& ports) {
+    std::vector<udp_port> udp;
+    for (const firewall_port& each : ports)
+        if (each.port.protocol == transport::udp)
+            udp.push_back({.address = each.port.host.value, .port = each.port.port});
+    try {
+        forget_udp_flows(udp);
+    } catch (const error& failure) {
+        // Only who goes on sending from one port waits for the old flow to run out.
+        spdlog::warn("{}", failure.what());
+    }
 }
 
 /// What a worker needs to connect one interface.
@@ -416,7 +431,10 @@ task<> network_manager::plug(std::string container, pid_t pid) {
     auto work = [pid, steps = self.plan_plug(mine, pid)] { connect(pid, steps); };
     co_await blocking(self.executors_.workers, work);
     if (!ports.empty()) {
-        auto change = [ports](firewall& rules) { rules.add_ports(ports); };
+        auto change = [ports](firewall& rules) {
+            rules.add_ports(ports);
+            forget_flows(ports);
+        };
         co_await self.change_rules(change);
     }
     self.running.insert(container);
@@ -439,7 +457,10 @@ task<> network_manager::unplug(std::string container) {
         co_return;
     found->second.published.clear();
     self.store_.put(table::lease, container, encode(found->second));
-    auto change = [ports](firewall& rules) { rules.remove_ports(ports); };
+    auto change = [ports](firewall& rules) {
+        rules.remove_ports(ports);
+        forget_flows(ports);
+    };
     co_await self.change_rules(change);
 }
 

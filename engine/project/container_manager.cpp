@@ -346,6 +346,10 @@ task<> container_manager::recover() {
         self.set_state(of, run_state::running);
         self.watch_health(of);
     }
+    // A shim that has not answered yet holds a run all the same: it keeps its ports, and nobody starts it.
+    for (const std::string& id : self.runtime.running())
+        if (const auto found = self.entries.find(id); found != self.entries.end() && alive.insert(id).second)
+            self.set_state(*found->second, run_state::starting);
     for (const auto& [id, each] : self.entries)
         if (!alive.contains(id))
             self.settle_after_boot(*each);

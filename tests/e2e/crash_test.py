@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 import unittest
+import urllib.request
 
 from harness import BIN, DaemonTest, wait_until
 
@@ -47,6 +48,33 @@ volumes: {data: , memory: {driver_opts: {type: tmpfs, device: tmpfs}}}
         except BaseException:
             print(f"COMPOSED_TEST_SEED={seed}")
             raise
+
+    def test_a_shim_that_answers_late_keeps_its_port_its_name_and_its_policy(self):
+        self.write("""name: late
+services:
+  web: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, ports: ['127.0.0.1:18199:80'], restart: always}
+  other: {image: busybox, init: true, command: sleep 1000}
+""")
+        self.compose("up", "-d")
+        web = self.container("web")
+        shim = next(pid for pid, command in self.processes() if "composed-shim" in command and web["id"] in command)
+        self.stop_daemon(signal.SIGKILL)
+        os.kill(shim, signal.SIGSTOP)
+        try:
+            self.start_daemon()
+            time.sleep(0.5)
+        finally:
+            os.kill(shim, signal.SIGCONT)
+        self.wait_for_state("web", "running")
+        self.assertEqual(self.container("web")["id"], web["id"])
+        for restarts in range(2):
+            self.assertEqual((self.container("web")["state"], self.container("web")["restart_count"]), ("running", restarts))
+            self.assertIn("root", urllib.request.urlopen("http://127.0.0.1:18199/passwd", timeout=2).read().decode())
+            self.assertIn("root", self.compose("exec", "-T", "other", "wget", "-qO-", "http://web/passwd").stdout)
+            if restarts == 0:
+                self.compose("exec", "-T", "web", "killall", "httpd")
+                wait_until(lambda: self.container("web")["restart_count"] == 1 and self.container("web")["state"] == "running", 10,
+                           "the restart")
 
     def converged(self):
         def whole():

@@ -7,10 +7,11 @@ import ctypes
 import os
 import socket
 import subprocess
+import sys
 import threading
 import unittest
 
-from harness import DaemonTest
+from harness import BIN, DaemonTest, wait_until
 
 STACK = """
 name: fw
@@ -25,11 +26,33 @@ services:
   c: {image: busybox, init: true, command: sleep 1000, networks: [one]}
   d: {image: busybox, init: true, command: sleep 1000, networks: [two]}
   i: {image: busybox, init: true, command: sleep 1000, networks: [inside]}
+  udp:
+    image: busybox
+    init: true
+    command: /udp_echo 53
+    volumes: ['UDP_ECHO:/udp_echo:ro']
+    ports: ['18053:53/udp']
+    environment: {ROUND: '1'}
   both: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, networks: [inside, two], ports: ["18181:80"]}
 networks:
   one: {}
   two: {}
   inside: {internal: true}
+""".replace("UDP_ECHO", str(BIN / "udp_echo"))
+
+# Sends for ever from one port, as a resolver or a game does, and says of each packet whether it was answered.
+STEADY_CLIENT = """
+import socket, sys
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.bind(("", 40053))
+client.settimeout(0.1)
+while True:
+    try:
+        client.sendto(b"ping", (sys.argv[1], 18053))
+        client.recv(100)
+        print("+", flush=True)
+    except OSError:
+        print("-", flush=True)
 """
 
 
@@ -92,6 +115,31 @@ class FirewallTest(DaemonTest):
             "a container of another network, the same": self.from_container("a", "http://198.18.0.1:18181/group"),
         }.items():
             self.assertTrue(reached, name)
+
+    def test_a_udp_flow_that_goes_on_reaches_what_is_behind_the_port_now(self):
+        for address, where in ("198.18.0.1", ("ip", "netns", "exec", self.outside)), ("127.0.0.1", ()):
+            answers = []
+            client = subprocess.Popen([*where, sys.executable, "-c", STEADY_CLIENT, address], stdout=subprocess.PIPE, text=True)
+            reader = threading.Thread(target=lambda: answers.extend(client.stdout))
+            reader.start()
+            try:
+                self.answered(answers, "the first container")
+                self.write(STACK.replace("ROUND: '1'", f"ROUND: '{address}'"))
+                self.compose("up", "-d", "udp")
+                self.answered(answers, "the recreated container")
+                self.compose("stop", "-t", "0", "udp")
+                wait_until(lambda: answers[-3:] == ["-\n"] * 3, 5, "silence")
+                self.compose("start", "udp")
+                self.answered(answers, "the container that was started again")
+            finally:
+                client.kill()
+                client.wait()
+                reader.join()
+                client.stdout.close()
+
+    def answered(self, answers, by):
+        so_far = len(answers)
+        wait_until(lambda: "+\n" in answers[so_far:], 5, f"{by} to answer")
 
     def test_what_is_not_published_is_not_reached(self):
         for name, reached in {
