@@ -1,6 +1,7 @@
 #include "engine/options.hpp"
 
 #include "compose/model/error.hpp"
+#include "compose/model/service.hpp"
 #include "compose/model/units.hpp"
 #include "engine/system/file.hpp"
 
@@ -11,6 +12,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <cstdlib>
+#include <set>
 
 namespace engine {
 
@@ -41,6 +43,31 @@ std::uint64_t parse_size(const std::string& text) {
         throw error(error_kind::invalid,
             fmt::format("logs.max-size: \"{}\" is no size; write a number with k, m or g", text));
     return static_cast<std::uint64_t>(*bytes);
+}
+
+/// The name goes into paths, names of cgroups and the firewall's table, beside those of the host.
+void check_instance(const std::string& name) {
+    static const std::set<std::string_view> of_others{"broute", "docker", "filter", "firewalld", "fw4",
+        "init", "kubepods", "lxc", "machine", "mangle", "nat", "raw", "security", "system", "user"};
+    const bool fits = !name.empty() && name.size() <= 32 &&
+                      std::islower(static_cast<unsigned char>(name[0])) != 0 &&
+                      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string::npos;
+    if (!fits)
+        throw error(error_kind::invalid,
+            fmt::format(
+                "instance \"{}\": write a lower case letter, then up to 31 letters, digits, _ or -", name));
+    if (of_others.contains(name))
+        throw error(error_kind::invalid,
+            fmt::format(
+                "instance \"{}\": firewall tables or cgroups of others bear that name; choose another",
+                name));
+}
+
+unsigned check_log_files(unsigned count) {
+    if (count < 1 || count > compose::most_log_files)
+        throw error(error_kind::invalid,
+            fmt::format("logs.max-file: {} is no number from 1 to {}", count, compose::most_log_files));
+    return count;
 }
 
 /// The configuration file, key by key; an unknown one is an error, as a typo would otherwise go unseen.
@@ -106,7 +133,7 @@ class config_reader {
             if (key == "max-size")
                 into_.logs.max_size = parse_size(value.as<std::string>());
             else if (key == "max-file")
-                into_.logs.max_files = value.as<unsigned>();
+                into_.logs.max_files = check_log_files(value.as<unsigned>());
             else
                 unknown("logs." + key, value, "max-size and max-file");
         });
@@ -202,7 +229,9 @@ daemon_options read_options(int count, char** arguments) {
     take(log_level, options.log_level, from_line.log_level);
     take(runtime, options.runtime, from_line.runtime);
     take(group, options.group, from_line.group);
-    take(log_count, options.logs.max_files, from_line.logs.max_files);
+    if (log_count->count() > 0)
+        options.logs.max_files = check_log_files(from_line.logs.max_files);
+    check_instance(options.instance);
     if (log_size->count() > 0)
         options.logs.max_size = parse_size(max_size);
     if (!pools.empty())

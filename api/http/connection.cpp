@@ -98,6 +98,8 @@ class http_exchange final : public exchange {
             query = api::query(target.substr(mark + 1));
         peer_user = engine::peer_user(socket_->native_handle());
         keep_alive_ = message.keep_alive();
+        version_ = message.version();
+        head_only_ = message.method() == http::verb::head;
     }
 
     std::string header(std::string_view name) const override {
@@ -130,8 +132,10 @@ class http_exchange final : public exchange {
             target.data = part.data();
             target.size = part.size();
             const auto [failed, read] = co_await http::async_read(*socket_, buffer_, request_, quiet);
-            if (failed && failed != http::error::need_buffer)
+            if (failed && failed != http::error::need_buffer) {
+                keep_alive_ = false; // nobody knows where the next request begins
                 throw error(error_kind::invalid, fmt::format("read body of {}: {}", path, failed.message()));
+            }
             const std::size_t size = part.size() - request_.get().body().size;
             if (size == 0)
                 continue;
@@ -143,7 +147,7 @@ class http_exchange final : public exchange {
 
     engine::task<> send(int status, std::string content_type, std::string text) override {
         answered_ = true;
-        http::response<http::string_body> reply(static_cast<http::status>(status), 11);
+        http::response<http::string_body> reply(static_cast<http::status>(status), version_);
         reply.set(http::field::server, "composed");
         reply.set(http::field::content_type, content_type);
         for (const auto& [name, value] : reply_headers)
@@ -151,24 +155,34 @@ class http_exchange final : public exchange {
         reply.keep_alive(keep_alive());
         reply.body() = std::move(text);
         reply.prepare_payload();
-        co_await http::async_write(*socket_, reply, asio::use_awaitable);
+        http::response_serializer<http::string_body> serializer(reply);
+        if (head_only_)
+            co_await http::async_write_header(*socket_, serializer, asio::use_awaitable);
+        else
+            co_await http::async_write(*socket_, serializer, asio::use_awaitable);
     }
 
     engine::task<> begin_stream(std::string content_type) override {
         answered_ = true;
         streaming_ = true;
-        http::response<http::empty_body> reply(http::status::ok, 11);
+        http::response<http::empty_body> reply(http::status::ok, version_);
         reply.set(http::field::server, "composed");
         reply.set(http::field::content_type, content_type);
-        reply.chunked(true);
+        // HTTP/1.0 has no chunks: there the stream ends with the connection (RFC 9112, 6.1 and 6.3).
+        keep_alive_ = keep_alive_ && in_chunks();
+        reply.chunked(in_chunks());
         reply.keep_alive(keep_alive());
         http::response_serializer<http::empty_body> serializer(reply);
         co_await http::async_write_header(*socket_, serializer, asio::use_awaitable);
     }
 
     engine::task<> write(std::string text) override {
-        if (text.empty())
+        if (text.empty() || head_only_)
             co_return;
+        if (!in_chunks()) {
+            co_await asio::async_write(*socket_, asio::buffer(text), asio::use_awaitable);
+            co_return;
+        }
         const auto chunk = http::make_chunk(asio::buffer(text));
         co_await asio::async_write(*socket_, chunk, asio::use_awaitable);
     }
@@ -189,7 +203,7 @@ class http_exchange final : public exchange {
             });
     }
 
-    bool closed() const noexcept override { return watching_ && watching_->closed; }
+    bool closed() const noexcept override { return head_only_ || (watching_ && watching_->closed); }
 
     engine::task<raw_connection*> upgrade(std::string protocol) override {
         answered_ = true;
@@ -211,7 +225,7 @@ class http_exchange final : public exchange {
         }
         if (raw_)
             co_return false;
-        if (streaming_) {
+        if (streaming_ && in_chunks() && !head_only_) {
             const auto last = http::make_chunk_last();
             co_await asio::async_write(*socket_, last, asio::use_awaitable);
         }
@@ -242,12 +256,15 @@ class http_exchange final : public exchange {
     };
 
     bool keep_alive() const noexcept { return keep_alive_; }
+    bool in_chunks() const noexcept { return version_ >= 11; }
 
     std::shared_ptr<stream_socket> socket_;
     beast::flat_buffer& buffer_;
     parser& request_;
     std::shared_ptr<watch> watching_;
     std::unique_ptr<raw> raw_;
+    unsigned version_ = 11;
+    bool head_only_ = false; // HEAD: everything of a reply but its body
     bool keep_alive_ = true;
     bool answered_ = false;
     bool streaming_ = false;

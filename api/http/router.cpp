@@ -61,13 +61,15 @@ void router::add(std::string method, std::string_view pattern, handler answer) {
 
 engine::task<> router::dispatch(exchange& request) const {
     const std::vector<std::string> path = split(request.path);
+    // What has a GET has a HEAD (RFC 9110, 9.3.2); the connection leaves the body out.
+    const std::string method = request.method == "HEAD" ? "GET" : request.method;
     std::vector<std::string> allowed;
     const route* chosen = nullptr;
     for (const route& candidate : routes_) {
         const auto found = match(candidate.segments, path);
         if (!found)
             continue;
-        if (candidate.method != request.method) {
+        if (candidate.method != method) {
             allowed.push_back(candidate.method);
             continue;
         }

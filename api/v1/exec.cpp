@@ -59,6 +59,8 @@ engine::exec_spec read_spec(const std::string& text) {
     };
     try {
         const json::value parsed = json::parse(text);
+        if (text.find("\\u0000") != std::string::npos)
+            throw std::invalid_argument("a NUL cannot be given to a program");
         for (const auto& member : parsed.as_object()) {
             key = member.key();
             read_member(spec, key, member.value());

@@ -156,7 +156,14 @@ class reader {
     }
 
   private:
-    static void decode(const json::value& from, std::string& into) { into = from.as_string(); }
+    // The kernel takes a NUL for the end, and would quietly do less than was asked.
+    static std::string whole(std::string_view text) {
+        if (text.find('\0') != std::string_view::npos)
+            throw misfit{{}, "a NUL cannot be part of a text"};
+        return std::string(text);
+    }
+
+    static void decode(const json::value& from, std::string& into) { into = whole(from.as_string()); }
     static void decode(const json::value& from, bool& into) { into = from.as_bool(); }
     template <std::integral T>
     static void decode(const json::value& from, T& into) {
@@ -191,8 +198,10 @@ class reader {
     template <typename T>
     static void decode(const json::value& from, std::map<std::string, T>& into) {
         into.clear();
-        for (const auto& member : from.as_object())
-            at(member.key(), [&] { decode(member.value(), into[std::string(member.key())]); });
+        for (const auto& member : from.as_object()) {
+            const std::string key = whole(member.key());
+            at(key, [&] { decode(member.value(), into[key]); });
+        }
     }
     template <typename T>
     requires std::is_class_v<T>

@@ -5,20 +5,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <arpa/inet.h>
-#include <csignal>
-#include <cstring>
 #include <map>
 
 namespace compose {
 
 namespace {
-
-bool is_address(const std::string& text) {
-    in6_addr parsed{};
-    return ::inet_pton(AF_INET, text.c_str(), &parsed) == 1 ||
-           ::inet_pton(AF_INET6, text.c_str(), &parsed) == 1;
-}
 
 class checker {
   public:
@@ -180,90 +171,6 @@ class checker {
 
 void check_consistency(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong) {
     checker(of, place, wrong).run();
-}
-
-namespace {
-
-bool is_container_name(const std::string& name) {
-    const auto letter = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
-    return name.size() > 1 && letter(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) {
-        return letter(c) || c == '_' || c == '.' || c == '-';
-    });
-}
-
-/// As Docker takes it: a number, or a name with SIG or without, in any case.
-bool is_signal(std::string name) {
-    std::transform(name.begin(), name.end(), name.begin(),
-        [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    if (name.starts_with("SIG"))
-        name.erase(0, 3);
-    if (name.starts_with("RTM") && (name.substr(3).starts_with("IN") || name.substr(3).starts_with("AX")))
-        return true; // with its offset, which the engine reads
-    if (name.find_first_not_of("0123456789") == std::string::npos)
-        return !name.empty() && name.size() < 3 && std::stoi(name) >= 1 && std::stoi(name) <= 64;
-    for (int number = 1; number < NSIG; ++number)
-        if (const char* known = ::sigabbrev_np(number); known != nullptr && name == known)
-            return true;
-    return false;
-}
-
-} // namespace
-
-void check_supported(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong) {
-    const auto fail = [&](std::string path, std::string message) {
-        wrong.push_back({.at = place(path), .path = path, .message = std::move(message)});
-    };
-    for (const auto& [name, service] : of.services) {
-        const std::string path = "services." + name;
-        if (!service.container_name.empty() && !is_container_name(service.container_name))
-            fail(path + ".container_name", fmt::format("\"{}\" is no name for a container; it has letters, "
-                                                       "digits, _ . -, a letter or digit first",
-                                               service.container_name));
-        if (!service.stop_signal.empty() && !is_signal(service.stop_signal))
-            fail(path + ".stop_signal",
-                fmt::format(
-                    "\"{}\" is no signal; write a name like SIGTERM or a number", service.stop_signal));
-        if (service.image.empty())
-            fail(path + ".image", "is missing; images are not built yet by this version of composed");
-        if (!service.network_mode.empty() && service.network_mode != "host" && service.network_mode != "none")
-            fail(path + ".network_mode",
-                fmt::format("\"{}\" is not supported yet; there are host and none", service.network_mode));
-        if (!service.pull_policy.empty() && service.pull_policy != "missing" &&
-            service.pull_policy != "never")
-            fail(path + ".pull_policy",
-                fmt::format("\"{}\" is not supported yet; there are missing and never", service.pull_policy));
-        for (const auto& [dependency, how] : service.depends_on)
-            if (how.restart)
-                fail(fmt::format("{}.depends_on.{}.restart", path, dependency), "is not supported yet");
-        for (const auto& [key, how] : service.networks)
-            if (!how.ipv4_address.empty() && !is_address(how.ipv4_address))
-                fail(fmt::format("{}.networks.{}.ipv4_address", path, key),
-                    fmt::format("\"{}\" is no IP address", how.ipv4_address));
-        for (const std::string& server : service.dns)
-            if (!is_address(server))
-                fail(path + ".dns", fmt::format("\"{}\" is no IP address", server));
-        for (const std::string& entry : service.extra_hosts)
-            if (const std::string address = entry.substr(std::min(entry.find('=') + 1, entry.size()));
-                address != "host-gateway" && !is_address(address))
-                fail(path + ".extra_hosts",
-                    fmt::format("\"{}\" is neither an IP address nor host-gateway", address));
-        for (const mount& each : service.mounts)
-            if (!each.target.starts_with('/'))
-                fail(path + ".volumes",
-                    fmt::format("the target \"{}\" must be an absolute path", each.target));
-        for (const mount& each : service.mounts)
-            if (each.type == mount_type::image)
-                fail(path + ".volumes", "type image is not supported yet; there are bind, volume and tmpfs");
-    }
-    for (const auto& [key, volume] : of.volumes)
-        if (!volume.driver.empty() && volume.driver != "local")
-            fail("volumes." + key + ".driver",
-                fmt::format(
-                    "\"{}\" is not supported; there is local, which takes type, o and device as driver_opts",
-                    volume.driver));
-    for (const auto& [key, network] : of.networks)
-        if (network.enable_ipv6 || !network.enable_ipv4)
-            fail("networks." + key, "enable_ipv6, and enable_ipv4 switched off, are not supported yet");
 }
 
 } // namespace compose

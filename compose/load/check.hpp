@@ -15,6 +15,9 @@ using place_lookup = std::function<position(const std::string& path)>;
 /// circle, names and targets given twice, values that contradict one another.
 void check_consistency(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong);
 
+/// Whether it is an IPv4 or IPv6 address.
+bool is_address(const std::string& text);
+
 /// What the language allows and this engine cannot do yet.
 void check_supported(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong);
 

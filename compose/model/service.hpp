@@ -94,6 +94,9 @@ struct healthcheck {
     bool operator==(const healthcheck&) const = default;
 };
 
+/// Of `max-file`: rotating looks at each of them.
+constexpr unsigned most_log_files = 1000;
+
 struct logging {
     std::string driver; // empty: json-file
     std::map<std::string, std::string> options;

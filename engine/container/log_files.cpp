@@ -1,5 +1,7 @@
 #include "engine/container/log_files.hpp"
 
+#include "compose/model/service.hpp"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +17,7 @@ namespace {
 constexpr std::size_t block = 64U << 10U;
 constexpr std::size_t batch = 256U << 10U;
 constexpr std::size_t max_line = 1U << 20U; // the shim's are below 100 KiB; longer ones are not ours
-constexpr unsigned max_files = 1000;
+constexpr unsigned max_files = compose::most_log_files;
 
 off_t size_of(int fd) {
     struct stat status {};

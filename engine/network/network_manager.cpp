@@ -89,6 +89,21 @@ void connect(pid_t pid, std::vector<plug_step> steps) {
     });
 }
 
+/// What a new network must keep clear of.
+struct surroundings {
+    std::vector<ipv4_subnet> routed;
+    std::vector<ipv4_subnet> own; // this host's addresses
+};
+
+surroundings look_around() {
+    surroundings host;
+    for (const routed_subnet& route : routed_subnets())
+        host.routed.push_back({.base = {route.base}, .length = route.length});
+    for (const std::uint32_t address : host_addresses())
+        host.own.push_back({.base = {address}, .length = 32});
+    return host;
+}
+
 } // namespace
 
 struct network_manager::implementation {
@@ -102,7 +117,8 @@ struct network_manager::implementation {
 
     void load();
     address_pool& pool_of(const network_record& record);
-    network_record draw_up(network_definition wanted, std::vector<ipv4_subnet> routed) const;
+    network_record draw_up(network_definition wanted, const surroundings& host) const;
+    void check_subnet(const network_definition& wanted, const surroundings& host) const;
     std::optional<std::size_t> way_out_of(const attachment& of) const;
     std::vector<firewall_port> firewall_ports(const attachment& of) const;
     std::vector<plug_step> plan_plug(const attachment& of, pid_t pid) const;
@@ -152,22 +168,36 @@ address_pool& network_manager::implementation::pool_of(const network_record& rec
         .first->second;
 }
 
-network_record network_manager::implementation::draw_up(
-    network_definition wanted, std::vector<ipv4_subnet> routed) const {
+/// A subnet that was asked for may be part of a route: the nearer one wins. What holds an address of this
+/// host would cut the host off.
+void network_manager::implementation::check_subnet(
+    const network_definition& wanted, const surroundings& host) const {
+    const auto refuse = [&](const std::string& why) {
+        throw error(
+            error_kind::conflict, fmt::format("create network \"{}\": its subnet {} {}; choose another",
+                                      wanted.name, to_string(*wanted.subnet), why));
+    };
     for (const auto& [name, other] : networks)
-        routed.push_back(other.subnet);
+        if (other.subnet.overlaps(*wanted.subnet))
+            refuse(fmt::format("overlaps {} of network \"{}\"", to_string(other.subnet), name));
+    for (const std::string_view special : {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"}) // RFC 6890
+        if (parse_subnet(std::string(special))->overlaps(*wanted.subnet))
+            refuse(fmt::format("overlaps {}, which is no network of hosts", special));
+    for (const ipv4_subnet& own : host.own)
+        if (own.overlaps(*wanted.subnet))
+            refuse(fmt::format("holds {}, an address of this host", to_string(own.base)));
+}
+
+network_record network_manager::implementation::draw_up(
+    network_definition wanted, const surroundings& host) const {
     network_record record;
     if (wanted.subnet) {
-        const auto in_the_way = std::find_if(networks.begin(), networks.end(),
-            [&](const auto& entry) { return entry.second.subnet.overlaps(*wanted.subnet); });
-        if (in_the_way != networks.end())
-            throw error(error_kind::conflict,
-                fmt::format(
-                    "create network \"{}\": its subnet {} overlaps {} of network \"{}\"; choose another",
-                    wanted.name, to_string(*wanted.subnet), to_string(in_the_way->second.subnet),
-                    in_the_way->first));
+        check_subnet(wanted, host);
         record.subnet = *wanted.subnet;
     } else {
+        std::vector<ipv4_subnet> routed = host.routed;
+        for (const auto& [name, other] : networks)
+            routed.push_back(other.subnet);
         const auto chosen = choose_subnet(settings.pools, settings.subnet_length, routed);
         if (!chosen)
             throw error(error_kind::exhausted,
@@ -324,13 +354,9 @@ task<network_record> network_manager::ensure(network_definition wanted) {
         co_return self.networks.at(name);
     }
 
-    auto look = [] { return routed_subnets(); };
-    const auto routes = co_await blocking(self.executors_.workers, look);
-    std::vector<ipv4_subnet> routed;
-    routed.reserve(routes.size());
-    for (const routed_subnet& route : routes)
-        routed.push_back({.base = {route.base}, .length = route.length});
-    const network_record record = self.draw_up(std::move(wanted), std::move(routed));
+    auto look = [] { return look_around(); };
+    const surroundings host = co_await blocking(self.executors_.workers, look);
+    const network_record record = self.draw_up(std::move(wanted), host);
     self.networks.emplace(name, record);
     self.store_.put(table::network, name, encode(record));
     co_await self.store_.durable();

@@ -181,16 +181,32 @@ std::vector<port_request> ports_of(const compose::service& service) {
     return requests;
 }
 
+namespace {
+
+/// Zero says nothing, as for Docker: a probe without a pause or a limit is no use to anybody.
+template <typename Value>
+void take(Value& into, const std::optional<Value>& given) {
+    if (given && *given != Value())
+        into = *given;
+}
+
+template <typename Health>
+void take_times(health_config& into, const Health& from) {
+    take(into.interval, from.interval);
+    take(into.timeout, from.timeout);
+    take(into.start_period, from.start_period);
+    take(into.start_interval, from.start_interval);
+    take(into.retries, from.retries);
+}
+
+} // namespace
+
 std::optional<health_config> health_of(const compose::service& service, const image_config& image) {
     health_config config;
     std::vector<std::string> test;
     if (image.healthcheck) {
         test = image.healthcheck->test;
-        config.interval = image.healthcheck->interval.value_or(config.interval);
-        config.timeout = image.healthcheck->timeout.value_or(config.timeout);
-        config.start_period = image.healthcheck->start_period.value_or(config.start_period);
-        config.start_interval = image.healthcheck->start_interval.value_or(config.start_interval);
-        config.retries = image.healthcheck->retries.value_or(config.retries);
+        take_times(config, *image.healthcheck);
     }
     if (service.health) {
         const compose::healthcheck& own = *service.health;
@@ -198,11 +214,7 @@ std::optional<health_config> health_of(const compose::service& service, const im
             return std::nullopt;
         if (!own.test.empty())
             test = own.test;
-        config.interval = own.interval.value_or(config.interval);
-        config.timeout = own.timeout.value_or(config.timeout);
-        config.start_period = own.start_period.value_or(config.start_period);
-        config.start_interval = own.start_interval.value_or(config.start_interval);
-        config.retries = own.retries.value_or(config.retries);
+        take_times(config, own);
     }
     if (test.size() < 2 || test[0] == "NONE")
         return std::nullopt;
@@ -216,18 +228,13 @@ std::optional<health_config> health_of(const compose::service& service, const im
 log_options log_options_of(const compose::service& service, log_options defaults) {
     if (!service.log)
         return defaults;
-    const std::string& driver = service.log->driver;
-    if (!driver.empty() && driver != "json-file" && driver != "local" && driver != "none")
-        throw error(error_kind::invalid,
-            fmt::format(
-                "service \"{}\": logging driver \"{}\" is not supported; use json-file, local or none",
-                service.name, driver));
-    defaults.discard = driver == "none";
+    defaults.discard = service.log->driver == "none";
     for (const auto& [option, value] : service.log->options) {
         if (option == "max-size")
             defaults.max_size = bytes_of(option, value);
         else if (option == "max-file")
-            defaults.max_files = static_cast<unsigned>(std::max<std::uint64_t>(1, bytes_of(option, value)));
+            defaults.max_files = static_cast<unsigned>(
+                std::clamp<std::uint64_t>(bytes_of(option, value), 1, compose::most_log_files));
     }
     return defaults;
 }

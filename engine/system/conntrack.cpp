@@ -1,11 +1,10 @@
 #include "engine/system/conntrack.hpp"
 
 #include "compose/model/error.hpp"
-#include "engine/system/fd.hpp"
+#include "engine/system/routes.hpp"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
-#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netlink/cache.h>
 #include <netlink/netfilter/ct.h>
@@ -32,22 +31,6 @@ constexpr int original = 0; // direction: as the first packet went
 [[noreturn]] void fail(int code) {
     throw compose::error(compose::error_kind::internal,
         fmt::format("forget UDP flows of published ports: {}", ::nl_geterror(code)));
-}
-
-std::set<std::uint32_t> addresses_of_host() {
-    ifaddrs* first = nullptr;
-    if (::getifaddrs(&first) != 0)
-        throw_errno("list", "addresses of this host");
-    const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(first, &::freeifaddrs);
-    std::set<std::uint32_t> addresses;
-    for (const ifaddrs* each = first; each != nullptr; each = each->ifa_next) {
-        if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET)
-            continue;
-        sockaddr_in address{};
-        std::memcpy(&address, each->ifa_addr, sizeof(address));
-        addresses.insert(ntohl(address.sin_addr.s_addr));
-    }
-    return addresses;
 }
 
 /// Where the first packet of a flow went; 0 when that is not an IPv4 address.
@@ -86,7 +69,7 @@ void forget_udp_flows(const std::vector<udp_port>& ports) {
     if (const int result = ::nfnl_ct_alloc_cache(socket.get(), &read); result < 0)
         fail(result);
     const std::unique_ptr<nl_cache, releaser> flows(read);
-    const std::set<std::uint32_t> local = addresses_of_host();
+    const std::set<std::uint32_t> local = host_addresses();
     for (nl_object* each = ::nl_cache_get_first(read); each != nullptr; each = ::nl_cache_get_next(each)) {
         const auto* flow = reinterpret_cast<nfnl_ct*>(each);
         if (::nfnl_ct_get_family(flow) != AF_INET || ::nfnl_ct_get_proto(flow) != IPPROTO_UDP)

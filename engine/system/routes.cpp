@@ -1,10 +1,15 @@
 #include "engine/system/routes.hpp"
 
+#include "engine/system/fd.hpp"
 #include "engine/system/file.hpp"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 
 #include <bit>
+#include <cstring>
+#include <memory>
 #include <sstream>
 #include <string>
 
@@ -30,6 +35,22 @@ std::vector<routed_subnet> routed_subnets() {
             routes.push_back({.base = number(destination), .length = length});
     }
     return routes;
+}
+
+std::set<std::uint32_t> host_addresses() {
+    ifaddrs* first = nullptr;
+    if (::getifaddrs(&first) != 0)
+        throw_errno("list", "addresses of this host");
+    const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(first, &::freeifaddrs);
+    std::set<std::uint32_t> addresses;
+    for (const ifaddrs* each = first; each != nullptr; each = each->ifa_next) {
+        if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET)
+            continue;
+        sockaddr_in address{};
+        std::memcpy(&address, each->ifa_addr, sizeof(address));
+        addresses.insert(ntohl(address.sin_addr.s_addr));
+    }
+    return addresses;
 }
 
 } // namespace engine

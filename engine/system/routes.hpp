@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <vector>
 
 namespace engine {
@@ -14,5 +15,8 @@ struct routed_subnet {
 /// Destinations of the IPv4 routes of this network namespace's main table, without the default routes: what a
 /// new subnet must not overlap.
 std::vector<routed_subnet> routed_subnets();
+
+/// The IPv4 addresses of this network namespace's interfaces, in host byte order. Throws error.
+std::set<std::uint32_t> host_addresses();
 
 } // namespace engine

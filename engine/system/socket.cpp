@@ -1,5 +1,6 @@
 #include "engine/system/socket.hpp"
 
+#include "compose/model/error.hpp"
 #include "engine/system/file.hpp"
 
 #include <arpa/inet.h>
@@ -9,6 +10,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cerrno>
 #include <filesystem>
@@ -40,6 +42,13 @@ std::optional<bound_socket> bind_deaf_socket(bool udp, std::uint32_t address, st
         (!udp && ::listen(bound.socket.get(), 1) != 0)) {
         if (errno == EADDRINUSE)
             return std::nullopt;
+        if (errno == EADDRNOTAVAIL) {
+            std::array<char, INET_ADDRSTRLEN> text{};
+            ::inet_ntop(AF_INET, &where.sin_addr, text.data(), text.size());
+            throw compose::error(compose::error_kind::invalid,
+                fmt::format(
+                    "publish port \"{}:{}\": this host has no address {}", text.data(), name, text.data()));
+        }
         throw_errno("bind port", name);
     }
     socklen_t size = sizeof(where);

@@ -123,13 +123,25 @@ TEST_F(loader_test, what_nothing_acts_on_yet_is_kept_and_told) {
 }
 
 TEST_F(loader_test, what_would_not_take_effect_is_refused_when_it_is_to_run) {
-    for (const char* text : {"services: {a: {image: x, pull_policy: always}}\n",
-             "services: {a: {image: x, network_mode: bridge}}\n", "services: {a: {build: .}}\n",
-             "services:\n  a: {image: x, depends_on: {b: {condition: service_started, restart: true}}}\n  b: "
-             "{image: x}\n",
-             "services: {a: {image: x, container_name: 'ab cd'}}\n",
-             "services: {a: {image: x, stop_signal: SIGNOPE}}\n",
-             "services: {a: {image: x}}\nnetworks: {default: {enable_ipv6: true}}\n"}) {
+    for (const char* text :
+        {"services: {a: {image: x, pull_policy: always}}\n",
+            "services: {a: {image: x, network_mode: bridge}}\n", "services: {a: {build: .}}\n",
+            "services:\n  a: {image: x, depends_on: {b: {condition: service_started, restart: true}}}\n  b: "
+            "{image: x}\n",
+            "services: {a: {image: x, container_name: 'ab cd'}}\n",
+            "services: {a: {image: x, stop_signal: SIGNOPE}}\n",
+            "services: {a: {image: x, hostname: \"a\\n127.0.0.1 b\"}}\n",
+            "services: {a: {image: x, domainname: 'a b'}}\n",
+            "services: {a: {image: x, extra_hosts: ['a b=1.2.3.4']}}\n",
+            "services: {a: {image: x, ports: ['80:80', '80:81']}}\n",
+            "services: {a: {image: x, healthcheck: {test: [CMD]}}}\n",
+            "services: {a: {image: x, logging: {driver: syslog}}}\n",
+            "services: {a: {image: x, logging: {options: {max-size: none}}}}\n",
+            "services: {a: {image: x, logging: {options: {max-file: '1001'}}}}\n",
+            "services: {a: {image: x, logging: {options: {max-fiel: '3'}}}}\n",
+            "services: {a: {image: x}}\nnetworks: {default: {ipam: {config: [{subnet: 10.1.0.0/24}, {subnet: "
+            "10.2.0.0/24}]}}}\n",
+            "services: {a: {image: x}}\nnetworks: {default: {enable_ipv6: true}}\n"}) {
         project wanted = load_from(text);
         EXPECT_THROW(check_project(wanted), load_error) << text;
     }
