@@ -97,6 +97,16 @@ engine::task<> pull(exchange& request, daemon_parts parts) {
     co_await request.write(line_of(last));
 }
 
+engine::task<> resolve(exchange& request, daemon_parts parts) {
+    const std::string reference = request.query.text("reference");
+    if (reference.empty())
+        throw compose::error(
+            compose::error_kind::invalid, "resolve: \"reference\" names the image and must not be empty");
+    json::object reply;
+    reply["reference"] = co_await parts.engine.images.resolve(reference);
+    co_await send_json(request, 200, std::move(reply));
+}
+
 /// An archive on its way in: in a file of its own, gone with this object.
 class upload {
   public:
@@ -148,6 +158,7 @@ engine::task<> remove(exchange& request, daemon_parts parts) {
 void add_image_routes(router& to, const daemon_parts& parts) {
     to.add("GET", "/api/v1/images", [parts](exchange& request) { return list(request, parts); });
     to.add("POST", "/api/v1/images/pull", [parts](exchange& request) { return pull(request, parts); });
+    to.add("GET", "/api/v1/images/resolve", [parts](exchange& request) { return resolve(request, parts); });
     to.add("POST", "/api/v1/images/load", [parts](exchange& request) { return load(request, parts); });
     to.add("DELETE", "/api/v1/images/{reference...}",
         [parts](exchange& request) { return remove(request, parts); });

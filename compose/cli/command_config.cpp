@@ -1,3 +1,4 @@
+#include "api/http/query.hpp"
 #include "compose/cli/context.hpp"
 #include "compose/cli/table.hpp"
 #include "compose/encode/encode.hpp"
@@ -30,6 +31,8 @@ struct config_flags {
     bool models = false;
     bool environment = false;
     bool variables = false;
+    bool resolve_digests = false;
+    bool lock_digests = false;
     load_steps steps;
     bool no_env_resolution = false; // what it would leave out is not printed by Docker Compose either
     std::vector<std::string> only;
@@ -101,20 +104,40 @@ std::string print_errors(const std::vector<diagnostic>& wrong) {
     return boost::json::serialize(list) + "\n";
 }
 
-std::string text_of_files(context& with, const config_flags& flags) {
-    if (flags.variables)
-        return print_variables(variables_of(with.files), flags.format == "json");
-    const loaded shown = with.load_files(flags.only);
-    check_services(shown.project, flags.only);
-    return flags.quiet ? std::string() : print(shown, flags);
+/// The files with each image by the digest that its registry has for it now; only that when it is to lock
+/// them, as an override for the files.
+engine::task<> pin_images(context& with, loaded& read, bool only_images) {
+    node pinned = *read.tree;
+    node* services = pinned.find("services");
+    api::client daemon = with.daemon();
+    for (auto& [name, service] : services->entries) {
+        node* const image = service.find("image");
+        if (image == nullptr || image->text.empty())
+            continue;
+        const std::string target = "/api/v1/images/resolve?reference=" + api::percent_encode(image->text);
+        const std::string reply = co_await daemon.call("GET", target);
+        image->text = text_of(parse_reply(reply).as_object(), "reference");
+        read.project.services.at(name).image = image->text;
+        if (only_images)
+            std::erase_if(service.entries, [](const auto& entry) { return entry.first != "image"; });
+    }
+    if (only_images)
+        std::erase_if(pinned.entries, [](const auto& entry) { return entry.first != "services"; });
+    read.tree = std::make_shared<const node>(std::move(pinned));
 }
 
 engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
     with.files.steps = flags->steps;
+    std::optional<loaded> read;
     std::string text;
     std::string wrong;
     try {
-        text = text_of_files(with, *flags);
+        if (flags->variables) {
+            text = print_variables(variables_of(with.files), flags->format == "json");
+        } else {
+            read = with.load_files(flags->only);
+            check_services(read->project, flags->only);
+        }
     } catch (const load_error& failure) {
         if (flags->format != "json")
             throw;
@@ -127,6 +150,10 @@ engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
     }
     if (flags->quiet)
         co_return;
+    if (read && (flags->resolve_digests || flags->lock_digests))
+        co_await pin_images(with, *read, flags->lock_digests);
+    if (read)
+        text = print(*read, *flags);
     if (flags->output.empty()) {
         std::fwrite(text.data(), 1, text.size(), stdout);
         co_return;
@@ -162,6 +189,9 @@ void add_config(CLI::App& app, action& chosen) {
     command->add_flag("!--no-path-resolution", flags->steps.paths, "Don't resolve file paths");
     command->add_flag("!--no-consistency", flags->steps.consistency,
         "Don't check model consistency - warning: may produce invalid Compose output");
+    command->add_flag("--resolve-image-digests", flags->resolve_digests, "Pin image tags to digests");
+    command->add_flag(
+        "--lock-image-digests", flags->lock_digests, "Produces an override file with image digests");
     command->add_flag("--no-env-resolution", flags->no_env_resolution,
         "Don't resolve service env files (they are all the same)");
     command->add_option(

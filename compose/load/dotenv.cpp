@@ -11,8 +11,10 @@ namespace compose {
 
 namespace {
 
+/// Letters beyond ASCII too: of their UTF-8 no byte is below 0x80.
 bool in_key(char c) noexcept {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '-';
+    return static_cast<unsigned char>(c) >= 0x80 || std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           c == '_' || c == '.' || c == '-';
 }
 
 std::string_view without_mark(std::string_view text) {

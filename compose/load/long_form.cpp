@@ -207,6 +207,22 @@ void gpus(node& value) {
     value = std::move(list);
 }
 
+void empty_text(node& value) {
+    if (value.is_null())
+        value = text_node(value, {});
+}
+
+void device_request(node& value) {
+    if (!value.is_map())
+        return;
+    const bool counted = value.find("count") != nullptr;
+    const bool named = value.find("device_ids") != nullptr;
+    if (counted && named)
+        fail("count and device_ids exclude one another");
+    if (!counted && !named)
+        add_member(value, "count", literal_node(value, "-1")); // all of them
+}
+
 void device_count(node& value) {
     if (value.is_scalar() && value.text == "all")
         value = literal_node(value, "-1");

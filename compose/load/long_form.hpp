@@ -10,23 +10,25 @@
 namespace compose::long_form {
 
 // Whole values.
-void words(node& value);        // "a 'b c'" -> [a, b c]
-void one_as_list(node& value);  // a -> [a]
-void variables(node& value);    // [A=1, B] -> {A: 1, B: null}
-void labels(node& value);       // the same, and what has no value is empty
-void hosts(node& value);        // [a:1.1.1.1, a=2.2.2.2] -> {a: [1.1.1.1, 2.2.2.2]}
-void names(node& value);        // [a, b] -> {a: null, b: null}
-void dependencies(node& value); // the same with {condition: service_started, required: true}
-void build(node& value);        // DIR -> {context: DIR}
-void extended(node& value);     // NAME -> {service: NAME}
-void health_test(node& value);  // LINE -> [CMD-SHELL, LINE]
-void env_files(node& value);    // FILE, [FILE] -> [{path: FILE, required: true}]
-void gpus(node& value);         // all -> [{count: -1}]
-void device_count(node& value); // all -> -1
-void external(node& value);     // a resource's external: {name: N} -> external: true, name: N
-void include(node& value);      // FILE, [FILE] -> [{path: [FILE]}]
-void ssh(node& value);          // {default: , k: path} -> [default, k=path]
-void permissions(node& value);  // 0440 -> "0440"
+void words(node& value);          // "a 'b c'" -> [a, b c]
+void one_as_list(node& value);    // a -> [a]
+void variables(node& value);      // [A=1, B] -> {A: 1, B: null}
+void labels(node& value);         // the same, and what has no value is empty
+void hosts(node& value);          // [a:1.1.1.1, a=2.2.2.2] -> {a: [1.1.1.1, 2.2.2.2]}
+void names(node& value);          // [a, b] -> {a: null, b: null}
+void dependencies(node& value);   // the same with {condition: service_started, required: true}
+void build(node& value);          // DIR -> {context: DIR}
+void extended(node& value);       // NAME -> {service: NAME}
+void health_test(node& value);    // LINE -> [CMD-SHELL, LINE]
+void env_files(node& value);      // FILE, [FILE] -> [{path: FILE, required: true}]
+void gpus(node& value);           // all -> [{count: -1}]
+void device_count(node& value);   // all -> -1
+void device_request(node& value); // without count and device_ids -> with {count: -1}
+void empty_text(node& value);     // null -> ""
+void external(node& value);       // a resource's external: {name: N} -> external: true, name: N
+void include(node& value);        // FILE, [FILE] -> [{path: [FILE]}]
+void ssh(node& value);            // {default: , k: path} -> [default, k=path]
+void permissions(node& value);    // 0440 -> "0440"
 
 // Items of lists.
 std::vector<node> port(const node& item);

@@ -32,6 +32,10 @@ std::string none_of(const std::string& text, const std::array<std::string_view, 
     return fmt::format("\"{}\" is not one of {}", text, all);
 }
 
+std::string not_negative(const std::string& value) {
+    return value.starts_with('-') ? value + " is negative" : std::string();
+}
+
 // --- what several keys have in common
 
 constexpr member ulimit_members[] = {{"soft", &count, true}, {"hard", &count, true}};
@@ -108,6 +112,14 @@ constexpr schema dependencies{.is = form::map, .element = &dependency, .write_ou
 
 // --- deploy
 
+constexpr schema replicas{.is = form::integer,
+    .check =
+        [](const std::string& value) {
+            const bool fits = !value.starts_with('-') && value.size() <= 5;
+            return std::string(fits ? "" : "must be between 0 and 10000");
+        },
+    .keeps_zero = true};
+
 constexpr schema order{.is = form::text, .check = [](const std::string& value) {
                            return none_of<2>(value, {"start-first", "stop-first"});
                        }};
@@ -116,21 +128,27 @@ constexpr member update_members[] = {{"parallelism", &count}, {"delay", &duratio
 constexpr schema update = object(update_members);
 
 constexpr schema device_count{.is = form::integer, .write_out = long_form::device_count};
-constexpr member device_request_members[] = {{"capabilities", &texts}, {"driver", &text},
+constexpr member device_request_members[] = {{"capabilities", &texts, true}, {"driver", &text},
     {"count", &device_count}, {"device_ids", &texts}, {"options", &variables}};
-constexpr schema device_request = object(device_request_members);
+constexpr schema device_request{
+    .is = form::object, .members = device_request_members, .write_out = long_form::device_request};
 constexpr schema device_requests = list_of(device_request);
-constexpr schema gpus{.is = form::list, .element = &device_request, .write_out = long_form::gpus};
+constexpr member gpu_members[] = {{"capabilities", &texts}, {"driver", &text}, {"count", &device_count},
+    {"device_ids", &texts}, {"options", &variables}};
+constexpr schema gpu{.is = form::object, .members = gpu_members, .write_out = long_form::device_request};
+constexpr schema gpus{.is = form::list, .element = &gpu, .write_out = long_form::gpus};
 
 constexpr member discrete_members[] = {{"kind", &text}, {"value", &integer}};
 constexpr schema discrete = object(discrete_members);
 constexpr member generic_members[] = {{"discrete_resource_spec", &discrete}};
 constexpr schema generic = object(generic_members);
 constexpr schema generics = list_of(generic);
-constexpr member resource_members[] = {{"cpus", &number}, {"memory", &bytes}, {"pids", &integer},
-    {"devices", &device_requests}, {"generic_resources", &generics}};
-constexpr schema resource = object(resource_members);
-constexpr member resources_members[] = {{"limits", &resource}, {"reservations", &resource}};
+constexpr member limit_members[] = {{"cpus", &number}, {"memory", &bytes}, {"pids", &integer}};
+constexpr schema limit = object(limit_members);
+constexpr member reservation_members[] = {
+    {"cpus", &number}, {"memory", &bytes}, {"devices", &device_requests}, {"generic_resources", &generics}};
+constexpr schema reservation = object(reservation_members);
+constexpr member resources_members[] = {{"limits", &limit}, {"reservations", &reservation}};
 constexpr schema resources = object(resources_members);
 
 constexpr member restart_policy_members[] = {
@@ -142,7 +160,7 @@ constexpr schema preferences = list_of(preference);
 constexpr member placement_members[] = {
     {"constraints", &texts}, {"preferences", &preferences}, {"max_replicas_per_node", &integer}};
 constexpr schema placement = object(placement_members);
-constexpr member deploy_members[] = {{"mode", &text}, {"replicas", &count}, {"labels", &labels},
+constexpr member deploy_members[] = {{"mode", &text}, {"replicas", &replicas}, {"labels", &labels},
     {"update_config", &update}, {"rollback_config", &update}, {"resources", &resources, false, true},
     {"restart_policy", &restart_policy}, {"placement", &placement, false, true}, {"endpoint_mode", &text}};
 constexpr schema deploy{.is = form::object, .members = deploy_members, .null_is_value = true};
@@ -184,7 +202,10 @@ constexpr member health_members[] = {{"test", &health_test}, {"timeout", &durati
     {"retries", &retries}, {"start_period", &duration}, {"start_interval", &duration}, {"disable", &boolean}};
 constexpr schema healthcheck = object(health_members);
 
-constexpr member logging_members[] = {{"driver", &text}, {"options", &options}};
+constexpr schema log_option{
+    .is = form::loose_text, .write_out = long_form::empty_text, .no_booleans = true, .keeps_zero = true};
+constexpr schema log_options{.is = form::map, .element = &log_option};
+constexpr member logging_members[] = {{"driver", &text}, {"options", &log_options}};
 // Options of another driver mean nothing to this one.
 constexpr schema logging{
     .is = form::object, .members = logging_members, .unlike = [](const node& before, const node& after) {
@@ -234,7 +255,8 @@ constexpr member bind_members[] = {
 constexpr schema bind = object(bind_members);
 constexpr member volume_options_members[] = {{"labels", &labels}, {"nocopy", &boolean}, {"subpath", &text}};
 constexpr schema volume_options = object(volume_options_members);
-constexpr member tmpfs_members[] = {{"size", &bytes}, {"mode", &number}};
+constexpr schema tmpfs_size{.is = form::bytes, .check = not_negative};
+constexpr member tmpfs_members[] = {{"size", &tmpfs_size}, {"mode", &number}};
 constexpr schema tmpfs = object(tmpfs_members);
 constexpr member image_options_members[] = {{"subpath", &text}};
 constexpr schema image_options = object(image_options_members);
@@ -284,17 +306,15 @@ constexpr schema pull_policy{
                                                 "refresh", "daily", "weekly", "every_DURATION"});
     }};
 
-constexpr schema replicas{.is = form::integer,
-    .check =
-        [](const std::string& value) {
-            const bool fits = !value.starts_with('-') && value.size() <= 5;
-            return std::string(fits ? "" : "must be between 0 and 10000");
-        },
-    .keeps_zero = true};
+constexpr schema cpu_percent{.is = form::number, .check = [](const std::string& value) {
+                                 const double meant = std::strtod(value.c_str(), nullptr);
+                                 const bool fits = meant >= 0 && meant <= 100;
+                                 return fits ? std::string() : value + " is not between 0 and 100";
+                             }};
 
 constexpr member service_members[] = {{"profiles", &set}, {"annotations", &labels}, {"attach", &switch_},
     {"build", &build}, {"develop", &develop}, {"blkio_config", &blkio}, {"cap_add", &set}, {"cap_drop", &set},
-    {"cgroup_parent", &text}, {"cgroup", &cgroup}, {"cpu_count", &integer}, {"cpu_percent", &number},
+    {"cgroup_parent", &text}, {"cgroup", &cgroup}, {"cpu_count", &integer}, {"cpu_percent", &cpu_percent},
     {"cpu_period", &integer}, {"cpu_quota", &integer}, {"cpu_rt_period", &integer},
     {"cpu_rt_runtime", &integer}, {"cpus", &number}, {"cpuset", &text}, {"cpu_shares", &integer},
     {"command", &words}, {"configs", &config_references}, {"container_name", &container_name},

@@ -51,6 +51,54 @@ void check_twins(const node& service, const std::string& path, std::vector<diagn
     same("mem_reservation", {"resources", "reservations", "memory"});
 }
 
+/// What a build takes from elsewhere in the project must be there.
+void check_build(
+    const node& tree, const node& service, const std::string& path, std::vector<diagnostic>& wrong) {
+    const node* build = service.find("build");
+    if (build == nullptr)
+        return;
+    const auto fail = [&](const node& at, const std::string& key, std::string message) {
+        wrong.push_back(
+            {.at = at.at, .path = fmt::format("{}.build.{}", path, key), .message = std::move(message)});
+    };
+    if (build->find("dockerfile") != nullptr && build->find("dockerfile_inline") != nullptr)
+        fail(*build, "dockerfile", "dockerfile and dockerfile_inline exclude one another");
+    const auto declared = [&](std::string_view kind, const std::string& name) {
+        const node* all = tree.find(kind);
+        return all != nullptr && all->find(name) != nullptr;
+    };
+    if (const node* secrets = build->find("secrets"))
+        for (const node& each : secrets->items)
+            if (const std::string name = each.text_at("source"); !declared("secrets", name))
+                fail(each, "secrets", "refers to undefined secret " + name);
+    constexpr std::string_view of_service = "service:";
+    if (const node* contexts = build->find("additional_contexts"))
+        for (const auto& [name, from] : contexts->entries)
+            if (from.text.starts_with(of_service) &&
+                !declared("services", from.text.substr(of_service.size())))
+                fail(from, "additional_contexts." + name,
+                    "refers to undefined service " + from.text.substr(of_service.size()));
+    const std::string platform = service.text_at("platform");
+    const node* platforms = build->find("platforms");
+    if (!platform.empty() && platforms != nullptr && !platforms->items.empty() &&
+        std::none_of(platforms->items.begin(), platforms->items.end(),
+            [&](const node& each) { return each.text == platform; }))
+        fail(*platforms, "platforms", fmt::format("must have the platform of the service, {}", platform));
+}
+
+void check_watches(const node& service, const std::string& path, std::vector<diagnostic>& wrong) {
+    const node* develop = service.find("develop");
+    const node* watches = develop == nullptr ? nullptr : develop->find("watch");
+    if (watches == nullptr)
+        return;
+    for (std::size_t index = 0; index < watches->items.size(); ++index)
+        if (const node& each = watches->items[index];
+            each.text_at("action").starts_with("sync") && each.text_at("target").empty())
+            wrong.push_back({.at = each.at,
+                .path = fmt::format("{}.develop.watch[{}]", path, index),
+                .message = "\"target\" is missing; it says where in the container"});
+}
+
 void check_services(const node& tree, std::vector<diagnostic>& wrong) {
     const node* services = tree.find("services");
     if (services == nullptr)
@@ -65,12 +113,8 @@ void check_services(const node& tree, std::vector<diagnostic>& wrong) {
             wrong.push_back(
                 {.at = service.at, .path = path, .message = "has neither an image nor a build; set image"});
         check_twins(service, path, wrong);
-        const node* build = service.find("build");
-        if (build != nullptr && build->find("dockerfile") != nullptr &&
-            build->find("dockerfile_inline") != nullptr)
-            wrong.push_back({.at = build->at,
-                .path = path + ".build",
-                .message = "dockerfile and dockerfile_inline exclude one another"});
+        check_build(tree, service, path, wrong);
+        check_watches(service, path, wrong);
     }
 }
 

@@ -191,20 +191,19 @@ task<fetched_image> fetch_from(std::shared_ptr<pull_state> state, reference what
     co_return fetched;
 }
 
-} // namespace
-
-task<fetched_image> fetch_image(boost::asio::io_context& io, std::shared_ptr<layer_store> layers,
-    reference what, image_platform platform, image_settings settings, pull_progress_callback progress) {
+/// What the first address of the registry that has it gives: `ask` begins a task for a repository there. An
+/// lvalue that outlives the task, for the same reason as that of blocking().
+template <typename Result, typename Ask>
+task<Result> ask_registry(
+    boost::asio::io_context& io, std::string verb, reference what, image_settings settings, Ask& ask) {
     http_settings wanted{.insecure = settings.insecure};
     const auto client = std::make_shared<http_client>(io, std::move(wanted));
     std::string failures;
     error_kind kind = error_kind::unavailable;
     for (const std::string& address : registry_addresses(what.registry, settings)) {
-        const auto state =
-            std::make_shared<pull_state>(io, layers, registry(io, client, address, what.repository));
         try {
-            fetched_image fetched = co_await fetch_from(state, what, platform, progress);
-            co_return fetched;
+            Result found = co_await ask(registry(io, client, address, what.repository));
+            co_return found;
         } catch (const error& failure) {
             // What a server says outweighs that another one cannot be reached.
             if (failures.empty() || failure.kind() != error_kind::unavailable)
@@ -212,7 +211,33 @@ task<fetched_image> fetch_image(boost::asio::io_context& io, std::shared_ptr<lay
             failures += fmt::format("{}{}", failures.empty() ? "" : "; ", failure.what());
         }
     }
-    throw error(kind, fmt::format("pull \"{}\": {}", what.short_name(), failures));
+    throw error(kind, fmt::format("{} \"{}\": {}", verb, what.short_name(), failures));
+}
+
+task<std::string> digest_of_manifest(registry from, std::string tag) {
+    const registry_document document = co_await from.manifest(std::move(tag));
+    co_return sha256_of(document.text).text();
+}
+
+} // namespace
+
+task<fetched_image> fetch_image(boost::asio::io_context& io, std::shared_ptr<layer_store> layers,
+    reference what, image_platform platform, image_settings settings, pull_progress_callback progress) {
+    auto ask = [&](registry from) {
+        return fetch_from(
+            std::make_shared<pull_state>(io, layers, std::move(from)), what, platform, progress);
+    };
+    co_return co_await ask_registry<fetched_image>(io, "pull", what, std::move(settings), ask);
+}
+
+task<reference> resolve_image(boost::asio::io_context& io, reference what, image_settings settings) {
+    if (!what.pinned) {
+        auto ask = [&](registry from) { return digest_of_manifest(std::move(from), what.tag); };
+        const std::string found =
+            co_await ask_registry<std::string>(io, "resolve", what, std::move(settings), ask);
+        what.pinned = digest(found);
+    }
+    co_return what;
 }
 
 } // namespace engine

@@ -25,4 +25,7 @@ struct fetched_image {
 task<fetched_image> fetch_image(boost::asio::io_context& io, std::shared_ptr<layer_store> layers,
     reference what, image_platform platform, image_settings settings, pull_progress_callback progress);
 
+/// The same image by the digest that its registry has for it now. Throws as image_store::pull().
+task<reference> resolve_image(boost::asio::io_context& io, reference what, image_settings settings);
+
 } // namespace engine

@@ -326,6 +326,13 @@ task<image> image_store::pull(std::string name, pull_options options, pull_progr
     co_return pulled;
 }
 
+task<std::string> image_store::resolve(std::string name) {
+    const auto self = implementation_;
+    const reference found =
+        co_await resolve_image(self->executors_.io, parse_reference(name), self->settings);
+    co_return found.name();
+}
+
 void image_store::implementation::unname(const std::string& name) {
     const auto entry = names.find(name);
     std::erase(images.at(entry->second).names, parse_reference(name).short_name());

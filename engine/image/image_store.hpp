@@ -70,6 +70,9 @@ class image_store {
     /// name, error{unauthorized} when it wants credentials, error{unavailable} when it cannot be reached.
     task<image> pull(std::string reference, pull_options options, pull_progress_callback progress);
 
+    /// Its full name with the digest that the registry has for it now. Throws as pull().
+    task<std::string> resolve(std::string reference);
+
     /// Takes in the images of an archive; gives their names, or ids where they have none.
     task<std::vector<std::string>> load_archive(std::filesystem::path file);
 

@@ -416,6 +416,7 @@ class OperationsTest(OpenApiTest):
         pulled = self.call("pullImage", query={"reference": reference, "platform": image["platform"]})
         self.assertEqual(pulled[-1], {"done": True, "id": image["id"]})
         self.assertEqual({line["status"] for line in pulled[:-1]}, {"exists"})
+        self.assertRegex(self.call("resolveImage", query={"reference": reference})["reference"], f"^{reference}@sha256:[0-9a-f]{{64}}$")
         self.call("deleteImage", reference="busybox:latest")
         self.call("deleteImage", reference=reference)
         self.assertEqual(self.call("listImages"), [])
@@ -547,6 +548,8 @@ class ErrorsTest(OpenApiTest):
             self.refuse(name, 404, "not_found", 'container "none"', container="none", body='{"args": ["true"]}')
         for image in "none", "registry.invalid/library/none:1", "sha256:" + "0" * 64:
             self.refuse("deleteImage", 404, "not_found", f'image "{image}"', reference=image)
+        nowhere = self.serve_busybox() + "2"
+        self.refuse("resolveImage", 404, "not_found", nowhere, query={"reference": nowhere})
         services = {"query": {"services": "none"}}
         self.refuse("getLogs", 404, "not_found", "none", project="api", **services)
         self.refuse("listContainers", 404, "not_found", "none", query={"project": "api", "services": "none"})
@@ -595,6 +598,7 @@ class ErrorsTest(OpenApiTest):
         self.refuse("putProject", 400, "invalid", '"wait"', project="api", body=STACK, content_type="application/yaml",
                     query={"wait": "perhaps"})
         self.refuse("pullImage", 400, "invalid", '"reference"')
+        self.refuse("resolveImage", 400, "invalid", '"reference"')
 
     def refuse_bad_commands(self):
         for body, naming in (("", "exec"), ("{", "exec"), ("[]", "exec"), ("{}", '"args"'), ('{"args": []}', '"args"'),

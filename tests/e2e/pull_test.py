@@ -1,4 +1,5 @@
 """Images from a real registry on loopback: by its own name, and by a Docker Hub name through a mirror."""
+import json
 import pathlib
 import shutil
 import subprocess
@@ -36,6 +37,20 @@ class PullTest(DaemonTest):
         self.compose("up", "-d")
         self.assertEqual(self.container("s")["image"], "small:1")
         self.assertEqual(self.compose("exec", "-T", "s", "echo", "there").stdout, "there\n")
+
+    def test_config_pins_images_to_what_the_registry_has_now(self):
+        self.write("name: pull\nservices:\n  a: {image: small:1, command: 'true'}\n  b: {image: 'small@sha256:%s'}\n" % ("0" * 64))
+        whole = json.loads(self.compose("config", "--resolve-image-digests", "--format", "json").stdout)
+        self.assertRegex(whole["services"]["a"]["image"], "^docker.io/library/small:1@sha256:[0-9a-f]{64}$")
+        self.assertEqual(whole["services"]["b"]["image"], "docker.io/library/small@sha256:" + "0" * 64)
+        self.assertEqual(whole["services"]["a"]["command"], ["true"])
+        locked = self.compose("config", "--lock-image-digests").stdout
+        self.assertEqual(locked, "services:\n" + "".join(f"  {name}:\n    image: {whole['services'][name]['image']}\n" for name in "ab"))
+        (self.project / "lock.yaml").write_text(locked)
+        both = self.compose("-f", "compose.yaml", "-f", "lock.yaml", "config", "--images").stdout.splitlines()
+        self.assertEqual(both, [whole["services"][name]["image"] for name in "ab"])
+        self.stack("no-such-image:1")
+        self.assertIn("no-such-image", self.compose("config", "--resolve-image-digests", check=False).stderr)
 
     def test_an_image_that_is_nowhere_is_named(self):
         self.stack(f"{self.registry}/library/none:1")
