@@ -19,6 +19,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t most_nested = 100; // files that extend or include one another
+// Files of files that each name two more are soon more than anybody can read.
+constexpr std::size_t most_files = 10'000;
+constexpr std::size_t most_bytes = 64U << 20U;
 
 std::vector<std::string> texts_at(const node& map, std::string_view key) {
     std::vector<std::string> texts;
@@ -30,10 +33,6 @@ std::vector<std::string> texts_at(const node& map, std::string_view key) {
 
 void take(node& map, std::string_view key) {
     std::erase_if(map.entries, [&](const auto& entry) { return entry.first == key; });
-}
-
-source_file read_source(const fs::path& file) {
-    return {.name = file.native(), .documents = parse_yaml(read_project_file(file), file.native())};
 }
 
 /// The same value, wherever it stands.
@@ -54,6 +53,19 @@ bool same(const node& one, const node& other) {
 
 void tree_reader::fail(const node& at, std::string path, std::string message) {
     wrong_.push_back({.at = at.at, .path = std::move(path), .message = std::move(message)});
+}
+
+source_file tree_reader::read_source(const std::filesystem::path& file) {
+    ++files_read_;
+    const std::string text =
+        bytes_read_ > most_bytes || files_read_ > most_files ? std::string() : read_project_file(file);
+    bytes_read_ += text.size();
+    if (bytes_read_ > most_bytes || files_read_ > most_files)
+        throw_load_error({}, {},
+            fmt::format("the files that this project names are more than {} or {} bytes, each as often as it "
+                        "is named",
+                most_files, most_bytes));
+    return {.name = file.native(), .documents = parse_yaml(text, file.native())};
 }
 
 node tree_reader::read(std::vector<source_file> files, const surroundings& in) {
@@ -96,69 +108,76 @@ void tree_reader::extend_all(node& document, const std::string& file, const surr
     if (services == nullptr || !services->is_map())
         return;
     const node as_written = *services;
+    extension run{.in = in};
     for (auto& [name, service] : services->entries)
         if (service.is_map() && service.find("extends") != nullptr)
-            service = extended(as_written, name, file, in, {});
+            service = extended({.services = &as_written, .file = file}, name, run);
 }
 
-node tree_reader::extended(const node& services, const std::string& name, const std::string& file,
-    const surroundings& in, chain way) {
-    node service = *services.find(name);
+node tree_reader::extended(const origin& from, const std::string& name, extension& run) {
+    const std::string step = fmt::format("{} in {}", name, from.file);
+    if (const auto made = run.made.find(step); made != run.made.end())
+        return made->second;
+    node service = *from.services->find(name);
     const node* extends = service.find("extends");
     if (extends == nullptr || !extends->is_map())
         return service;
     const std::string path = fmt::format("services.{}.extends", name);
-    const std::string step = fmt::format("{} in {}", name, file);
-    const bool seen = std::find(way.begin(), way.end(), step) != way.end();
-    way.push_back(step);
-    if (seen || way.size() > most_nested) {
-        fail(*extends, path, fmt::format("goes round in a circle: {}", fmt::join(way, " -> ")));
+    const bool seen = std::find(run.way.begin(), run.way.end(), step) != run.way.end();
+    if (seen || run.way.size() >= most_nested) {
+        fail(*extends, path,
+            seen ? fmt::format("goes round in a circle: {} -> {}", fmt::join(run.way, " -> "), step)
+                 : fmt::format("services that extend one another more than {} deep", most_nested));
         take(service, "extends");
         return service;
     }
-    node base = base_of(service, services, file, in, way);
+    run.way.push_back(step);
+    node base = base_of(*extends, path, from, run);
+    run.way.pop_back();
     take(service, "extends");
     take(base, "extends");
     base.at = service.at;
     base.tag = merge_tag::none;
-    return merge(std::move(base), std::move(service), schemas::service);
+    node whole = merge(std::move(base), std::move(service), schemas::service);
+    run.made.emplace(step, whole);
+    return whole;
 }
 
 /// What a service extends, itself written out; nothing when there is none, which is told.
-node tree_reader::base_of(const node& service, const node& services, const std::string& file,
-    const surroundings& in, const chain& way) {
-    const node& extends = *service.find("extends");
-    const std::string path = "services." + way.back().substr(0, way.back().find(' ')) + ".extends";
+node tree_reader::base_of(const node& extends, const std::string& path, const origin& from, extension& run) {
     const std::string wanted = extends.text_at("service");
     const std::string named = extends.text_at("file");
-    if (named.empty()) {
-        const node* base = services.find(wanted);
-        if (base != nullptr && base->is_map())
-            return extended(services, wanted, file, in, way);
+    const auto none_in = [&](const std::string& file) {
         fail(extends, path,
             fmt::format("cannot extend service \"{}\": there is none of that name in {}", wanted, file));
-        return {};
+        return node{};
+    };
+    const fs::path directory = from.directory.empty() ? run.in.place.directory : from.directory;
+    if (named.empty()) {
+        const node* base = from.services->find(wanted);
+        return base != nullptr && base->is_map() ? extended(from, wanted, run) : none_in(from.file);
     }
     if (!how_.own_files) {
         fail(extends, path, "a request cannot name files of the host; send what is in them");
         return {};
     }
-    const fs::path other = absolute_path(named, in.place);
-    surroundings there = in;
+    surroundings there = run.in;
+    there.place.directory = directory;
+    const fs::path other = absolute_path(named, there.place);
     there.place.directory = other.parent_path();
     try {
-        const node document = documents_of(read_source(other), there);
-        const node* others = document.find("services");
+        auto document = run.files.find(other.native());
+        if (document == run.files.end())
+            document = run.files.emplace(other.native(), documents_of(read_source(other), there)).first;
+        const node* others = document->second.find("services");
         const node* base = others == nullptr ? nullptr : others->find(wanted);
-        if (base != nullptr && base->is_map()) {
-            node made = extended(*others, wanted, other.native(), there, way);
-            if (how_.paths)
-                resolve_service_paths(made, there.place);
-            return made;
-        }
-        fail(extends, path,
-            fmt::format(
-                "cannot extend service \"{}\": there is none of that name in {}", wanted, other.native()));
+        if (base == nullptr || !base->is_map())
+            return none_in(other.native());
+        node made = extended(
+            {.services = others, .file = other.native(), .directory = there.place.directory}, wanted, run);
+        if (how_.paths)
+            resolve_service_paths(made, there.place);
+        return made;
     } catch (const load_error& failure) {
         for (const diagnostic& each : failure.diagnostics())
             wrong_.push_back(each.at.line != 0
@@ -228,9 +247,12 @@ void tree_reader::include(node& document, const node& entry, const std::string& 
     chain way = includes;
     way.push_back(file);
     for (const fs::path& each : files)
-        if (std::find(way.begin(), way.end(), each.native()) != way.end() || way.size() > most_nested)
+        if (std::find(way.begin(), way.end(), each.native()) != way.end())
             return fail(entry, path,
                 fmt::format("include cycle detected: {} -> {}", fmt::join(way, " -> "), each.native()));
+    if (way.size() > most_nested)
+        return fail(
+            entry, path, fmt::format("files that include one another more than {} deep", most_nested));
     const std::string directory = entry.text_at("project_directory");
     surroundings there = in;
     there.place.directory =

@@ -39,13 +39,27 @@ class tree_reader {
   private:
     using chain = std::vector<std::string>;
 
+    /// The services of a file, one of which is extended.
+    struct origin {
+        const node* services;
+        std::string file;
+        std::filesystem::path directory = {}; // of what it names; empty: where the project is
+    };
+
+    /// The writing out of all `extends` of a document: each file is read and each service made once.
+    struct extension {
+        const surroundings& in;
+        std::map<std::string, node> files = {}; // by path
+        std::map<std::string, node> made = {};  // by "NAME in FILE"
+        chain way = {};                         // from the service that is written out to the one at hand
+    };
+
+    source_file read_source(const std::filesystem::path& file);
     node read_files(std::vector<source_file> files, const surroundings& in, const chain& includes);
     node documents_of(source_file file, const surroundings& in);
     void extend_all(node& document, const std::string& file, const surroundings& in);
-    node extended(const node& services, const std::string& name, const std::string& file,
-        const surroundings& in, chain way);
-    node base_of(const node& service, const node& services, const std::string& file, const surroundings& in,
-        const chain& way);
+    node extended(const origin& from, const std::string& name, extension& run);
+    node base_of(const node& extends, const std::string& path, const origin& from, extension& run);
     void include_all(node& document, const std::string& file, const surroundings& in, const chain& includes);
     void include(node& document, const node& entry, const std::string& path, const std::string& file,
         const surroundings& in, const chain& includes);
@@ -58,6 +72,8 @@ class tree_reader {
     std::vector<std::string>& warnings_;
     std::vector<diagnostic> wrong_;
     std::vector<std::string> unset_;
+    std::size_t files_read_ = 0; // that files name
+    std::size_t bytes_read_ = 0;
 };
 
 } // namespace compose

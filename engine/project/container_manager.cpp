@@ -72,6 +72,7 @@ struct container_manager::implementation {
     task<> restart_now(std::string id);
     void watch_health(entry& of);
     void settle_after_boot(entry& of);
+    task<bool> end_starting(std::string id);
 
     engine_parts parts;
     log_options log_defaults;
@@ -228,6 +229,22 @@ void container_manager::implementation::settle_after_boot(entry& of) {
     save(of);
 }
 
+/// What is being started can be neither stopped nor removed: waits until it runs or has failed. False when it
+/// was removed meanwhile. Throws error{conflict} when it takes longer than any start does.
+task<bool> container_manager::implementation::end_starting(std::string id) {
+    constexpr auto limit = std::chrono::seconds(60);
+    const auto until = std::chrono::steady_clock::now() + limit;
+    while (entries.contains(id) && at(id).view.state == run_state::starting) {
+        const std::chrono::nanoseconds left = until - std::chrono::steady_clock::now();
+        if (left <= std::chrono::nanoseconds(0))
+            throw error(error_kind::conflict,
+                fmt::format("container \"{}\": its start does not come to an end; its shim is stuck",
+                    at(id).view.record.name));
+        co_await changed.wait_for(left);
+    }
+    co_return entries.contains(id);
+}
+
 void container_manager::implementation::watch_health(entry& of) {
     const container_record& record = of.view.record;
     const auto picture = parts.images.find(record.image);
@@ -305,8 +322,9 @@ task<> container_manager::implementation::restart_now(std::string id) {
     container_record& record = of.view.record;
     exit_record failed{
         .generation = record.generation, .code = 128, .finished_at = std::chrono::system_clock::now()};
-    const restart_decision decision =
-        next_restart(record.service_definition().restart, record.history, failed);
+    restart_decision decision;
+    if (record.wanted && !record.history.manually_stopped)
+        decision = next_restart(record.service_definition().restart, record.history, failed);
     record.wanted = decision.restart;
     record.exit = last_exit{.code = 128, .oom = false, .finished = timestamp_now(), .error = why};
     save(of);
@@ -440,6 +458,9 @@ task<> container_manager::stop(std::string id, std::optional<std::chrono::nanose
     if (of.backoff)
         of.backoff->cancel();
     co_await self.parts.records.durable();
+    const bool there = co_await self.end_starting(id);
+    if (!there)
+        co_return;
     if (of.view.state == run_state::restarting)
         self.set_state(of, run_state::exited);
     if (!of.view.run)
@@ -464,10 +485,13 @@ task<> container_manager::kill(std::string id, int signal) {
         if (of.backoff)
             of.backoff->cancel();
         co_await self.parts.records.durable();
+        const bool there = co_await self.end_starting(id);
+        if (!there)
+            co_return;
         if (of.view.state == run_state::restarting)
             self.set_state(of, run_state::exited);
     }
-    if (of.view.run)
+    if (of.view.run && self.runtime.find(id)) // else it is just ending
         self.runtime.signal(id, signal);
 }
 

@@ -430,7 +430,7 @@ task<std::shared_ptr<operation>> project_manager::kill(
     services = check_services(self->projects.at(project).definition, std::move(services), among::all);
     std::vector<std::string> ids;
     for (const container_view* each : self->containers.of_project(project))
-        if ((each->run || each->state == run_state::restarting) && services.contains(each->record.service))
+        if ((each->run || is_up(each->state)) && services.contains(each->record.service))
             ids.push_back(each->record.id);
     if (ids.empty())
         throw error(error_kind::conflict, fmt::format("project \"{}\": no container to kill: none of {} runs",

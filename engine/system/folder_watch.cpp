@@ -114,7 +114,6 @@ folder_watch::folder_watch(asio::io_context& io, const std::filesystem::path& fo
 
 folder_watch::~folder_watch() {
     cancel();
-    subscription_->source.remove(*subscription_);
 }
 
 task<> folder_watch::changed() {
@@ -126,6 +125,7 @@ task<> folder_watch::changed() {
 
 void folder_watch::cancel() {
     subscription_->cancelled = true;
+    subscription_->source.remove(*subscription_);
     subscription_->wake.notify_all();
 }
 

@@ -22,7 +22,7 @@ class HelloTest(DaemonTest):
         up = self.compose("up", "-d")
         self.assertIn("Container hello-web-1  Started", up.stderr)
         self.assertLess(up.stderr.index("hello-writer-1  Healthy"), up.stderr.index("hello-web-1  Starting"))
-        self.assertIn("Hello from composed", fetch(18080).stdout)
+        wait_until(lambda: "Hello from composed" in fetch(18080).stdout, 5, "the page")
         ps = self.compose("ps").stdout
         self.assertIn("127.0.0.1:18080->80/tcp", ps)
         self.assertIn("(healthy)", ps)
@@ -85,7 +85,7 @@ class HelloTest(DaemonTest):
         self.compose("rm", "-f", "web")
         self.assertEqual(self.containers("web"), [])
         self.compose("up", "-d")
-        self.assertIn("Hello from composed", fetch(18080).stdout)
+        wait_until(lambda: "Hello from composed" in fetch(18080).stdout, 5, "the page")
 
     def test_logs_have_a_prefix_and_follow(self):
         self.compose("up", "-d")

@@ -1,5 +1,4 @@
 """Restart policies, dependency conditions, the daemon's own end, and mistakes."""
-import ipaddress
 import os
 import signal
 import socket
@@ -32,6 +31,16 @@ class RestartTest(DaemonTest):
         count, state = self.restarts("always", "exit 0")
         self.assertGreaterEqual(count, 2)
         self.assertIn(state, ("restarting", "running", "starting"))
+
+    def test_loops_end_with_down_stop_and_kill_at_any_moment(self):
+        self.write("name: l\nservices:\n  s: {image: busybox, command: 'true', restart: always, scale: 20}\n")
+        for round, ending in enumerate((["down"], ["kill"], ["stop"], ["rm", "-s", "-f"]) * 2):
+            self.compose("up", "-d")
+            time.sleep(0.1 + 0.05 * round)
+            self.compose(*ending, timeout=30)
+            self.assertEqual([each["state"] for each in self.containers() if each["state"] != "exited"], [])
+            time.sleep(0.3)
+            self.assertEqual([each["state"] for each in self.containers() if each["state"] != "exited"], [])
 
     def test_stopped_by_hand_stays_stopped_over_the_daemons_restart(self):
         self.restarts("unless-stopped", "exec sleep 1000")
@@ -237,11 +246,12 @@ class MistakeTest(DaemonTest):
         for subnet, why in ("127.0.0.0/16", "127.0.0.0/8"), ("224.1.0.0/16", "224.0.0.0/3"), ("0.0.0.0/4", "0.0.0.0/8"):
             self.refused("name: p\nservices: {a: {image: busybox, command: sleep 9}}\n"
                          f"networks: {{default: {{ipam: {{config: [{{subnet: {subnet}}}]}}}}}}\n", subnet, why)
-        own = next(line.split()[2] for line in subprocess.run(["ip", "-br", "-4", "addr"], text=True, capture_output=True)
-                   .stdout.splitlines() if not line.startswith("lo ") and len(line.split()) > 2)
-        subnet = ipaddress.ip_interface(own).network
+        link = f"x{os.getpid() % 100000}"
+        self.addCleanup(subprocess.run, ["ip", "link", "del", link])
+        for command in f"ip link add {link} type bridge", f"ip addr add 198.18.9.1/24 dev {link}":
+            subprocess.run(command.split(), check=True)
         self.refused("name: p\nservices: {a: {image: busybox, command: sleep 9}}\n"
-                     f"networks: {{default: {{ipam: {{config: [{{subnet: {subnet}}}]}}}}}}\n", own.split("/")[0], "an address of this host")
+                     "networks: {default: {ipam: {config: [{subnet: 198.18.0.0/16}]}}}\n", "198.18.9.1", "an address of this host")
 
     def test_a_missing_bind_source_is_named(self):
         self.refused("name: p\nservices:\n  web:\n    image: busybox\n    command: sleep 100\n    volumes:\n"
