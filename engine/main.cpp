@@ -6,6 +6,7 @@
 #include "engine/project/project_manager.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/file.hpp"
+#include "engine/system/instance_lock.hpp"
 #include "engine/system/service_notice.hpp"
 #include "engine/volume/volume_store.hpp"
 
@@ -90,7 +91,10 @@ engine::task<> start(daemon& of, const daemon_options& options) {
 }
 
 int run(const daemon_options& options) {
+    // What is below is nobody's but root's: secrets in the store, and programs with the set-user-id bit in
+    // the layers, which others on the host could run (CVE-2021-41091).
     std::filesystem::create_directories(options.state);
+    std::filesystem::permissions(options.state, std::filesystem::perms::owner_all);
     std::filesystem::create_directories(options.run);
     if (options.daemonize)
         engine::go_to_background();
@@ -98,6 +102,7 @@ int run(const daemon_options& options) {
     engine::raise_file_limit();
     std::signal(SIGPIPE, SIG_IGN);
 
+    const engine::instance_lock alone(options.instance, options.run);
     boost::asio::io_context io(1);
     boost::asio::thread_pool workers(worker_threads);
     daemon whole(io, workers, options);

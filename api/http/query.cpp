@@ -89,6 +89,26 @@ std::optional<long> query::number(const std::string& name) const {
     return number;
 }
 
+std::optional<std::chrono::system_clock::time_point> query::time(const std::string& name) const {
+    const auto found = values_.find(name);
+    if (found == values_.end())
+        return std::nullopt;
+    const std::string& value = found->second;
+    const auto dot = std::min(value.find('.'), value.size());
+    std::string fraction = value.substr(std::min(dot + 1, value.size()));
+    const auto is_digits = [](const std::string& text) {
+        return text.find_first_not_of("0123456789") == std::string::npos;
+    };
+    const std::string whole = value.substr(0, dot);
+    if (whole.empty() || whole.size() > 10 || fraction.size() > 9 || !is_digits(whole) ||
+        !is_digits(fraction))
+        throw error(error_kind::invalid,
+            fmt::format("query \"{}\": \"{}\" is no number of seconds since 1970", name, value));
+    fraction.resize(9, '0');
+    return std::chrono::system_clock::time_point(
+        std::chrono::seconds(std::stoll(whole)) + std::chrono::nanoseconds(std::stoll(fraction)));
+}
+
 std::set<std::string> query::list(const std::string& name) const {
     std::set<std::string> items;
     std::string_view rest = values_.contains(name) ? std::string_view(values_.at(name)) : std::string_view();

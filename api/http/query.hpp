@@ -27,6 +27,8 @@ class query {
     bool flag(const std::string& name, bool otherwise = false) const;
     /// Throws error{invalid} for what is no number of at least 0.
     std::optional<long> number(const std::string& name) const;
+    /// Seconds since the epoch, with a fraction where there is one. Throws error{invalid} for anything else.
+    std::optional<std::chrono::system_clock::time_point> time(const std::string& name) const;
     /// Comma-separated; empty parts are left out.
     std::set<std::string> list(const std::string& name) const;
 

@@ -108,14 +108,8 @@ engine::log_query query_of(const exchange& request) {
     wanted.follow = request.query.flag("follow");
     if (const auto tail = request.query.number("tail"))
         wanted.tail = static_cast<std::size_t>(*tail);
-    const auto time = [&](const std::string& name) -> std::optional<std::chrono::system_clock::time_point> {
-        const auto seconds = request.query.number(name);
-        if (!seconds)
-            return std::nullopt;
-        return std::chrono::system_clock::time_point(std::chrono::seconds(*seconds));
-    };
-    wanted.since = time("since");
-    wanted.until = time("until");
+    wanted.since = request.query.time("since");
+    wanted.until = request.query.time("until");
     return wanted;
 }
 

@@ -50,7 +50,8 @@ engine::task<> put(exchange& request, daemon_parts parts) {
         .force_recreate = request.query.flag("force_recreate"),
         .remove_orphans = request.query.flag("remove_orphans"),
         .wait = request.query.flag("wait"),
-        .wait_timeout = seconds_in(request, "wait_timeout")};
+        .wait_timeout = seconds_in(request, "wait_timeout"),
+        .user = request.peer_user};
     if (request.query.flag("dry_run")) {
         json::array steps;
         for (const engine::step& each : parts.projects.preview(wanted, options))

@@ -21,6 +21,7 @@ void add_v1_routes(router& to, daemon_parts parts);
 
 // One a file; add_v1_routes calls them all.
 void add_project_routes(router& to, const daemon_parts& parts);
+void add_revision_routes(router& to, const daemon_parts& parts);
 void add_container_routes(router& to, const daemon_parts& parts);
 void add_exec_routes(router& to, const daemon_parts& parts);
 void add_log_routes(router& to, const daemon_parts& parts);

@@ -72,6 +72,8 @@ std::string_view name_of(compose::mount_type type) noexcept {
         return "tmpfs";
     case compose::mount_type::image:
         return "image";
+    case compose::mount_type::cluster:
+        return "cluster";
     }
     return "volume";
 }

@@ -10,9 +10,11 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 namespace compose::cli {
 
@@ -38,6 +40,14 @@ struct config_flags {
     std::vector<std::string> only;
 };
 
+std::vector<std::string> split_list(const std::string& text) {
+    std::vector<std::string> parts;
+    std::istringstream stream(text);
+    for (std::string part; std::getline(stream, part, ',');)
+        parts.push_back(part);
+    return parts;
+}
+
 std::string print(const loaded& read, const config_flags& flags) {
     const project& shown = read.project;
     std::string text;
@@ -51,19 +61,30 @@ std::string print(const loaded& read, const config_flags& flags) {
         keys(shown.volumes);
     else if (flags.networks)
         keys(shown.networks);
-    else if (flags.images)
+    else if (flags.images) {
         for (const auto& [name, service] : shown.services)
-            text += service.image + "\n";
-    else if (flags.profiles) {
+            if (flags.only.empty() ||
+                std::find(flags.only.begin(), flags.only.end(), name) != flags.only.end())
+                text +=
+                    (service.image.empty() ? fmt::format("{}-{}", shown.name, name) : service.image) + "\n";
+    } else if (flags.profiles) {
         std::set<std::string> all;
-        for (const auto& [name, service] : shown.services)
-            all.insert(service.profiles.begin(), service.profiles.end());
+        for (const auto* services : {&shown.services, &shown.disabled_services})
+            for (const auto& [name, service] : *services)
+                all.insert(service.profiles.begin(), service.profiles.end());
         for (const std::string& each : all)
             text += each + "\n";
     } else if (!flags.hash.empty()) {
-        for (const auto& [name, service] : shown.services)
-            if (flags.hash == "*" || flags.hash == name)
-                text += fmt::format("{} {}\n", name, service_hash(service));
+        std::vector<std::string> wanted = split_list(flags.hash);
+        if (flags.hash == "*") {
+            wanted.clear();
+            for (const auto& [name, service] : shown.services)
+                wanted.push_back(name);
+        }
+        check_services(shown, wanted);
+        for (const std::string& name : wanted)
+            if (const auto found = shown.services.find(name); found != shown.services.end())
+                text += fmt::format("{} {}\n", name, service_hash(found->second));
     } else if (flags.models) {
         if (const node* models = read.tree->find("models"))
             for (const auto& [name, model] : models->entries)

@@ -98,9 +98,10 @@ void add_images(CLI::App& app, action& chosen) {
     const auto load_flags = std::make_shared<image_flags>();
     CLI::App* load_command = app.add_subcommand("load", "Load images from a docker-archive or OCI archive");
     load_command->add_option("-i,--input,FILE", load_flags->input, "archive, as `docker save` writes it")
-        ->required()
         ->check(CLI::ExistingFile);
     load_command->callback([load_flags, &chosen] {
+        if (load_flags->input.empty())
+            throw CLI::RequiredError("the archive: compose load -i FILE, or compose load FILE,");
         chosen = [load_flags](context& with) { return load_archive(with, load_flags); };
     });
 

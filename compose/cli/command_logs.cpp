@@ -94,8 +94,10 @@ std::string target_of(const std::string& project, const log_options& how) {
     std::string target = fmt::format("/api/v1/projects/{}/logs?follow={:d}", project, how.follow);
     if (!how.tail.empty() && how.tail != "all")
         target += "&tail=" + how.tail;
-    if (how.since_seconds)
-        target += fmt::format("&since={}", *how.since_seconds);
+    if (how.since) {
+        const auto after_epoch = std::chrono::nanoseconds(how.since->time_since_epoch()).count();
+        target += fmt::format("&since={}.{:09}", after_epoch / 1'000'000'000, after_epoch % 1'000'000'000);
+    }
     if (!how.services.empty())
         target += "&" + services_query(how.services);
     return target;

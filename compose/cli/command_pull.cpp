@@ -89,12 +89,17 @@ engine::task<> pull_one(pulls& all, std::string reference) {
 engine::task<> pull(context& with, std::shared_ptr<pull_flags> flags) {
     const project wanted = with.load_project(flags->services);
     check_services(wanted, flags->services);
-    std::set<std::string> references;
-    for (const auto& [name, service] : wanted.services)
-        if (flags->services.empty() ||
-            std::find(flags->services.begin(), flags->services.end(), name) != flags->services.end())
-            references.insert(service.image);
     pulls all(with, flags->quiet);
+    std::set<std::string> references;
+    for (const auto& [name, service] : wanted.services) {
+        if (!flags->services.empty() &&
+            std::find(flags->services.begin(), flags->services.end(), name) == flags->services.end())
+            continue;
+        if (service.pull_policy == "never")
+            all.show(service.image, "Skipped", "pull_policy is never");
+        else
+            references.insert(service.image);
+    }
     all.under_way = references.size();
     for (const std::string& reference : references)
         boost::asio::co_spawn(with.io, pull_one(all, reference), [](std::exception_ptr failure) {

@@ -111,16 +111,14 @@ class interrupter : public std::enable_shared_from_this<interrupter> {
 };
 
 /// The foreground: logs until all has ended.
-engine::task<> attach(context& with, std::string project, up_flags flags) {
+engine::task<> attach(
+    context& with, std::string project, up_flags flags, std::chrono::system_clock::time_point since) {
     log_options how;
     how.follow = true;
     how.color = !flags.no_color;
     how.timestamps = flags.timestamps;
     how.services = flags.services;
-    how.since_seconds =
-        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-            .count() -
-        1;
+    how.since = since; // what ran before is not shown again
     co_await print_logs(with, std::move(project), how);
 }
 
@@ -151,6 +149,7 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
         co_await dry_run(with, wanted, *flags);
         co_return;
     }
+    const auto began = std::chrono::system_clock::now();
     api::client daemon = with.daemon();
     api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
     std::unique_ptr<api::client_stream> stream =
@@ -170,7 +169,7 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
         std::rethrow_exception(failure);
     warn_of_orphans(first);
     if (foreground)
-        co_await attach(with, wanted.name, *flags);
+        co_await attach(with, wanted.name, *flags, began);
     control->end();
     if (control->interrupted())
         with.exit_code = interrupted;

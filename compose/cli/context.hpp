@@ -53,6 +53,7 @@ void add_exec(CLI::App& app, action& chosen);
 void add_config(CLI::App& app, action& chosen);
 void add_images(CLI::App& app, action& chosen); // images, load
 void add_pull(CLI::App& app, action& chosen);
+void add_history(CLI::App& app, action& chosen); // history, diff, rollback
 void add_version(CLI::App& app, action& chosen);
 
 /// "services=a,b" for a query, escaped; empty for none.

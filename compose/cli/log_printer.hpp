@@ -2,7 +2,7 @@
 
 #include "compose/cli/context.hpp"
 
-#include <cstdint>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,8 +14,8 @@ struct log_options {
     bool color = true;
     bool prefix = true;
     bool timestamps = false;
-    std::string tail;                          // a number, or "all"
-    std::optional<std::int64_t> since_seconds; // after the epoch
+    std::string tail; // a number, or "all"
+    std::optional<std::chrono::system_clock::time_point> since;
     std::vector<std::string> services;
 };
 

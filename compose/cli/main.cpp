@@ -30,6 +30,7 @@ void read_environment(context& into) {
             into.files.environment.emplace(line.substr(0, equals), line.substr(equals + 1));
     }
     into.files.working_directory = std::filesystem::current_path();
+    into.files.environment.emplace("PWD", into.files.working_directory); // cron and systemd set none
     const auto host = into.files.environment.find("COMPOSED_HOST");
     into.host = host == into.files.environment.end() ? default_host : host->second;
 }
@@ -134,7 +135,7 @@ int main(int count, char** arguments) {
         app.set_version_flag("-v,--version", std::string("composed version ") + COMPOSED_VERSION);
         using namespace compose::cli;
         for (const add_command add : {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_exec,
-                 add_config, add_images, add_pull, add_version})
+                 add_config, add_history, add_images, add_pull, add_version})
             add(app, chosen);
         std::vector<std::string> words = separate_exec_command(count, arguments);
         if (words.empty()) {

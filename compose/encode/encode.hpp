@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace compose {
 
@@ -20,5 +21,20 @@ project from_wire(std::string_view text);
 /// recreate. Left out is what only says how many there are and when: scale, depends_on, profiles,
 /// pull_policy.
 std::string service_hash(const service& value);
+
+/// What tells the containers of two definitions of a service apart, for people: "image",
+/// "environment LOG_LEVEL", "ports". Nothing when their hashes are equal. Never a value: it may be secret.
+std::vector<std::string> container_changes(const service& before, const service& after);
+
+/// One thing that two definitions of a project do not have in common.
+struct project_difference {
+    std::string kind; // service, network, volume, project
+    std::string name;
+    std::string change;               // added, removed, changed
+    std::vector<std::string> details; // of a changed one, as container_changes()
+};
+
+/// What leads from one definition to the other, in order of kinds and names.
+std::vector<project_difference> differences(const project& before, const project& after);
 
 } // namespace compose

@@ -26,7 +26,7 @@ template <typename T>
 struct names_of;
 template <>
 struct names_of<mount_type> {
-    static constexpr std::array<std::string_view, 4> names{"bind", "volume", "tmpfs", "image"};
+    static constexpr std::array<std::string_view, 5> names{"bind", "volume", "tmpfs", "image", "cluster"};
 };
 template <>
 struct names_of<dependency_condition> {
@@ -258,6 +258,97 @@ project from_wire(std::string_view text) {
         throw error(
             error_kind::invalid, fmt::format("project definition: {}: {}", found.path, found.message));
     }
+}
+
+namespace {
+
+std::set<std::string> keys_of(const json::object& one, const json::object& other) {
+    std::set<std::string> keys;
+    for (const json::object* each : {&one, &other})
+        for (const auto& member : *each)
+            keys.insert(member.key());
+    return keys;
+}
+
+/// Members that differ; of mappings the keys that do. `environment LOG_LEVEL`, `ports`.
+std::vector<std::string> changed_members(const json::object& before, const json::object& after) {
+    static const json::value none;
+    const auto member = [](const json::object& of, const std::string& key) -> const json::value& {
+        const json::value* found = of.if_contains(key);
+        return found == nullptr ? none : *found;
+    };
+    // What people give names to; of the others the whole says enough.
+    static const std::set<std::string_view> named{
+        "annotations", "depends_on", "driver_opts", "environment", "extra_hosts", "labels", "networks"};
+    std::vector<std::string> changed;
+    for (const std::string& key : keys_of(before, after)) {
+        const json::value& old = member(before, key);
+        const json::value& fresh = member(after, key);
+        if (old == fresh)
+            continue;
+        const bool maps = (old.is_object() || old.is_null()) && (fresh.is_object() || fresh.is_null());
+        if (!maps || !named.contains(key)) {
+            changed.push_back(key == "mounts" ? "volumes" : key == "health" ? "healthcheck" : key);
+            continue;
+        }
+        const json::object empty;
+        const json::object& one = old.is_object() ? old.get_object() : empty;
+        const json::object& other = fresh.is_object() ? fresh.get_object() : empty;
+        for (const std::string& inner : keys_of(one, other))
+            if (member(one, inner) != member(other, inner) || one.contains(inner) != other.contains(inner))
+                changed.push_back(fmt::format("{} {}", key, inner));
+    }
+    return changed;
+}
+
+template <typename Value>
+json::object described(const Value& value) {
+    writer archive;
+    describe(archive, const_cast<Value&>(value));
+    return archive.take();
+}
+
+template <typename Map>
+void compare(
+    std::string_view kind, const Map& before, const Map& after, std::vector<project_difference>& into) {
+    std::set<std::string> names;
+    for (const Map* each : {&before, &after})
+        for (const auto& [name, value] : *each)
+            names.insert(name);
+    for (const std::string& name : names) {
+        const auto old = before.find(name);
+        const auto fresh = after.find(name);
+        project_difference found{.kind = std::string(kind), .name = name, .change = {}, .details = {}};
+        if (old == before.end())
+            found.change = "added";
+        else if (fresh == after.end())
+            found.change = "removed";
+        else if (old->second == fresh->second)
+            continue;
+        else {
+            found.change = "changed";
+            found.details = changed_members(described(old->second), described(fresh->second));
+        }
+        into.push_back(std::move(found));
+    }
+}
+
+} // namespace
+
+std::vector<std::string> container_changes(const service& before, const service& after) {
+    writer one;
+    writer other;
+    describe_container(one, const_cast<service&>(before));
+    describe_container(other, const_cast<service&>(after));
+    return changed_members(one.take(), other.take());
+}
+
+std::vector<project_difference> differences(const project& before, const project& after) {
+    std::vector<project_difference> all;
+    compare("service", before.services, after.services, all);
+    compare("network", before.networks, after.networks, all);
+    compare("volume", before.volumes, after.volumes, all);
+    return all;
 }
 
 std::string service_hash(const service& value) {

@@ -161,8 +161,9 @@ class support_checker {
         for (const mount& each : of.mounts) {
             if (!each.target.starts_with('/'))
                 fail("volumes", "the target \"{}\" must be an absolute path", each.target);
-            if (each.type == mount_type::image)
-                fail("volumes", "type image is not supported yet; there are bind, volume and tmpfs");
+            if (each.type == mount_type::image || each.type == mount_type::cluster)
+                fail("volumes", "type {} is not supported; there are bind, volume and tmpfs",
+                    each.type == mount_type::image ? "image" : "cluster");
         }
     }
 

@@ -79,10 +79,11 @@ std::vector<port> ports_of(const node& service) {
 mount mount_of(const node& item) {
     mount made;
     const std::string type = item.text_at("type");
-    made.type = type == "bind"    ? mount_type::bind
-                : type == "tmpfs" ? mount_type::tmpfs
-                : type == "image" ? mount_type::image
-                                  : mount_type::volume;
+    made.type = type == "bind"      ? mount_type::bind
+                : type == "tmpfs"   ? mount_type::tmpfs
+                : type == "image"   ? mount_type::image
+                : type == "cluster" ? mount_type::cluster
+                                    : mount_type::volume;
     made.source = item.text_at("source");
     made.target = item.text_at("target");
     made.read_only = switched(item, "read_only");

@@ -11,10 +11,12 @@ namespace compose {
 
 namespace {
 
+constexpr std::size_t most_bytes = 8U << 20U; // of all values of a file: `A=$A$A` doubles with each line
+
 /// Letters beyond ASCII too: of their UTF-8 no byte is below 0x80.
 bool in_key(char c) noexcept {
     return static_cast<unsigned char>(c) >= 0x80 || std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-           c == '_' || c == '.' || c == '-';
+           std::string_view("_.-[]").find(c) != std::string_view::npos;
 }
 
 std::string_view without_mark(std::string_view text) {
@@ -33,8 +35,9 @@ std::string_view trim(std::string_view text) {
 
 class dotenv_parser {
   public:
-    dotenv_parser(std::string_view text, const std::string& file, const variable_lookup& lookup)
-        : rest_(without_mark(text)), file_(file), lookup_(lookup) {}
+    dotenv_parser(std::string_view text, const std::string& file, const variable_lookup& lookup,
+        const variable_lookup& earlier)
+        : rest_(without_mark(text)), file_(file), lookup_(lookup), earlier_(earlier) {}
 
     dotenv_entries run() {
         for (skip_blank(); !rest_.empty(); skip_blank())
@@ -129,9 +132,10 @@ class dotenv_parser {
         take();
         std::string text;
         while (!rest_.empty() && rest_.front() != '\'') {
-            if (rest_.starts_with("\\'"))
-                take();
-            text += take();
+            const char c = take();
+            if (c == '\\' && !rest_.empty() && rest_.front() != '\'')
+                text += c; // it stays, and the next is no quote
+            text += c == '\\' && !rest_.empty() ? take() : c;
         }
         if (rest_.empty())
             fail("unterminated quoted value");
@@ -164,13 +168,23 @@ class dotenv_parser {
 
     static bool is_octal(char c) noexcept { return c >= '0' && c <= '7'; }
 
-    /// "\0101" is "A": up to three digits after the nought.
+    /// "\0101" is "A": three digits after the nought. What is no character of them stays as it is written.
     void octal(std::string& text) {
+        std::string digits;
         take();
-        int value = 0;
-        for (int digits = 0; digits < 3 && !rest_.empty() && is_octal(rest_.front()); ++digits)
-            value = value * 8 + (take() - '0');
-        text += static_cast<char>(value);
+        while (digits.size() < 3 && !rest_.empty() && is_octal(rest_.front()))
+            digits += take();
+        unsigned value = 0;
+        for (const char digit : digits)
+            value = value * 8 + static_cast<unsigned>(digit - '0');
+        if (digits.size() < 3 || value == 0)
+            text += "\\0" + digits;
+        else if (value > 255)
+            text += "\\" + digits;
+        else if (value < 128)
+            text += static_cast<char>(value);
+        else // a letter of Latin-1, in UTF-8
+            (text += static_cast<char>(0xc0U | value >> 6U)) += static_cast<char>(0x80U | (value & 0x3fU));
     }
 
     static void escape(std::string& text, char c) {
@@ -190,22 +204,31 @@ class dotenv_parser {
         const variable_lookup both = [this](const std::string& name) -> std::optional<std::string> {
             if (auto found = lookup_(name))
                 return found;
-            const auto earlier = std::find_if(
+            const auto own = std::find_if(
                 entries_.rbegin(), entries_.rend(), [&](const auto& entry) { return entry.first == name; });
-            return earlier == entries_.rend() ? std::nullopt : earlier->second;
+            if (own != entries_.rend())
+                return own->second;
+            return earlier_ ? earlier_(name) : std::nullopt;
         };
+        std::string value;
         try {
-            return interpolate(text, both, unset);
+            value = interpolate(text, both, unset);
         } catch (const error& failure) {
             fail(failure.what());
         }
+        size_ += value.size();
+        if (size_ > most_bytes)
+            fail(fmt::format("the values of this file are longer than {} bytes", most_bytes));
+        return value;
     }
 
     std::string_view rest_;
     const std::string& file_;
     const variable_lookup& lookup_;
+    const variable_lookup& earlier_;
     dotenv_entries entries_;
     int line_ = 1;
+    std::size_t size_ = 0; // of the values
 };
 
 } // namespace
@@ -227,9 +250,10 @@ void check_text(std::string_view text, const std::string& file) {
 
 } // namespace
 
-dotenv_entries parse_dotenv(std::string_view text, const std::string& file, const variable_lookup& lookup) {
+dotenv_entries parse_dotenv(std::string_view text, const std::string& file, const variable_lookup& lookup,
+    const variable_lookup& earlier) {
     check_text(text, file);
-    return dotenv_parser(text, file, lookup).run();
+    return dotenv_parser(text, file, lookup, earlier).run();
 }
 
 dotenv_entries parse_dotenv_raw(std::string_view text, const std::string& file) {

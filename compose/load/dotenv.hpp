@@ -14,8 +14,9 @@ namespace compose {
 using dotenv_entries = std::vector<std::pair<std::string, std::optional<std::string>>>;
 
 /// The variables of an env file in its order. Values expand variables: those of `lookup` first, then earlier
-/// lines. Throws error{invalid} "FILE: line N: …".
-dotenv_entries parse_dotenv(std::string_view text, const std::string& file, const variable_lookup& lookup);
+/// lines, then those of `earlier` files. Throws error{invalid} "FILE: line N: …".
+dotenv_entries parse_dotenv(std::string_view text, const std::string& file, const variable_lookup& lookup,
+    const variable_lookup& earlier = {});
 
 /// `format: raw`: NAME=VALUE lines as they are, no quotes, no expansion, no comments at the end of a line.
 dotenv_entries parse_dotenv_raw(std::string_view text, const std::string& file);

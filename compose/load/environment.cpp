@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <map>
 
 namespace compose {
 
@@ -14,7 +15,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-dotenv_entries read_entries(const node& from, const fs::path& directory, const variable_lookup& lookup) {
+dotenv_entries read_entries(const node& from, const fs::path& directory, const variable_lookup& lookup,
+    const variable_lookup& earlier) {
     const node* path = from.find("path");
     const std::string file = (directory / (path == nullptr ? from.text : path->text)).native();
     const node* required = from.find("required");
@@ -24,7 +26,7 @@ dotenv_entries read_entries(const node& from, const fs::path& directory, const v
     const std::string text = read_project_file(file);
     const node* format = from.find("format");
     return format != nullptr && format->text == "raw" ? parse_dotenv_raw(text, file)
-                                                      : parse_dotenv(text, file, lookup);
+                                                      : parse_dotenv(text, file, lookup, earlier);
 }
 
 /// Lays what stands in files under what the service says itself, and takes their names out.
@@ -35,21 +37,22 @@ void fold_files(node& service, std::string_view files_key, std::string_view into
     if (files == nullptr)
         return;
     node folded = map_node(*files);
+    std::map<std::string, std::size_t> places;
     const auto put = [&](const std::string& key, node value) {
-        if (node* there = folded.find(key))
-            *there = std::move(value);
-        else
+        const auto [place, fresh] = places.emplace(key, folded.entries.size());
+        if (fresh)
             add_member(folded, key, std::move(value));
+        else
+            folded.entries[place->second].second = std::move(value);
     };
-    const variable_lookup known = [&](const std::string& name) -> std::optional<std::string> {
-        if (auto found = lookup(name))
-            return found;
-        const node* earlier = folded.find(name); // of a file before this one
-        return earlier == nullptr ? std::nullopt : std::optional(earlier->text);
+    const variable_lookup earlier = [&](const std::string& name) -> std::optional<std::string> {
+        const auto found = places.find(name); // of a file before this one
+        return found == places.end() ? std::nullopt
+                                     : std::optional(folded.entries[found->second].second.text);
     };
     for (const node& entry : files->items) {
         try {
-            for (const auto& [key, value] : read_entries(entry, directory, known))
+            for (const auto& [key, value] : read_entries(entry, directory, lookup, earlier))
                 if (const auto passed = value ? value : lookup(key))
                     put(key, text_node(entry, *passed));
         } catch (const error& failure) {

@@ -10,6 +10,9 @@ namespace compose {
 namespace {
 
 constexpr int most_nested = 32;
+// A variable that has itself twice doubles with each line; no program takes more than 128 KiB of one.
+constexpr std::size_t most_put_in = 1U << 20U; // into one text
+constexpr std::size_t most_put_into_tree = 64U << 20U;
 
 bool starts_name(char c) noexcept {
     return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_';
@@ -74,10 +77,19 @@ class interpolator {
     }
 
     std::string value_or_blank(const std::string& name) {
-        const auto value = lookup_(name);
+        const auto value = look_up(name);
         if (!value)
             unset_.push_back(name);
         return value.value_or("");
+    }
+
+    std::optional<std::string> look_up(const std::string& name) {
+        auto value = lookup_(name);
+        put_in_ += value ? value->size() : 0;
+        if (put_in_ > most_put_in)
+            throw error(error_kind::invalid,
+                fmt::format("with its variables it is longer than {} bytes", most_put_in));
+        return value;
     }
 
     std::string braced(std::string_view expression, int depth) {
@@ -98,7 +110,7 @@ class interpolator {
             fail(fmt::format("${{{}}}", expression));
         const char how = rest[0];
         rest.remove_prefix(1);
-        const auto value = lookup_(name);
+        const auto value = look_up(name);
         const bool there = value && !(empty_counts && value->empty());
         switch (how) {
         case '-':
@@ -117,6 +129,7 @@ class interpolator {
 
     const variable_lookup& lookup_;
     std::vector<std::string>& unset_;
+    std::size_t put_in_ = 0; // bytes of values
 };
 
 } // namespace
@@ -135,20 +148,50 @@ std::string interpolate(
     return interpolator(lookup, unset).run(text, 0);
 }
 
-void interpolate_tree(node& tree, const std::string& path, const variable_lookup& lookup,
-    std::vector<std::string>& unset, std::vector<diagnostic>& wrong) {
-    if (tree.is_scalar()) {
+namespace {
+
+class tree_interpolator {
+  public:
+    tree_interpolator(
+        const variable_lookup& lookup, std::vector<std::string>& unset, std::vector<diagnostic>& wrong)
+        : lookup_(lookup), unset_(unset), wrong_(wrong) {}
+
+    void run(node& tree, const std::string& path) {
+        if (tree.is_scalar() && tree.text.find('$') != std::string::npos)
+            scalar(tree, path);
+        for (std::size_t index = 0; index < tree.items.size(); ++index)
+            run(tree.items[index], fmt::format("{}[{}]", path, index));
+        for (auto& [key, value] : tree.entries)
+            run(value, child_path(path, key));
+    }
+
+  private:
+    void scalar(node& tree, const std::string& path) {
+        if (size_ > most_put_into_tree)
+            return; // told
         try {
-            tree.quoted = tree.quoted || tree.text.find('$') != std::string::npos; // what is put in is text
-            tree.text = interpolate(tree.text, lookup, unset);
+            tree.quoted = true; // what is put in is text
+            tree.text = interpolate(tree.text, lookup_, unset_);
+            size_ += tree.text.size();
+            if (size_ > most_put_into_tree)
+                throw error(error_kind::invalid,
+                    fmt::format("with its variables the file is longer than {} bytes", most_put_into_tree));
         } catch (const error& failure) {
-            wrong.push_back({.at = tree.at, .path = path, .message = failure.what()});
+            wrong_.push_back({.at = tree.at, .path = path, .message = failure.what()});
         }
     }
-    for (std::size_t index = 0; index < tree.items.size(); ++index)
-        interpolate_tree(tree.items[index], fmt::format("{}[{}]", path, index), lookup, unset, wrong);
-    for (auto& [key, value] : tree.entries)
-        interpolate_tree(value, child_path(path, key), lookup, unset, wrong);
+
+    const variable_lookup& lookup_;
+    std::vector<std::string>& unset_;
+    std::vector<diagnostic>& wrong_;
+    std::size_t size_ = 0; // of the texts with variables
+};
+
+} // namespace
+
+void interpolate_tree(node& tree, const std::string& path, const variable_lookup& lookup,
+    std::vector<std::string>& unset, std::vector<diagnostic>& wrong) {
+    tree_interpolator(lookup, unset, wrong).run(tree, path);
 }
 
 namespace {

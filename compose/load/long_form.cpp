@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <map>
 
 namespace compose::long_form {
 
@@ -33,6 +34,7 @@ void pairs(node& value, bool null_for_none) {
     if (!value.is_list())
         return;
     node map = map_node(value);
+    std::map<std::string, std::size_t> places;
     for (const node& item : value.items) {
         if (item.is_scalar() && kind_of(item) != scalar_kind::text)
             fail(fmt::format("must be NAME=VALUE; quote it: \"{}\"", item.text));
@@ -46,10 +48,11 @@ void pairs(node& value, bool null_for_none) {
         const std::string key = text.substr(0, equals);
         if (null_for_none && key.ends_with(' '))
             fail(fmt::format("\"{}\": a name ends before its =, without a space", key));
-        if (node* there = map.find(key))
-            *there = std::move(entry);
-        else
+        const auto [place, fresh] = places.emplace(key, map.entries.size());
+        if (fresh)
             add_member(map, key, std::move(entry));
+        else
+            map.entries[place->second].second = std::move(entry);
     }
     value = std::move(map);
 }
@@ -306,14 +309,18 @@ namespace {
 void put_options(node& into, const compose::mount& from) {
     const bool bind = from.type == mount_type::bind;
     node options = map_node(into);
-    if (bind) {
+    if (bind)
         add_member(options, "create_host_path", literal_node(into, "true"));
-        put_text(options, "propagation", from.propagation);
-        put_text(options, "selinux", from.selinux);
-    } else if (from.nocopy) {
-        add_member(options, "nocopy", literal_node(into, "true"));
-    }
-    add_member(into, bind ? "bind" : "volume", std::move(options));
+    put_text(options, "propagation", from.propagation);
+    put_text(options, "selinux", from.selinux);
+    if (bind || !options.entries.empty())
+        add_member(into, "bind", std::move(options));
+    if (bind)
+        return;
+    node of_volume = map_node(into);
+    if (from.nocopy)
+        add_member(of_volume, "nocopy", literal_node(into, "true"));
+    add_member(into, "volume", std::move(of_volume));
 }
 
 } // namespace
@@ -360,7 +367,8 @@ std::vector<node> device(const node& item) {
         fail(fmt::format("\"{}\": write SOURCE[:TARGET[:PERMISSIONS]]", text));
     node made = map_node(item);
     put_text(made, "source", text.substr(0, first));
-    put_text(made, "target", first == std::string::npos ? text : text.substr(first + 1, second - first - 1));
+    const std::string target = first == std::string::npos ? "" : text.substr(first + 1, second - first - 1);
+    put_text(made, "target", target.empty() ? text.substr(0, first) : target);
     put_text(made, "permissions", second == std::string::npos ? "rwm" : text.substr(second + 1));
     return {made};
 }

@@ -38,6 +38,8 @@ void resolve_resource(node& resource, const project_place& place) {
 } // namespace
 
 std::string absolute_path(const std::string& path, const project_place& place) {
+    if (path.starts_with('/'))
+        return path; // as it is: `..` behind a symbolic link is elsewhere
     const bool of_home = path == "~" || path.starts_with("~/");
     const auto whole =
         of_home ? std::filesystem::path(place.home) / path.substr(std::min<std::size_t>(2, path.size()))

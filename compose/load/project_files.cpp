@@ -74,17 +74,26 @@ void discover(const fs::path& from, project_files& into) {
             from.native()));
 }
 
+/// `over`: what it says takes the place of what files before it said.
 void add_env_file(
-    const fs::path& file, project_files& into, const std::map<std::string, std::string>& process) {
-    const variable_lookup lookup = [&](const std::string& name) -> std::optional<std::string> {
-        if (const auto found = process.find(name); found != process.end())
-            return found->second;
-        const auto earlier = into.variables.find(name); // of the files before this one
-        return earlier == into.variables.end() ? std::nullopt : std::optional(earlier->second);
-    };
-    for (auto& [name, value] : parse_dotenv(read_project_file(file), file.native(), lookup))
-        if (value)
+    const fs::path& file, project_files& into, const std::map<std::string, std::string>& process, bool over) {
+    const std::map<std::string, std::string> before = into.variables;
+    for (auto& [name, value] :
+        parse_dotenv(read_project_file(file), file.native(), lookup_in(process), lookup_in(before)))
+        if (value && (over || !into.variables.contains(name)))
             into.variables[name] = *value;
+}
+
+/// As Go's strconv.ParseBool has it; empty is false.
+bool is_true(const std::string& text) {
+    for (const std::string_view yes : {"1", "t", "T", "TRUE", "true", "True"})
+        if (text == yes)
+            return true;
+    for (const std::string_view no : {"", "0", "f", "F", "FALSE", "false", "False"})
+        if (text == no)
+            return false;
+    throw error(
+        error_kind::invalid, fmt::format("COMPOSE_DISABLE_ENV_FILE is \"{}\"; write true or false", text));
 }
 
 } // namespace
@@ -145,13 +154,14 @@ project_files find_project_files(const load_options& options) {
     if (env_files.empty())
         env_files = split(process("COMPOSE_ENV_FILES"), ",");
     for (const std::string& file : env_files)
-        add_env_file(absolute(file), found, options.environment);
+        add_env_file(absolute(file), found, options.environment, true);
     const bool env_file_given = !env_files.empty();
+    const bool disabled = is_true(process("COMPOSE_DISABLE_ENV_FILE"));
     const auto add_default = [&](const fs::path& folder) {
-        const std::string disabled = process("COMPOSE_DISABLE_ENV_FILE");
-        const bool wanted = !env_file_given && disabled != "1" && disabled != "true";
+        const bool wanted = !env_file_given && !disabled;
         if (std::error_code none; wanted && fs::is_regular_file(folder / ".env", none))
-            add_env_file(folder / ".env", found, options.environment);
+            add_env_file(
+                folder / ".env", found, options.environment, false); // that of the nearest folder holds
     };
     add_default(options.project_directory.empty() ? here : absolute(options.project_directory));
 

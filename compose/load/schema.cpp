@@ -12,6 +12,8 @@ namespace compose {
 
 namespace {
 
+constexpr std::size_t most_expanded = 200'000;
+
 std::string_view name_of(const node& value) noexcept {
     switch (value.kind) {
     case node_kind::null:
@@ -171,7 +173,7 @@ class conformer {
             std::vector<node> expanded;
             if (to.expand == nullptr || item.tag == merge_tag::reset)
                 expanded.push_back(item);
-            else if (!guarded(item, here, [&] { expanded = to.expand(item); }))
+            else if (!guarded(item, here, [&] { expanded = expand(item, to); }))
                 continue;
             for (node& each : expanded) {
                 if (each.is_null() && !to.element->null_is_value)
@@ -184,6 +186,18 @@ class conformer {
         keep_unique(value, to);
     }
 
+    /// Ranges of ports may be many ports each.
+    std::vector<node> expand(const node& item, const schema& to) {
+        if (expanded_ > most_expanded)
+            return {}; // told
+        std::vector<node> all = to.expand(item);
+        expanded_ += all.size();
+        if (expanded_ > most_expanded)
+            throw error(error_kind::invalid,
+                fmt::format("more than {} entries once all ranges are written out", most_expanded));
+        return all;
+    }
+
     void scalar(node& value, const schema& to, const std::string& path) {
         if (!value.is_scalar())
             return wrong_type(value, to, path);
@@ -194,7 +208,8 @@ class conformer {
                 return wrong_type(value, to, path);
             break;
         case form::loose_text:
-            if (kind == scalar_kind::boolean && to.no_booleans)
+            if ((kind == scalar_kind::boolean && to.no_booleans) ||
+                (kind == scalar_kind::number && to.no_fractions))
                 return wrong_type(value, to, path);
             if (kind != scalar_kind::text)
                 value.text = plain_scalar_text(value.text);
@@ -280,6 +295,7 @@ class conformer {
     std::vector<diagnostic>& wrong_;
     std::vector<std::string>& warnings_;
     bool variables_stay_;
+    std::size_t expanded_ = 0; // items that short forms of lists have become
 };
 
 } // namespace

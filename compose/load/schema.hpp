@@ -52,6 +52,7 @@ struct schema {
     bool replaces = false;      // a later file's takes the place of an earlier one's, whatever it is
     bool null_is_value = false; // null says something; else it is as if it were not there
     bool no_booleans = false;   // of loose_text: a number, but not true or false
+    bool no_fractions = false;  // of loose_text: of numbers whole ones alone
     bool keeps_zero = false;    // printed also when it is false, 0 or empty
     bool merges_items = false;  // of a list: two items of one identity are laid over one another
 };

@@ -224,6 +224,10 @@ constexpr member model_members[] = {{"endpoint_var", &text}, {"model_var", &text
 constexpr schema model{.is = form::object, .members = model_members, .null_is_value = true};
 constexpr schema models{.is = form::map, .element = &model, .write_out = long_form::names};
 
+constexpr schema exposed{
+    .is = form::loose_text, .no_booleans = true, .no_fractions = true, .keeps_zero = true};
+constexpr schema expose{.is = form::list, .element = &exposed, .identity = long_form::by_value};
+
 constexpr schema port_number{.is = form::integer, .check = [](const std::string& value) {
                                  const bool fits = value.size() < 6 && value[0] != '-' && value[0] != '0' &&
                                                    std::stoi(value) <= 65535;
@@ -242,7 +246,7 @@ constexpr member provider_members[] = {{"type", &text, true}, {"options", &provi
 constexpr schema provider = object(provider_members);
 
 constexpr schema mount_type{.is = form::text, .check = [](const std::string& value) {
-                                return none_of<4>(value, {"bind", "volume", "tmpfs", "image"});
+                                return none_of<5>(value, {"bind", "volume", "tmpfs", "image", "cluster"});
                             }};
 constexpr schema recursive{.is = form::text, .check = [](const std::string& value) {
                                return none_of<4>(value, {"enabled", "disabled", "writable", "readonly"});
@@ -321,7 +325,7 @@ constexpr member service_members[] = {{"profiles", &set}, {"annotations", &label
     {"credential_spec", &credential}, {"depends_on", &dependencies}, {"deploy", &deploy},
     {"device_cgroup_rules", &set}, {"devices", &devices}, {"dns", &one_or_set}, {"dns_opt", &set},
     {"dns_search", &one_or_set}, {"domainname", &text}, {"entrypoint", &words}, {"provider", &provider},
-    {"environment", &variables}, {"env_file", &env_files}, {"expose", &loose_set}, {"extends", &extends},
+    {"environment", &variables}, {"env_file", &env_files}, {"expose", &expose}, {"extends", &extends},
     {"external_links", &set}, {"extra_hosts", &hosts}, {"group_add", &loose_set}, {"gpus", &gpus},
     {"hostname", &text}, {"healthcheck", &healthcheck}, {"image", &text}, {"init", &switch_}, {"ipc", &text},
     {"isolation", &text}, {"labels", &labels}, {"label_file", &one_or_texts}, {"links", &set},

@@ -59,6 +59,8 @@ std::vector<port> parse_port(std::string_view text) {
         shape.protocol = text.substr(slash + 1);
         std::transform(shape.protocol.begin(), shape.protocol.end(), shape.protocol.begin(),
             [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        if (shape.protocol.empty())
+            shape.protocol = "tcp";
         if (shape.protocol != "tcp" && shape.protocol != "udp" && shape.protocol != "sctp")
             fail(fmt::format("\"{}\": protocol \"{}\" is not tcp, udp or sctp", whole, shape.protocol));
         text = text.substr(0, slash);
@@ -119,6 +121,8 @@ mount parse_mount(std::string_view text) {
         made.type = mount_type::bind;
     if (parts.size() < 3)
         return made;
+    if (parts[2].empty())
+        fail(fmt::format("\"{}\": there is nothing after the last colon", text));
     for (const std::string& option : split(parts[2], ',')) {
         if (option == "ro")
             made.read_only = true;

@@ -74,10 +74,14 @@ void check_build(
     constexpr std::string_view of_service = "service:";
     if (const node* contexts = build->find("additional_contexts"))
         for (const auto& [name, from] : contexts->entries)
-            if (from.text.starts_with(of_service) &&
-                !declared("services", from.text.substr(of_service.size())))
-                fail(from, "additional_contexts." + name,
-                    "refers to undefined service " + from.text.substr(of_service.size()));
+            if (from.text.starts_with(of_service)) {
+                const std::string other = from.text.substr(of_service.size());
+                const std::string key = "additional_contexts." + name;
+                if (!declared("services", other))
+                    fail(from, key, "refers to undefined service " + other);
+                else if (tree.find("services")->find(other)->find("build") == nullptr)
+                    fail(from, key, fmt::format("refers to service {}, which is not built", other));
+            }
     const std::string platform = service.text_at("platform");
     const node* platforms = build->find("platforms");
     if (!platform.empty() && platforms != nullptr && !platforms->items.empty() &&

@@ -22,6 +22,16 @@ constexpr std::size_t most_nested = 100; // files that extend or include one ano
 // Files of files that each name two more are soon more than anybody can read.
 constexpr std::size_t most_files = 10'000;
 constexpr std::size_t most_bytes = 64U << 20U;
+constexpr std::size_t most_values = 2'000'000; // that `extends` may copy
+
+std::size_t count(const node& of) {
+    std::size_t values = 1;
+    for (const node& item : of.items)
+        values += count(item);
+    for (const auto& [key, value] : of.entries)
+        values += count(value);
+    return values;
+}
 
 std::vector<std::string> texts_at(const node& map, std::string_view key) {
     std::vector<std::string> texts;
@@ -131,6 +141,7 @@ node tree_reader::extended(const origin& from, const std::string& name, extensio
         take(service, "extends");
         return service;
     }
+    const position extends_at = extends->at;
     run.way.push_back(step);
     node base = base_of(*extends, path, from, run);
     run.way.pop_back();
@@ -139,6 +150,10 @@ node tree_reader::extended(const origin& from, const std::string& name, extensio
     base.at = service.at;
     base.tag = merge_tag::none;
     node whole = merge(std::move(base), std::move(service), schemas::service);
+    values_made_ += 2 * count(whole); // it is kept for who extends it in turn
+    if (values_made_ > most_values)
+        throw_load_error(extends_at, path,
+            fmt::format("more than {} values once all that is extended is written out", most_values));
     run.made.emplace(step, whole);
     return whole;
 }

@@ -74,6 +74,7 @@ class tree_reader {
     std::vector<std::string> unset_;
     std::size_t files_read_ = 0; // that files name
     std::size_t bytes_read_ = 0;
+    std::size_t values_made_ = 0; // by `extends`
 };
 
 } // namespace compose

@@ -25,7 +25,7 @@ struct port {
     bool operator==(const port&) const = default;
 };
 
-enum class mount_type { bind, volume, tmpfs, image };
+enum class mount_type { bind, volume, tmpfs, image, cluster };
 
 /// One entry of `volumes:` in the long syntax; `tmpfs:` entries stay in service::tmpfs.
 struct mount {

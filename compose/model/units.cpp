@@ -31,8 +31,9 @@ struct time_unit {
     double nanoseconds;
 };
 // Longer names first, so that "ms" is not read as "m".
-constexpr std::array<time_unit, 9> time_units{{{"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9},
-    {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}, {"w", 604800e9}}};
+// Two signs for micro: U+00B5 and the letter U+03BC.
+constexpr std::array<time_unit, 10> time_units{{{"ns", 1}, {"us", 1e3}, {"\u00b5s", 1e3}, {"\u03bcs", 1e3},
+    {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}, {"w", 604800e9}}};
 
 } // namespace
 
@@ -63,7 +64,7 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
         text.remove_prefix(unit->name.size());
         total += static_cast<long double>(*number) * static_cast<long double>(unit->nanoseconds);
     }
-    if (total > 9.2e18)
+    if (total > 9223372036854775807.0L)
         return std::nullopt;
     const std::chrono::nanoseconds result(std::llroundl(total));
     return negative ? -result : result;

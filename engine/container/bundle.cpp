@@ -35,8 +35,12 @@ constexpr std::string_view search_path[] = {
     "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
 
 fs::path find_runtime(const fs::path& wanted) {
+    if (!wanted.empty() && !wanted.has_parent_path())
+        for (const std::string_view folder : search_path)
+            if (fs::path candidate = fs::path(folder) / wanted; ::access(candidate.c_str(), X_OK) == 0)
+                return candidate;
     if (!wanted.empty()) {
-        if (::access(wanted.c_str(), X_OK) != 0)
+        if (!wanted.has_parent_path() || ::access(wanted.c_str(), X_OK) != 0)
             throw compose::error(compose::error_kind::unavailable,
                 fmt::format("OCI runtime \"{}\" is not there or not executable", wanted.native()));
         return wanted;

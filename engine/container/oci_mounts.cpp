@@ -55,8 +55,10 @@ json::object convert(const container_mount& from) {
             fmt::format("mount target \"{}\" is not an absolute path", from.destination));
     std::vector<std::string> options;
     if (from.type == container_mount::kind::tmpfs) {
-        // Docker's: also for tmpfs with options of its own, which come later and win.
-        options = {"nosuid", "nodev", "noexec"};
+        // Docker's, but for what its own options say otherwise.
+        for (const std::string_view usual : {"nosuid", "nodev", "noexec"})
+            if (std::find(from.options.begin(), from.options.end(), usual.substr(2)) == from.options.end())
+                options.emplace_back(usual);
         options.insert(options.end(), from.options.begin(), from.options.end());
         if (from.read_only)
             options.emplace_back("ro");

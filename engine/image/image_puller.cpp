@@ -7,6 +7,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -198,20 +199,25 @@ task<Result> ask_registry(
     boost::asio::io_context& io, std::string verb, reference what, image_settings settings, Ask& ask) {
     http_settings wanted{.insecure = settings.insecure};
     const auto client = std::make_shared<http_client>(io, std::move(wanted));
-    std::string failures;
+    std::vector<std::string> unreachable;
+    std::vector<std::string> said;
     error_kind kind = error_kind::unavailable;
     for (const std::string& address : registry_addresses(what.registry, settings)) {
         try {
             Result found = co_await ask(registry(io, client, address, what.repository));
             co_return found;
         } catch (const error& failure) {
-            // What a server says outweighs that another one cannot be reached.
-            if (failures.empty() || failure.kind() != error_kind::unavailable)
-                kind = failure.kind();
-            failures += fmt::format("{}{}", failures.empty() ? "" : "; ", failure.what());
+            if (failure.kind() == error_kind::unavailable) {
+                unreachable.emplace_back(failure.what());
+                continue;
+            }
+            kind = failure.kind();
+            said.emplace_back(failure.what());
         }
     }
-    throw error(kind, fmt::format("{} \"{}\": {}", verb, what.short_name(), failures));
+    // What a server says outweighs that another one, or the same over https, cannot be reached.
+    throw error(kind, fmt::format("{} \"{}\": {}", verb, what.short_name(),
+                          fmt::join(said.empty() ? unreachable : said, "; ")));
 }
 
 task<std::string> digest_of_manifest(registry from, std::string tag) {

@@ -18,6 +18,7 @@
 #include <spdlog/spdlog.h>
 
 #include <fcntl.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <numeric>
@@ -267,10 +268,22 @@ std::vector<image> image_store::list() const {
     return all;
 }
 
+bool is_for(const image& picture, const std::string& platform) {
+    if (platform.empty() || picture.platform.empty())
+        return true;
+    const image_platform wanted = parse_platform(platform);
+    const image_platform has = parse_platform(picture.platform);
+    return wanted.os == has.os && wanted.architecture == has.architecture &&
+           (wanted.variant.empty() || has.variant.empty() || wanted.variant == has.variant);
+}
+
 std::vector<fs::path> image_store::layer_folders(const image& of) const {
+    // The layer of a step that changed nothing is in many images several times, and overlayfs takes a folder
+    // once (ELOOP): of equal ones the uppermost hides all that is below it.
     std::vector<fs::path> folders;
     for (auto layer = of.layers.rbegin(); layer != of.layers.rend(); ++layer)
-        folders.push_back(implementation_->layers->path(*layer));
+        if (std::find(of.layers.rbegin(), layer, *layer) == layer)
+            folders.push_back(implementation_->layers->path(*layer));
     return folders;
 }
 
@@ -323,6 +336,9 @@ task<image> image_store::pull(std::string name, pull_options options, pull_progr
     self->name(what.name(), id);
     const image pulled = self->images.at(id);
     co_await self->records.durable();
+    // The buffers of a pull are spread over the arenas of all workers, which keep them (mallopt(3)).
+    auto give_back = [] { return ::malloc_trim(0); };
+    co_await blocking(self->executors_.workers, give_back);
     co_return pulled;
 }
 

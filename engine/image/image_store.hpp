@@ -34,6 +34,9 @@ struct image {
     std::string platform;
 };
 
+/// Whether it is for a platform as people write it; an empty one is any.
+bool is_for(const image& picture, const std::string& platform);
+
 struct pull_options {
     std::string platform; // os/arch; empty: this host's
 };

@@ -41,8 +41,8 @@ std::string encode(const attachment& value) {
     for (const published_port& each : value.published)
         published.push_back(json::object{{"host", to_string(each.host)}, {"port", each.port},
             {"protocol", to_string(each.protocol)}, {"target", each.target}});
-    return json::serialize(
-        json::object{{"v", format_version}, {"endpoints", endpoints}, {"published", published}});
+    return json::serialize(json::object{{"v", format_version}, {"endpoints", endpoints},
+        {"published", published}, {"dns", json::array(value.dns.begin(), value.dns.end())}});
 }
 
 attachment decode_attachment(std::string_view key, std::string_view text) {
@@ -67,6 +67,9 @@ attachment decode_attachment(std::string_view key, std::string_view text) {
                 .protocol = object.at("protocol").as_string() == "udp" ? transport::udp : transport::tcp,
                 .target = port_of(object, "target")});
         }
+        if (const json::value* servers = parsed.as_object().if_contains("dns"))
+            for (const json::value& each : servers->as_array())
+                result.dns.emplace_back(each.as_string());
         return result;
     } catch (const std::exception& failure) {
         throw compose::error(compose::error_kind::invalid,

@@ -24,6 +24,7 @@ struct attachment {
     std::string container;
     std::vector<endpoint> endpoints;       // in the order of their interfaces: eth0, eth1 …
     std::vector<published_port> published; // of the present run
+    std::vector<std::string> dns;          // servers for names that are not ours; none: the host's
 
     bool operator==(const attachment&) const = default;
 };

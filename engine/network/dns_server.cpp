@@ -119,7 +119,7 @@ task<dns_bytes> dns_server::implementation::answer(client_ptr from, dns_bytes me
     if (!ours.may_forward)
         co_return make_answer(message, dns_code::name_error, {}, {}, limit);
     const dns_code refusal = upstream.saturated() ? dns_code::refused : dns_code::server_failure;
-    dns_bytes reply = co_await upstream.ask(message, over_tcp);
+    dns_bytes reply = co_await upstream.ask(message, over_tcp, ours.servers);
     if (reply.empty())
         co_return make_answer(message, refusal, {}, {}, limit);
     co_return reply;

@@ -19,6 +19,7 @@ struct dns_answer {
         false; // ours: answered here, never forwarded, even when it has no record of the type asked for
     std::vector<ipv4_address> addresses;
     std::vector<std::string> names;
+    std::vector<std::string> servers; // to ask in place of the host's
     bool may_forward = true; // false on internal networks: the outside is not to be reached, nor its names
 };
 

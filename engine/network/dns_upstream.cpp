@@ -116,6 +116,21 @@ std::vector<asio::ip::address> parse_name_servers(std::string_view resolv_conf) 
     return servers;
 }
 
+namespace {
+
+std::vector<asio::ip::address> addresses_of(const std::vector<std::string>& texts) {
+    std::vector<asio::ip::address> addresses;
+    for (const std::string& each : texts) {
+        boost::system::error_code bad;
+        const auto address = asio::ip::make_address(each, bad);
+        if (!bad && addresses.size() < most_servers)
+            addresses.push_back(address);
+    }
+    return addresses;
+}
+
+} // namespace
+
 dns_upstream::dns_upstream(asio::io_context& io, std::filesystem::path resolv_conf)
     : io_(io), resolv_conf_(std::move(resolv_conf)) {}
 
@@ -149,12 +164,12 @@ task<dns_bytes> dns_upstream::ask_one(asio::ip::address server, dns_bytes query,
     co_return reply;
 }
 
-task<dns_bytes> dns_upstream::ask(dns_bytes query, bool over_tcp) {
+task<dns_bytes> dns_upstream::ask(dns_bytes query, bool over_tcp, std::vector<std::string> own) {
     if (saturated())
         co_return dns_bytes();
     ++in_flight_;
     const std::shared_ptr<void> leave(nullptr, [this](void*) { --in_flight_; });
-    const auto asked = servers();
+    const auto asked = own.empty() ? servers() : addresses_of(own);
     dns_bytes last;
     for (const auto& server : asked) {
         dns_bytes reply = co_await ask_one(server, query, over_tcp);

@@ -22,8 +22,9 @@ class dns_upstream {
         boost::asio::io_context& io, std::filesystem::path resolv_conf = "/etc/resolv.conf");
 
     /// The reply of the first server that has one, its id that of `query`; empty when none answered in time.
-    /// A server that says SERVFAIL or REFUSED is passed over for the next.
-    task<dns_bytes> ask(dns_bytes query, bool over_tcp);
+    /// A server that says SERVFAIL or REFUSED is passed over for the next. `own`: addresses to ask in place
+    /// of the host's servers.
+    task<dns_bytes> ask(dns_bytes query, bool over_tcp, std::vector<std::string> own);
 
     /// As many questions are under way as there may be; ask() would give nothing.
     bool saturated() const noexcept;

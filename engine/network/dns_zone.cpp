@@ -81,6 +81,7 @@ dns_answer dns_zone::find(const std::string& asker, std::uint16_t type, const st
         answer = find_address(mine->second, *address);
     else
         answer = find_name(mine->second, type, name);
+    answer.servers = mine->second.dns;
     answer.may_forward = may_forward(mine->second);
     return answer;
 }

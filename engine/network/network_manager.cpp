@@ -34,20 +34,6 @@ firewall_network firewall_entry(const network_record& record) {
     return {.bridge = record.bridge, .subnet = record.subnet, .internal = record.definition.internal};
 }
 
-/// What has come in on these ports so far went elsewhere, or nowhere: what comes next goes by the new rules.
-void forget_flows(const std::vector<firewall_port>& ports) {
-    std::vector<udp_port> udp;
-    for (const firewall_port& each : ports)
-        if (each.port.protocol == transport::udp)
-            udp.push_back({.address = each.port.host.value, .port = each.port.port});
-    try {
-        forget_udp_flows(udp);
-    } catch (const error& failure) {
-        // Only who goes on sending from one port waits for the old flow to run out.
-        spdlog::warn("{}", failure.what());
-    }
-}
-
 /// What a worker needs to connect one interface.
 struct plug_step {
     veth_request veth;
@@ -125,13 +111,30 @@ struct network_manager::implementation {
     endpoint lease(const endpoint_request& wanted);
     void give_back(const attachment& of);
 
-    /// An lvalue for the same reason as blocking(); it must live until the task has ended.
+    /// What the firewall's table must hold.
+    firewall_state wanted_rules() const;
+
+    /// Changes the table after the records were. Where it refuses, somebody else has deleted or flushed it:
+    /// it is loaded again as the records say. `change` is an lvalue for the same reason as that of
+    /// blocking().
     template <typename Change>
     task<> change_rules(Change& change) {
         const auto turn = co_await rules_turn.lock();
         auto work = [this, &change] { change(rules); };
-        co_await blocking(executors_.workers, work);
+        std::string refused;
+        try {
+            co_await blocking(executors_.workers, work);
+            co_return;
+        } catch (const error& failure) {
+            refused = failure.what();
+        }
+        spdlog::warn("{}; the table is made anew", refused);
+        auto again = [this, whole = wanted_rules()] { rules.load(whole); };
+        co_await blocking(executors_.workers, again);
     }
+
+    /// UDP flows that have come in on these ports go by the rules as they are now.
+    task<> turn_flows(const std::vector<firewall_port>& ports);
 
     executors executors_;
     store& store_;
@@ -146,6 +149,33 @@ struct network_manager::implementation {
     std::set<std::string> running;                  // container ids
     dns_server dns;
 };
+
+firewall_state network_manager::implementation::wanted_rules() const {
+    firewall_state state;
+    for (const auto& [name, record] : networks)
+        state.networks.push_back(firewall_entry(record));
+    for (const auto& [container, each] : attachments)
+        if (running.contains(container))
+            for (const firewall_port& port : firewall_ports(each))
+                state.ports.push_back(port);
+    return state;
+}
+
+task<> network_manager::implementation::turn_flows(const std::vector<firewall_port>& ports) {
+    std::vector<udp_port> udp;
+    for (const firewall_port& each : ports)
+        if (each.port.protocol == transport::udp)
+            udp.push_back({.address = each.port.host.value, .port = each.port.port});
+    if (udp.empty())
+        co_return;
+    try {
+        auto work = [udp] { forget_udp_flows(udp); };
+        co_await blocking(executors_.workers, work);
+    } catch (const error& failure) {
+        // Only who goes on sending from one port waits for the old flow to run out.
+        spdlog::warn("{}", failure.what());
+    }
+}
 
 void network_manager::implementation::load() {
     for (const record& row : store_.load(table::network))
@@ -307,14 +337,7 @@ task<> network_manager::start(std::set<std::string> alive) {
     implementation& self = *implementation_;
     self.running = std::move(alive);
     self.dns.start();
-    firewall_state state;
-    for (const auto& [name, record] : self.networks)
-        state.networks.push_back(firewall_entry(record));
-    for (const auto& [container, each] : self.attachments)
-        if (self.running.contains(container))
-            for (const firewall_port& port : self.firewall_ports(each))
-                state.ports.push_back(port);
-    auto change = [state](firewall& rules) { rules.load(state); };
+    auto change = [state = self.wanted_rules()](firewall& rules) { rules.load(state); };
     co_await self.change_rules(change);
 
     std::vector<network_record> records = list();
@@ -409,11 +432,11 @@ std::vector<network_record> network_manager::list() const {
 }
 
 const attachment& network_manager::reserve(
-    const std::string& container, std::vector<endpoint_request> wanted) {
+    const std::string& container, std::vector<endpoint_request> wanted, std::vector<std::string> dns) {
     implementation& self = *implementation_;
     if (const auto there = self.attachments.find(container); there != self.attachments.end())
         return there->second;
-    attachment fresh{.container = container, .endpoints = {}, .published = {}};
+    attachment fresh{.container = container, .endpoints = {}, .published = {}, .dns = std::move(dns)};
     try {
         for (const endpoint_request& each : wanted)
             fresh.endpoints.push_back(self.lease(each));
@@ -454,16 +477,23 @@ task<> network_manager::plug(std::string container, pid_t pid) {
     implementation& self = *implementation_;
     const attachment& mine = self.attachments.at(container);
     const std::vector<firewall_port> ports = self.firewall_ports(mine);
-    auto work = [pid, steps = self.plan_plug(mine, pid)] { connect(pid, steps); };
+    std::vector<network_record> bridges;
+    for (const endpoint& each : mine.endpoints)
+        bridges.push_back(self.networks.at(each.network));
+    auto work = [pid, bridges, steps = self.plan_plug(mine, pid)] {
+        netlink_socket netlink;
+        for (const network_record& each : bridges)
+            if (netlink.find_link(each.bridge) == 0) // somebody has deleted it
+                make_bridge(each);
+        connect(pid, steps);
+    };
     co_await blocking(self.executors_.workers, work);
-    if (!ports.empty()) {
-        auto change = [ports](firewall& rules) {
-            rules.add_ports(ports);
-            forget_flows(ports);
-        };
-        co_await self.change_rules(change);
-    }
     self.running.insert(container);
+    if (ports.empty())
+        co_return;
+    auto change = [ports](firewall& rules) { rules.add_ports(ports); };
+    co_await self.change_rules(change);
+    co_await self.turn_flows(ports);
 }
 
 void network_manager::serve_dns(const std::string& container, unique_fd udp, unique_fd tcp) {
@@ -483,11 +513,9 @@ task<> network_manager::unplug(std::string container) {
         co_return;
     found->second.published.clear();
     self.store_.put(table::lease, container, encode(found->second));
-    auto change = [ports](firewall& rules) {
-        rules.remove_ports(ports);
-        forget_flows(ports);
-    };
+    auto change = [ports](firewall& rules) { rules.remove_ports(ports); };
     co_await self.change_rules(change);
+    co_await self.turn_flows(ports);
 }
 
 void network_manager::release(const std::string& container) {

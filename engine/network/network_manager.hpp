@@ -65,7 +65,9 @@ class network_manager {
     /// Chooses an address on each network. The lease is on its way to disk when this returns: `co_await
     /// store.durable()` before the container starts. Throws error{not_found}, error{conflict} for a taken
     /// address, error{exhausted} for a full subnet; then nothing is leased.
-    const attachment& reserve(const std::string& container, std::vector<endpoint_request> wanted);
+    /// `dns`: servers for its outside names, in place of the host's.
+    const attachment& reserve(const std::string& container, std::vector<endpoint_request> wanted,
+        std::vector<std::string> dns = {});
 
     /// Takes the host's ports for the next run. The sockets go to the shim. Throws error{conflict}; then none
     /// is taken.

@@ -7,6 +7,7 @@
 #include "engine/project/mount_resolver.hpp"
 #include "engine/project/naming_files.hpp"
 #include "engine/store/store.hpp"
+#include "engine/system/file.hpp"
 #include "engine/system/identifier.hpp"
 #include "engine/volume/volume_store.hpp"
 
@@ -144,13 +145,25 @@ task<launch> container_manager::implementation::prepare(std::string id) {
     if (network != nullptr && !network->endpoints.empty())
         if (const network_record* first = parts.networks.find(network->endpoints.front().network))
             gateway = to_string(first->gateway);
+    host_names_files host;
+    if (record.service_definition().network_mode == "host") {
+        auto read = [] {
+            std::string name = read_file_if_there("/proc/sys/kernel/hostname", 4096).value_or("");
+            name.resize(std::min(name.find('\n'), name.size()));
+            return host_names_files{.name = std::move(name),
+                .hosts = read_file_if_there("/etc/hosts", 1U << 20U).value_or(""),
+                .resolv_conf = read_file_if_there("/etc/resolv.conf", 1U << 20U).value_or("")};
+        };
+        host = co_await blocking(parts.on.workers, read);
+    }
     co_return build_launch({.record = record,
         .image = picture->config,
         .layers = layers,
         .mounts = std::move(mounts),
         .network = network,
         .host_gateway = gateway,
-        .log = log_options_of(record.service_definition(), log_defaults)});
+        .log = log_options_of(record.service_definition(), log_defaults),
+        .host = std::move(host)});
 }
 
 task<std::vector<unique_fd>> container_manager::implementation::connect(std::string id, pid_t shim) {
@@ -272,8 +285,13 @@ void container_manager::implementation::watch_health(entry& of) {
 task<> container_manager::implementation::on_exited(std::string id, exit_record exit) {
     if (!entries.contains(id))
         co_return;
-    co_await parts.networks.unplug(id);
-    co_await parts.volumes.release(id);
+    try {
+        co_await parts.networks.unplug(id);
+        co_await parts.volumes.release(id);
+    } catch (const error& failure) {
+        // It has ended all the same, and its restart or removal must not wait for what the host refuses.
+        spdlog::error("container {}: {}", at(id).view.record.name, failure.what());
+    }
     entry& of = at(id);
     container_record& record = of.view.record;
     of.health.reset();
@@ -409,7 +427,7 @@ task<std::string> container_manager::create(container_request what) {
     record.definition.services = {{what.service, service}};
     record.definition.disabled_services.clear();
     record.created = timestamp_now();
-    self.parts.networks.reserve(record.id, endpoints_of(what.project, record));
+    self.parts.networks.reserve(record.id, endpoints_of(what.project, record), service.dns);
     auto fresh = std::make_unique<entry>();
     fresh->view.record = std::move(record);
     self.save(*fresh);
@@ -578,6 +596,7 @@ observed_container observe(const container_view& view) {
         .number = view.record.number,
         .hash = view.record.hash,
         .image = view.record.image,
+        .definition = &view.record.service_definition(),
         .networks = {},
         .state = view.state,
         .health = observed_health::none,

@@ -252,7 +252,10 @@ launch build_launch(const launch_parts& parts) {
         parts.network == nullptr || parts.network->endpoints.empty() ? network_kind::none : network_kind::own;
     if (service.network_mode == "host")
         what.network = network_kind::host;
-    if (what.network != network_kind::host) {
+    if (what.network == network_kind::host) {
+        what.hosts = parts.host.hosts;
+        what.resolv_conf = parts.host.resolv_conf;
+    } else {
         what.hosts = hosts_file(record, parts.network, parts.host_gateway);
         what.resolv_conf = resolv_file(service);
     }
@@ -264,7 +267,9 @@ launch build_launch(const launch_parts& parts) {
                : !parts.image.working_dir.empty() ? parts.image.working_dir
                                                   : "/";
     spec.user = service.user.empty() ? parts.image.user : service.user;
-    spec.hostname = hostname_of(record);
+    spec.hostname = service.hostname.empty() && what.network == network_kind::host && !parts.host.name.empty()
+                        ? parts.host.name
+                        : hostname_of(record);
     spec.domainname = service.domainname;
     spec.tty = service.tty;
     spec.stdin_open = service.stdin_open;

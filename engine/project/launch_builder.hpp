@@ -14,6 +14,13 @@
 namespace engine {
 
 /// What a container's launch is made of, gathered from the other parts of the engine.
+/// How the host calls itself and others: a container on its network shares that.
+struct host_names_files {
+    std::string name;
+    std::string hosts;
+    std::string resolv_conf;
+};
+
 struct launch_parts {
     const container_record& record;
     const image_config& image;
@@ -22,6 +29,7 @@ struct launch_parts {
     const attachment* network = nullptr;       // nothing without a network of its own
     std::string host_gateway;                  // what `host-gateway` of extra_hosts stands for; may be empty
     log_options log;
+    host_names_files host = {}; // of a container on the host's network
 };
 
 /// The whole of a start as a value: image defaults and service merged as Docker does it. Pure.

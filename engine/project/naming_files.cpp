@@ -90,11 +90,8 @@ std::string hosts_file(
 }
 
 std::string resolv_file(const compose::service& service) {
-    std::string text;
-    if (service.dns.empty())
-        text += "nameserver 127.0.0.11\n";
-    for (const std::string& server : service.dns)
-        text += fmt::format("nameserver {}\n", server);
+    // Servers of its own are asked by ours, so that it finds its peers all the same.
+    std::string text = "nameserver 127.0.0.11\n";
     if (!service.dns_search.empty())
         text += fmt::format("search {}\n", fmt::join(service.dns_search, " "));
     std::vector<std::string> options = service.dns_opt;

@@ -27,9 +27,10 @@ struct observed_container {
     std::string name;
     std::string service;
     unsigned number = 1;
-    std::string hash;               // of the definition it was made from
-    std::string image;              // id of the image it was made from
-    std::set<std::string> networks; // their names on the host
+    std::string hash;                             // of the definition it was made from
+    std::string image;                            // id of the image it was made from
+    const compose::service* definition = nullptr; // that it was made from, while its record lives
+    std::set<std::string> networks;               // their names on the host
     run_state state = run_state::created;
     observed_health health = observed_health::none;
     std::optional<int> exit_code; // of the last run; nothing before there was one

@@ -3,9 +3,11 @@
 #include "engine/project/definitions.hpp"
 #include "engine/project/plan_steps.hpp"
 
+#include "compose/encode/encode.hpp"
 #include "compose/model/error.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <tuple>
@@ -188,8 +190,12 @@ std::string up_planner::change_of(
     const compose::service& service, const observed_container& container) const {
     if (wanted_.force_recreate.contains(service.name))
         return "asked for";
-    if (container.hash != wanted_.hashes.at(service.name))
-        return "definition changed";
+    if (container.hash != wanted_.hashes.at(service.name)) {
+        const std::vector<std::string> changes =
+            container.definition == nullptr ? std::vector<std::string>()
+                                            : compose::container_changes(*container.definition, service);
+        return changes.empty() ? "definition changed" : fmt::format("{} changed", fmt::join(changes, ", "));
+    }
     const auto image = now_.images.find(service.image);
     if (image != now_.images.end() && image->second != container.image)
         return "image changed";

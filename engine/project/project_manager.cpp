@@ -99,7 +99,8 @@ observed_project project_manager::implementation::observe_project(
     for (const volume_record& each : parts.volumes.list())
         now.volumes.emplace(each.definition.name, each.definition);
     for (const auto& [key, service] : definition.services)
-        if (const auto picture = parts.images.find(service.image))
+        if (const auto picture = parts.images.find(service.image);
+            picture && is_for(*picture, service.platform))
             now.images[service.image] = picture->id;
     return now;
 }
@@ -188,9 +189,11 @@ task<> project_manager::implementation::bring_up(
         if (each.kind == step_kind::pull_image)
             pulls.push_back(each);
     if (!pulls.empty()) {
-        co_await run(std::move(pulls), wanted, std::nullopt, superseded);
+        co_await run(pulls, wanted, std::nullopt, superseded);
         steps = plan_for(wanted, options);
     }
+    pulls.insert(pulls.end(), steps.begin(), steps.end());
+    projects.note_plan(wanted.name, pulls);
     announce_unchanged(wanted, services, steps);
     announce_left_unchanged(wanted, services);
     co_await run(std::move(steps), wanted, std::nullopt, superseded);
@@ -314,6 +317,10 @@ task<std::shared_ptr<operation>> project_manager::up(compose::project wanted, up
     under_way->revision = revision;
     co_await self->parts.records.durable();
     co_return under_way;
+}
+
+task<std::vector<revision>> project_manager::revisions(std::string project) {
+    return implementation_->projects.revisions(std::move(project));
 }
 
 task<std::shared_ptr<operation>> project_manager::down(std::string project, down_options options) {

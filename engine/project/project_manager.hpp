@@ -3,6 +3,7 @@
 #include "engine/project/container_manager.hpp"
 #include "engine/project/operation.hpp"
 #include "engine/project/project_record.hpp"
+#include "engine/project/revision.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -41,6 +42,9 @@ class project_manager {
 
     /// Removes the containers of `services` that do not run.
     task<std::shared_ptr<operation>> remove_stopped(std::string project, std::set<std::string> services);
+
+    /// The revisions that are kept, in order. Throws error{not_found}.
+    task<std::vector<revision>> revisions(std::string project);
 
     /// The plan that up() would follow now: `up --dry-run`.
     plan preview(const compose::project& wanted, const up_options& options) const;

@@ -63,10 +63,6 @@ project_record decode_project(std::string_view key, std::string_view text) {
     }
 }
 
-std::string revision_key(const std::string& project, std::uint64_t revision) {
-    return fmt::format("{}/{:08}", project, revision);
-}
-
 std::map<std::string, std::string> hashes_of(const compose::project& project) {
     std::map<std::string, std::string> hashes;
     for (const auto& [name, service] : project.services)

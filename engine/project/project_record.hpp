@@ -19,8 +19,8 @@ struct down_options {
     std::optional<std::chrono::nanoseconds> grace;
 };
 
-/// A stack as it was last asked for (table::project, key: its name). Written before anything is done; the
-/// same text is kept once more under its revision number (table::revision, key: NAME/NUMBER).
+/// A stack as it was last asked for (table::project, key: its name). Written before anything is done; how it
+/// came to be so is in revision.hpp.
 struct project_record {
     std::uint64_t revision = 0;
     compose::project definition;
@@ -40,6 +40,7 @@ struct up_options {
     bool remove_orphans = false;
     bool wait = false; // until running or healthy
     std::optional<std::chrono::nanoseconds> wait_timeout;
+    std::optional<unsigned> user; // who asked, where the socket tells
 };
 
 /// An `up` that has not ended yet (table::operation, key: the project's name): the next daemon carries on
@@ -51,9 +52,6 @@ up_options decode_up(std::string_view key, std::string_view text);
 std::string encode(const project_record& record);
 /// Throws error{invalid} naming the record when the text is none.
 project_record decode_project(std::string_view key, std::string_view text);
-
-/// NAME/00000008: in the order of their numbers.
-std::string revision_key(const std::string& project, std::uint64_t revision);
 
 /// The config hash of every service: what a container is compared by.
 std::map<std::string, std::string> hashes_of(const compose::project& project);

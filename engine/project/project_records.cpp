@@ -4,6 +4,7 @@
 #include "engine/store/store.hpp"
 #include "engine/system/identifier.hpp"
 
+#include <boost/asio/awaitable.hpp>
 #include <fmt/format.h>
 
 #include <utility>
@@ -35,13 +36,36 @@ bool project_records::save_revision(compose::project wanted, const up_options& o
         .created = timestamp_now(),
         .removing = false,
         .remove = {}};
-    const std::string text = encode(record);
-    store_.put(table::project, name, text);
-    store_.put(table::revision, revision_key(name, record.revision), text);
+    store_.put(table::project, name, encode(record));
+    revision fresh{.number = record.revision,
+        .created = record.created,
+        .user = options.user,
+        .definition = record.definition,
+        .steps = {}};
+    store_.put(table::revision, revision_key(name, fresh.number), encode(fresh));
+    unplanned_.insert_or_assign(name, std::move(fresh));
     if (record.revision > revisions_kept)
         store_.erase(table::revision, revision_key(name, record.revision - revisions_kept));
     projects_.insert_or_assign(name, std::move(record));
     return true;
+}
+
+void project_records::note_plan(const std::string& project, const plan& steps) {
+    const auto found = unplanned_.find(project);
+    if (found == unplanned_.end())
+        return;
+    found->second.steps = planned(steps);
+    store_.put(table::revision, revision_key(project, found->second.number), encode(found->second));
+    unplanned_.erase(found);
+}
+
+task<std::vector<revision>> project_records::revisions(std::string project) {
+    at(project); // throws when there is none
+    const std::vector<record> rows = co_await store_.find(table::revision, project + "/");
+    std::vector<revision> all;
+    for (const record& row : rows)
+        all.push_back(decode_revision(row.key, row.value));
+    co_return all;
 }
 
 void project_records::mark_removing(const std::string& project, const down_options& options) {
@@ -74,6 +98,7 @@ void project_records::forget(const std::string& project) {
     for (std::uint64_t number = last > revisions_kept ? last - revisions_kept : 0; number <= last; ++number)
         store_.erase(table::revision, revision_key(project, number));
     store_.erase(table::project, project);
+    unplanned_.erase(project);
     projects_.erase(found);
 }
 

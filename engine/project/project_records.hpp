@@ -1,6 +1,8 @@
 #pragma once
 
 #include "engine/project/project_record.hpp"
+#include "engine/project/revision.hpp"
+#include "engine/system/task.hpp"
 
 #include <map>
 #include <set>
@@ -21,6 +23,12 @@ class project_records {
     /// Makes `wanted` the definition of its project, as a new revision unless it is that already. Whether it
     /// was not; then the `up` is remembered too, for the next daemon if this one dies before it has ended.
     bool save_revision(compose::project wanted, const up_options& options);
+
+    /// The plan that leads to the newest revision, if that has none yet.
+    void note_plan(const std::string& project, const plan& steps);
+
+    /// Of the last 20, in order. Throws error{not_found} for a project that there is none of.
+    task<std::vector<revision>> revisions(std::string project);
 
     /// `down` begins.
     void mark_removing(const std::string& project, const down_options& options);
@@ -46,7 +54,8 @@ class project_records {
   private:
     store& store_;
     std::map<std::string, project_record> projects_;
-    std::set<std::string> ups_under_way_; // projects with a record in table::operation
+    std::map<std::string, revision> unplanned_; // the newest ones of projects, until their plan is made
+    std::set<std::string> ups_under_way_;       // projects with a record in table::operation
 };
 
 } // namespace engine

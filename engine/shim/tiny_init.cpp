@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <initializer_list>
 
 namespace engine {
@@ -23,7 +25,9 @@ namespace {
         std::signal(SIGTTOU, SIG_DFL);
     }
     ::execvp(argv[0], argv);
-    ::_exit(errno == ENOENT ? 127 : 126);
+    const int failure = errno;
+    ::dprintf(STDERR_FILENO, "init: exec \"%s\": %s\n", argv[0], ::strerrordesc_np(failure));
+    ::_exit(failure == ENOENT ? 127 : 126);
 }
 
 // Reaps all there is; true when `program` was among them.

@@ -162,6 +162,41 @@ std::vector<record> store::load(table from) const {
     return records;
 }
 
+task<std::vector<record>> store::find(table from, std::string prefix) {
+    const auto self = implementation_;
+    co_await durable();
+    while (self->flushing)
+        co_await self->flushed.wait();
+    self->flushing = true; // the connection is this one's now
+    auto work = [self, from, prefix] {
+        std::vector<record> records;
+        sqlite_statement statement(self->connection,
+            fmt::format(
+                "SELECT key, value FROM {} WHERE key >= ?1 AND key < ?2 ORDER BY key", name_of(from)));
+        std::string end = prefix;
+        ++end.back();
+        statement.bind(1, prefix);
+        statement.bind(2, end);
+        while (statement.step())
+            records.push_back({.key = statement.text(0), .value = statement.text(1)});
+        return records;
+    };
+    std::exception_ptr failure;
+    std::vector<record> found;
+    try {
+        found = co_await blocking(self->executors_.workers, work);
+    } catch (const compose::error&) {
+        failure = std::current_exception();
+    }
+    self->flushing = false;
+    self->flushed.notify_all();
+    if (!self->pending.empty() && !std::exchange(self->flushing, true))
+        spawn(self->executors_.io, "store", implementation::flush(self));
+    if (failure)
+        std::rethrow_exception(failure);
+    co_return found;
+}
+
 void store::put(table into, std::string key, std::string value) {
     implementation_->queue({.where = into, .key = std::move(key), .value = std::move(value)});
 }

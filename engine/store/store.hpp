@@ -23,10 +23,11 @@ struct record {
 
 /// The durable part of the daemon: what was asked for, and what must not be forgotten. Owns state.db.
 ///
-/// Reads happen at start, when the other parts build what they hold in memory; from then on the store is
-/// written. put() and erase() of one turn of the event loop share one transaction (group commit), flushed by
-/// a worker while the loop goes on; `co_await durable()` resumes once everything queued before it is on disk.
-/// A reply to a person and an effect on the host both wait for it: intent first.
+/// Most is read at start, when the other parts build what they hold in memory; from then on the store is
+/// written, and only what is too much for memory, as old revisions, is looked up. put() and erase() of one
+/// turn of the event loop share one transaction (group commit), flushed by a worker while the loop goes on;
+/// `co_await durable()` resumes once everything queued before it is on disk. A reply to a person and an
+/// effect on the host both wait for it: intent first.
 ///
 /// After a crash the file holds a prefix of the transactions, each whole. A file of a newer schema, or a
 /// corrupt one, is refused at open with what to do; nothing is ever repaired silently.
@@ -39,6 +40,10 @@ class store {
 
     /// All records of a table in order of their keys.
     std::vector<record> load(table from) const;
+
+    /// The records of a table whose keys begin with `prefix` (not empty), with all that was queued before, in
+    /// order of their keys. Throws as durable().
+    task<std::vector<record>> find(table from, std::string prefix);
 
     /// Queues a record for the transaction of this turn, replacing one with the same key.
     void put(table into, std::string key, std::string value);

@@ -47,6 +47,25 @@ class BoundsTest(unittest.TestCase):
         status, said = self.config("services:\n  s0: {image: x, labels: {a: b}}\n" + services)
         self.assertTrue(status == 0 or "extends" in said, said)
 
+    def test_a_large_service_that_many_extend(self):
+        labels = "".join(f"      l{number}: x\n" for number in range(20_000))
+        more = "".join(f"  s{number}: {{extends: base}}\n" for number in range(9_999))
+        status, said = self.config(f"services:\n  base:\n    image: x\n    labels:\n{labels}{more}")
+        self.assertEqual(status, 1)
+        self.assertIn("is extended is written out", said)
+
+    def test_ranges_of_ports(self):
+        service = "  s%d: {image: x, ports: ['1-65535:1-65535', '1-65535:1-65535/udp']}\n"
+        status, said = self.config("services:\n" + "".join(service % number for number in range(50)))
+        self.assertEqual(status, 1)
+        self.assertIn("all ranges are written out", said)
+
+    def test_a_hundred_thousand_variables(self):
+        variables = "".join(f"      - N{number}=x\n" for number in range(100_000))
+        self.assertEqual(self.config(f"services:\n  a:\n    image: x\n    environment:\n{variables}"), (0, ""))
+        (self.folder / "many.env").write_text("".join(f"N{number}=x\n" for number in range(100_000)))
+        self.assertEqual(self.config("services: {a: {image: x, env_file: many.env}}\n"), (0, ""))
+
     def test_aliases_of_aliases(self):
         lines = ["x-0: &l0 [x, x, x, x, x, x, x, x, x, x]"]
         lines += [f"x-{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]" for level in range(1, 12)]
@@ -79,6 +98,17 @@ class BoundsTest(unittest.TestCase):
         twice = {f"g{number}": f"include: [g{number + 1}.yaml, ./g{number + 1}.yaml]\n" for number in range(40)}
         status, said = self.config("include: [g0.yaml]\n", **twice, g40="services: {a: {image: x}}\n")
         self.assertTrue(status == 0 or "include" in said, said)
+
+    def test_variables_that_double_with_each_line(self):
+        (self.folder / ".env").write_text("A=0123456789\n" + "A=$A$A\n" * 100)
+        status, said = self.config("services: {a: {image: '$A'}}\n")
+        self.assertEqual(status, 1)
+        self.assertIn("longer than", said)
+        (self.folder / ".env").write_text("A=" + "x" * 100_000 + "\n")
+        for text in "$A" * 1000, "$A'\n      - '$A" * 1000:
+            status, said = self.config("services:\n  a:\n    image: x\n    command:\n      - '" + text + "'\n")
+            self.assertEqual(status, 1)
+            self.assertIn("longer than", said)
 
     def test_a_variable_within_a_variable(self):
         status, said = self.config("services: {a: {image: '" + "${A-" * 50_000 + "}" * 50_000 + "'}}\n")

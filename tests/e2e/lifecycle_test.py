@@ -261,6 +261,13 @@ class MistakeTest(DaemonTest):
     def test_a_missing_command_is_told(self):
         self.refused("name: p\nservices:\n  web: {image: busybox, command: no-such-program}\n", "no-such-program")
 
+    def test_a_missing_command_under_an_init_is_told_in_the_log(self):
+        self.write("name: p\nservices:\n  web: {image: busybox, init: true, command: no-such-program}\n")
+        self.compose("up", "-d")
+        self.wait_for_state("web", "exited")
+        self.assertEqual(self.container("web")["exit_code"], 127)
+        self.assertIn('exec "no-such-program": No such file or directory', self.compose("logs").stdout)
+
     def test_nonsense_at_the_api_is_an_error_and_harms_nothing(self):
         for body in ("{", "[]", '{"name": 3}', '{"name":"x","services":{"a":{"name":"b"}}}', "\0\0"):
             answer = self.api("/projects/x", "PUT", body)

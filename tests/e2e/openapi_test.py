@@ -284,7 +284,7 @@ class OpenApiTest(DaemonTest):
             if content_type == "application/json":
                 self.document.check(json.loads(body), content[content_type]["schema"])
             self.sent |= {(name, each) for each in query}
-        target = re.sub(r"{(\w+)}", lambda found: urllib.parse.quote(path[found[1]]), operation["path"])
+        target = re.sub(r"{(\w+)}", lambda found: urllib.parse.quote(str(path[found[1]])), operation["path"])
         if query:
             text = {key: str(value).lower() if isinstance(value, bool) else value for key, value in query.items()}
             target += "?" + urllib.parse.urlencode(text)
@@ -505,6 +505,7 @@ class OperationsTest(OpenApiTest):
         less["services"]["web"]["image"] = "127.0.0.1:1/nothing"
         failed = self.call("putProject", project="api", body=yaml.safe_dump(less), content_type="application/yaml")
         self.assertEqual(failed[-1]["error"]["kind"], "unavailable")
+        self.go_back()
         self.up("wide", WIDE, start=False)
         definition = self.call("getProject", project="wide")["definition"]
         self.assertEqual(definition["services"]["wide"]["environment"], {"A": None, "B": "b"})
@@ -513,6 +514,24 @@ class OperationsTest(OpenApiTest):
         self.assertEqual(self.call("getProject", project="wide")["revision"], 1)
         made = self.call("listContainers", query={"project": "wide"})
         self.assertEqual({each["state"] for each in made}, {"created"})
+
+    def go_back(self):
+        revisions = self.call("listRevisions", project="api")
+        self.assertEqual([each["revision"] for each in revisions], [1, 2, 3])
+        self.assertEqual(revisions[1]["differences"], [{"kind": "service", "name": "job", "change": "removed", "details": []}])
+        one = self.call("getRevision", project="api", revision=1)
+        self.assertIn("job", one["definition"]["services"])
+        reply = self.call("diffRevisions", project="api", query={"from": 2, "to": 1})
+        self.assertEqual([each["change"] for each in reply["differences"]], ["added"])
+        self.assertEqual(self.call("diffRevisions", project="api", query={"from": 2})["to"], 3)
+        back = self.operate("rollbackProject", project="api", query={"revision": 1, "wait": True, "remove_orphans": True})
+        self.assertEqual(back[0], {"revision": 4, "of": 1})
+        changed = yaml.safe_load(STACK)
+        changed["networks"] = {"default": {"labels": {"a": "b"}}}
+        changed["volumes"]["more"] = {}
+        self.up("api", yaml.safe_dump(changed), start=False)
+        kinds = {each["kind"] for each in self.call("diffRevisions", project="api", query={"from": 4})["differences"]}
+        self.assertIn("network", kinds)
 
     def take_down(self):
         self.operate("deleteProject", project="wide", query={"volumes": True, "remove_orphans": True, "timeout": 0})
@@ -540,8 +559,11 @@ class ErrorsTest(OpenApiTest):
         self.assertIsNone(self.daemon.poll())
 
     def refuse_what_is_not_there(self):
-        for name in "getProject", "deleteProject", "getLogs":
+        for name in "getProject", "deleteProject", "getLogs", "listRevisions", "rollbackProject":
             self.refuse(name, 404, "not_found", 'project "none"', project="none")
+        self.refuse("getRevision", 404, "not_found", "revision 9 is not kept; there are 1 to 1", project="api", revision=9)
+        self.refuse("diffRevisions", 404, "not_found", "revision 9", project="api", query={"from": 9})
+        self.refuse("rollbackProject", 404, "not_found", "nothing before revision 1", project="api")
         self.refuse("actOnProject", 404, "not_found", 'project "none"', project="none", action="stop")
         self.refuse("actOnProject", 404, "not_found", '"dance"', project="api", action="dance")
         for name in "getContainer", "exec":
@@ -550,6 +572,7 @@ class ErrorsTest(OpenApiTest):
             self.refuse("deleteImage", 404, "not_found", f'image "{image}"', reference=image)
         nowhere = self.serve_busybox() + "2"
         self.refuse("resolveImage", 404, "not_found", nowhere, query={"reference": nowhere})
+        self.refuse("resolveImage", 503, "unavailable", "127.0.0.1:1", query={"reference": "127.0.0.1:1/x"})
         services = {"query": {"services": "none"}}
         self.refuse("getLogs", 404, "not_found", "none", project="api", **services)
         self.refuse("listContainers", 404, "not_found", "none", query={"project": "api", "services": "none"})
@@ -598,6 +621,9 @@ class ErrorsTest(OpenApiTest):
         self.refuse("putProject", 400, "invalid", '"wait"', project="api", body=STACK, content_type="application/yaml",
                     query={"wait": "perhaps"})
         self.refuse("pullImage", 400, "invalid", '"reference"')
+        self.refuse("getRevision", 400, "invalid", '"first"', project="api", revision="first")
+        self.refuse("diffRevisions", 400, "invalid", '"from"', project="api")
+        self.refuse("rollbackProject", 400, "invalid", '"revision"', project="api", query={"revision": "x"})
         self.refuse("resolveImage", 400, "invalid", '"reference"')
 
     def refuse_bad_commands(self):

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import os
+import pathlib
 import random
 import socket
 import struct
@@ -300,6 +301,28 @@ class OutsideNamesTest(DaemonTest):
         self.resolv_conf.write_text("# none\n")
         self.assertEqual(self.ask("app", "n3.test"), (SERVER_FAILURE, False, []))
         self.assertEqual(len(second.asked), 2)
+
+    def test_servers_of_a_service_are_asked_for_its_outside_names_alone(self):
+        own = NameServer()
+        self.addCleanup(own.stop)
+        self.write(STACK.replace("  app: {image", f"  app: {{dns: [{own.address}], image"))
+        self.compose("up", "-d")
+        self.of = {each["service"]: each for each in self.containers()}
+        self.assertIn("nameserver 127.0.0.11\n", self.run_in("app", "cat", "/etc/resolv.conf").stdout)
+        for _ in range(2):
+            self.assertEqual(self.ask("app", "n1.test"), (NO_ERROR, False, ["198.18.0.1"]))
+            self.assertEqual(self.ask("web", "n2.test"), (NO_ERROR, False, ["198.18.0.2"]))
+            self.assert_at_once("app", "web", self.address_of("web"))
+            self.stop_daemon()
+            self.start_daemon()
+        self.assertEqual((set(self.upstream.asked), set(own.asked)), ({"udp A n2.test"}, {"udp A n1.test"}))
+
+    def test_a_container_on_the_hosts_network_has_the_hosts_names(self):
+        self.write(STACK.replace("  app: {image", "  app: {network_mode: host, image"))
+        self.compose("up", "-d")
+        self.assertEqual(self.run_in("app", "cat", "/etc/resolv.conf").stdout, self.resolv_conf.read_text())
+        self.assertEqual(self.run_in("app", "cat", "/etc/hosts").stdout, pathlib.Path("/etc/hosts").read_text())
+        self.assertEqual(self.run_in("app", "hostname").stdout.strip(), socket.gethostname())
 
     def test_questions_while_there_is_no_daemon_are_answered_by_the_next(self):
         self.stop_daemon()

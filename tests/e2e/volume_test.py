@@ -101,6 +101,20 @@ class VolumeTest(DaemonTest):
         self.assertEqual(up.returncode, 1)
         self.assertIn("volume elsewhere declared as external, but could not be found", up.stderr)
 
+    def test_options_of_a_tmpfs_hold_over_the_usual_ones(self):
+        self.write("name: t\nservices: {a: {image: busybox, init: true, command: sleep 1000, tmpfs: ['/x:exec,size=64k', '/y']}}\n")
+        self.compose("up", "-d")
+        mounts = {line.split()[1]: line.split()[3].split(",") for line in self.compose("exec", "-T", "a", "cat", "/proc/mounts").stdout.splitlines()}
+        self.assertNotIn("noexec", mounts["/x"])
+        self.assertIn("nosuid", mounts["/x"])
+        self.assertIn("noexec", mounts["/y"])
+
+    def test_nobody_but_root_reaches_what_the_engine_keeps(self):
+        self.write("name: t\nservices: {a: {image: busybox, environment: {PASSWORD: hunter2}, command: 'true'}}\n")
+        self.compose("up", "-d")
+        look = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "find", self.state], text=True, capture_output=True)
+        self.assertIn("Permission denied", look.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

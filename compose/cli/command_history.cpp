@@ -1,0 +1,204 @@
+#include "api/http/query.hpp"
+#include "compose/cli/context.hpp"
+#include "compose/cli/progress.hpp"
+#include "compose/cli/table.hpp"
+#include "compose/encode/encode.hpp"
+#include "compose/model/error.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <pwd.h>
+
+namespace compose::cli {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr int something_differs = 2;
+
+struct history_flags {
+    std::string format = "table";
+};
+
+struct diff_flags {
+    std::vector<std::uint64_t> revisions;
+    bool exit_code = false;
+    std::string format = "text";
+};
+
+struct rollback_flags {
+    std::optional<std::uint64_t> revision;
+    bool wait = false;
+    bool remove_orphans = false;
+};
+
+std::string user_name(const json::object& revision) {
+    const json::value* user = revision.if_contains("user");
+    if (user == nullptr)
+        return "-";
+    const auto id = user->to_number<unsigned>();
+    const passwd* known = ::getpwuid(id);
+    return known == nullptr ? std::to_string(id) : known->pw_name;
+}
+
+/// "service web changed: environment LOG_LEVEL, ports"
+std::string sentence_of(const json::object& difference) {
+    std::vector<std::string> details;
+    for (const json::value& each : difference.at("details").as_array())
+        details.emplace_back(each.as_string());
+    return fmt::format("{} {} {}{}{}", text_of(difference, "kind"), text_of(difference, "name"),
+        text_of(difference, "change"), details.empty() ? "" : ": ", fmt::join(details, ", "));
+}
+
+std::vector<std::string> sentences_of(const json::value& differences) {
+    std::vector<std::string> all;
+    for (const json::value& each : differences.as_array())
+        all.push_back(sentence_of(each.as_object()));
+    return all;
+}
+
+engine::task<> history(context& with, std::shared_ptr<history_flags> flags) {
+    api::client daemon = with.daemon();
+    const std::string reply =
+        co_await daemon.call("GET", fmt::format("/api/v1/projects/{}/revisions", with.project_name()));
+    if (flags->format == "json") {
+        fmt::print("{}\n", reply);
+        co_return;
+    }
+    const json::value parsed = parse_reply(reply);
+    std::vector<std::vector<std::string>> rows;
+    for (const json::value& each : parsed.as_array()) {
+        const json::object& revision = each.as_object();
+        const json::value* differences = revision.if_contains("differences");
+        const auto age = std::chrono::duration_cast<std::chrono::seconds>(
+            std::chrono::system_clock::now() - parse_time(text_of(revision, "created")));
+        rows.push_back({std::to_string(revision.at("revision").to_number<std::uint64_t>()),
+            human_duration(age) + " ago", user_name(revision),
+            differences == nullptr ? "" : fmt::format("{}", fmt::join(sentences_of(*differences), "; "))});
+    }
+    std::reverse(rows.begin(), rows.end());
+    fmt::print("{}", format_table({"REVISION", "CREATED", "USER", "CHANGES"}, rows));
+}
+
+/// One line for each thing on the host that `up` would touch: a container that goes and comes again is
+/// recreated.
+std::vector<std::string> sentences_of_plan(const json::array& steps) {
+    std::vector<std::string> order;
+    std::map<std::string, std::pair<std::set<std::string>, std::string>> found; // actions and reason, by name
+    for (const json::value& each : steps) {
+        const json::object& step = each.as_object();
+        const std::string action = text_of(step, "action");
+        if (action.starts_with("wait"))
+            continue;
+        const std::string name = action.substr(action.find(' ') + 1) + " " + text_of(step, "name");
+        auto& [actions, reason] = found[name];
+        if (actions.empty())
+            order.push_back(name);
+        actions.insert(action.substr(0, action.find(' ')));
+        if (reason.empty())
+            reason = text_of(step, "reason");
+    }
+    std::vector<std::string> sentences;
+    for (const std::string& name : order) {
+        const auto& [actions, reason] = found.at(name);
+        const bool made = actions.contains("create");
+        const std::string verb = made && actions.contains("remove") ? "recreate"
+                                 : made                             ? "create"
+                                 : actions.contains("remove")       ? "remove"
+                                                                    : *actions.begin();
+        sentences.push_back(fmt::format("{} {}: {}", verb, name, reason));
+    }
+    return sentences;
+}
+
+/// What `up` would do now.
+engine::task<json::object> planned(context& with) {
+    const project wanted = with.load_project();
+    api::client daemon = with.daemon();
+    api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
+    const std::string target = fmt::format("/api/v1/projects/{}?dry_run=1", wanted.name);
+    const std::string reply = co_await daemon.call("PUT", target, std::move(body));
+    co_return parse_reply(reply).as_object();
+}
+
+engine::task<> diff(context& with, std::shared_ptr<diff_flags> flags) {
+    json::object reply;
+    std::vector<std::string> sentences;
+    if (flags->revisions.empty()) {
+        reply = co_await planned(with);
+        sentences = sentences_of_plan(reply.at("steps").as_array());
+    } else {
+        std::string target =
+            fmt::format("/api/v1/projects/{}/diff?from={}", with.project_name(), flags->revisions[0]);
+        if (flags->revisions.size() > 1)
+            target += fmt::format("&to={}", flags->revisions[1]);
+        api::client daemon = with.daemon();
+        const std::string text = co_await daemon.call("GET", target);
+        reply = parse_reply(text).as_object();
+        sentences = sentences_of(reply.at("differences"));
+    }
+    if (flags->format == "json")
+        fmt::print("{}\n", json::serialize(reply));
+    else
+        for (const std::string& each : sentences)
+            fmt::print("{}\n", each);
+    if (flags->exit_code && !sentences.empty())
+        with.exit_code = something_differs;
+}
+
+engine::task<> rollback(context& with, std::shared_ptr<rollback_flags> flags) {
+    std::string target = fmt::format("/api/v1/projects/{}/rollback?wait={:d}&remove_orphans={:d}",
+        with.project_name(), flags->wait, flags->remove_orphans);
+    if (flags->revision)
+        target += fmt::format("&revision={}", *flags->revision);
+    api::client daemon = with.daemon();
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
+    json::object first;
+    co_await follow_operation(with, std::move(stream), "Running", &first);
+    fmt::print(stderr, "Revision {} is as revision {} was\n", first.at("revision").to_number<std::uint64_t>(),
+        first.at("of").to_number<std::uint64_t>());
+}
+
+} // namespace
+
+void add_history(CLI::App& app, action& chosen) {
+    const auto shown = std::make_shared<history_flags>();
+    CLI::App* history_command =
+        app.add_subcommand("history", "Show what was asked of the project, and by whom");
+    history_command->add_option("--format", shown->format, "table or json")
+        ->check(CLI::IsMember({"table", "json"}));
+    history_command->callback(
+        [shown, &chosen] { chosen = [shown](context& with) { return history(with, shown); }; });
+
+    const auto compared = std::make_shared<diff_flags>();
+    CLI::App* diff_command =
+        app.add_subcommand("diff", "Show what up would do now, or what differs between revisions");
+    diff_command
+        ->add_option(
+            "REVISION", compared->revisions, "one: that and the newest; two: from the first to the second")
+        ->expected(0, 2);
+    diff_command->add_flag("--exit-code", compared->exit_code, "Exit with 2 when there is something");
+    diff_command->add_option("--format", compared->format, "text or json")
+        ->check(CLI::IsMember({"text", "json"}));
+    diff_command->callback(
+        [compared, &chosen] { chosen = [compared](context& with) { return diff(with, compared); }; });
+
+    const auto back = std::make_shared<rollback_flags>();
+    CLI::App* rollback_command = app.add_subcommand("rollback", "Bring an earlier revision up again");
+    rollback_command->add_option("REVISION", back->revision, "the one before the newest when left out");
+    rollback_command->add_flag("--wait", back->wait, "Wait for services to be running|healthy");
+    rollback_command->add_flag("--remove-orphans", back->remove_orphans,
+        "Remove containers for services that the revision does not have");
+    rollback_command->callback(
+        [back, &chosen] { chosen = [back](context& with) { return rollback(with, back); }; });
+}
+
+} // namespace compose::cli

@@ -1,0 +1,86 @@
+"""What was asked of a stack, what led there, and the way back."""
+import json
+import unittest
+
+from harness import DaemonTest
+
+STACK = """name: r
+services:
+  web: {image: busybox, init: true, command: sleep 1000, environment: {LEVEL: %s, SECRET: hunter%s}, labels: {tier: front}}
+  db: {image: busybox, init: true, command: sleep 1000}
+"""
+
+
+class RevisionTest(DaemonTest):
+    def up(self, level, more=""):
+        self.write(STACK % (level, level) + more)
+        return self.compose("up", "-d").stderr
+
+    def history(self):
+        return json.loads(self.compose("history", "--format", "json").stdout)
+
+    def level(self):
+        return self.compose("exec", "-T", "web", "sh", "-c", "echo $LEVEL").stdout.strip()
+
+    def test_each_up_that_changes_something_is_one(self):
+        self.up("one")
+        self.up("one")
+        self.up("two", "  new: {image: busybox, init: true, command: sleep 1000}\n")
+        first, second = self.history()
+        self.assertEqual((first["revision"], second["revision"], first["user"]), (1, 2, 0))
+        self.assertNotIn("differences", first)
+        self.assertEqual({(each["action"], each["name"], each["reason"]) for each in first["steps"]},
+                         {("create network", "r_default", "missing"), ("create container", "r-web-1", "missing"),
+                          ("create container", "r-db-1", "missing"), ("start container", "r-web-1", "not running"),
+                          ("start container", "r-db-1", "not running")})
+        self.assertEqual(second["differences"],
+                         [{"kind": "service", "name": "new", "change": "added", "details": []},
+                          {"kind": "service", "name": "web", "change": "changed", "details": ["environment LEVEL", "environment SECRET"]}])
+        self.assertIn(("create container", "r-web-1", "environment LEVEL, environment SECRET changed"),
+                      {(each["action"], each["name"], each["reason"]) for each in second["steps"]})
+        table = self.compose("history").stdout.splitlines()
+        self.assertEqual(table[0].split(), ["REVISION", "CREATED", "USER", "CHANGES"])
+        self.assertRegex(table[1], r"^2 .* root +service new added; service web changed: environment LEVEL, environment SECRET$")
+        self.assertNotIn("hunter", json.dumps([first, second]) + "\n".join(table))
+
+    def test_diff_says_what_up_would_do(self):
+        self.up("one")
+        self.assertEqual(self.compose("diff", "--exit-code").stdout, "")
+        self.write(STACK.replace("db:", "cache:") % ("two", "two"))
+        done = self.compose("diff", "--exit-code", check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(sorted(done.stdout.splitlines()),
+                         ["create container r-cache-1: missing",
+                          "recreate container r-web-1: environment LEVEL, environment SECRET changed"])
+        self.assertIn("steps", json.loads(self.compose("diff", "--format", "json").stdout))
+        self.assertEqual(self.level(), "one")
+        self.compose("up", "-d", "--remove-orphans")
+        self.assertEqual(self.compose("diff", "1").stdout.splitlines(),
+                         ["service cache added", "service db removed", "service web changed: environment LEVEL, environment SECRET"])
+        self.assertEqual(self.compose("diff", "2", "1").stdout.splitlines()[0], "service cache removed")
+        self.assertEqual(self.compose("diff", "2", "2", "--exit-code").stdout, "")
+
+    def test_rollback_brings_an_earlier_one_up_as_a_new_one(self):
+        for level in "one", "two", "three":
+            self.up(level)
+        self.assertIn("Revision 4 is as revision 2 was", self.compose("rollback").stderr)
+        self.assertEqual(self.level(), "two")
+        self.assertIn("Revision 5 is as revision 1 was", self.compose("rollback", "1").stderr)
+        self.assertEqual(self.level(), "one")
+        self.assertEqual([each["revision"] for each in self.history()], [1, 2, 3, 4, 5])
+        done = self.compose("rollback", "9", check=False)
+        self.assertEqual((done.returncode, done.stderr), (1, 'project "r": revision 9 is not kept; there are 1 to 5\n'))
+
+    def test_the_last_twenty_are_kept_and_survive_the_daemon(self):
+        for number in range(23):
+            self.write(f"name: r\nservices: {{a: {{image: busybox, command: 'true', labels: {{n: '{number}'}}}}}}\n")
+            self.compose("up", "--no-start")
+        self.stop_daemon()
+        self.start_daemon()
+        self.assertEqual([each["revision"] for each in self.history()], list(range(4, 24)))
+        self.compose("down")
+        self.assertIn("there is none of that name", self.compose("history", check=False).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
