@@ -10,6 +10,7 @@
 #include <climits>
 #include <csignal>
 #include <cstring>
+#include <map>
 #include <set>
 #include <string_view>
 
@@ -146,14 +147,17 @@ class support_checker {
     }
 
     void ports(const service& of) {
-        std::set<std::string> taken;
+        std::map<std::string, std::set<std::string>> taken; // addresses by port
         for (const port& each : of.ports) {
             if (each.published.empty() || each.published.find('-') != std::string::npos)
                 continue; // of a range the first that is free
-            const std::string name = fmt::format(
-                "{}{}{}/{}", each.host_ip, each.host_ip.empty() ? "" : ":", each.published, each.protocol);
-            if (!taken.insert(name).second)
+            const std::string name = fmt::format("{}/{}", each.published, each.protocol);
+            const std::string address = each.host_ip.empty() ? "0.0.0.0" : each.host_ip;
+            std::set<std::string>& addresses = taken[name];
+            if (addresses.contains(address) || addresses.contains("0.0.0.0") ||
+                (address == "0.0.0.0" && !addresses.empty()))
                 fail("ports", "port {} is published twice", name);
+            addresses.insert(address);
         }
     }
 

@@ -33,10 +33,13 @@ node& map_at(node& map, std::string_view key) {
     return *there;
 }
 
-/// Merged by name, they are printed as Docker Compose does: a list of NAME=ADDRESS.
+/// Merged by name, they are printed as Docker Compose does: a list of NAME=ADDRESS. In the form that they are
+/// written in, where variables stay, they are left.
 void list_hosts(node& of) {
     node* hosts = of.find("extra_hosts");
-    if (hosts == nullptr || !hosts->is_map())
+    if (hosts == nullptr || !hosts->is_map() ||
+        std::any_of(hosts->entries.begin(), hosts->entries.end(),
+            [](const auto& entry) { return !entry.second.is_list(); }))
         return;
     std::sort(hosts->entries.begin(), hosts->entries.end(),
         [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -145,6 +148,21 @@ void fill_name(node& tree, const std::string& project_name) {
     if (node* services = tree.find("services"))
         for (auto& [name, service] : services->entries)
             list_hosts(service);
+}
+
+void drop_passed_arguments(node& tree) {
+    node* services = tree.find("services");
+    if (services == nullptr)
+        return;
+    for (auto& [name, service] : services->entries) {
+        node* build = service.find("build");
+        node* arguments = build == nullptr ? nullptr : build->find("args");
+        if (arguments == nullptr)
+            continue;
+        std::erase_if(
+            arguments->items, [](const node& each) { return each.text.find('=') == std::string::npos; });
+        std::erase_if(arguments->entries, [](const auto& each) { return each.second.is_null(); });
+    }
 }
 
 node take_disabled(node& tree, const std::set<std::string>& active, const std::set<std::string>& named) {

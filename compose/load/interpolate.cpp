@@ -178,6 +178,7 @@ class tree_interpolator {
                     fmt::format("with its variables the file is longer than {} bytes", most_put_into_tree));
         } catch (const error& failure) {
             wrong_.push_back({.at = tree.at, .path = path, .message = failure.what()});
+            tree.tag = merge_tag::reset; // nobody looks at it any more: it is told once
         }
     }
 

@@ -164,6 +164,7 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     else
         fill_name(tree, name);
     if (!from.steps.interpolate) {
+        drop_passed_arguments(tree);
         result.project = outline_of(tree);
         result.tree = std::make_shared<const node>(std::move(tree));
         return result;

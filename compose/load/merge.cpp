@@ -49,6 +49,10 @@ node merge(node base, node over, const schema& of) {
         return over;
     if (of.unlike != nullptr && of.unlike(base, over))
         return over;
+    if (of.as_written && of.write_out != nullptr) { // each may be in a short form of its own
+        of.write_out(base);
+        of.write_out(over);
+    }
     if (base.is_map() && over.is_map())
         merge_maps(base, std::move(over), of);
     else if (base.is_list() && over.is_list())

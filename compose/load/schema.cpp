@@ -72,7 +72,18 @@ class conformer {
     void run(node& value, const schema& to, const std::string& path) {
         if (value.tag == merge_tag::reset)
             return; // whatever stands there, it takes away
-        if (stays(value)) {
+        const bool scalar =
+            to.is != form::any && to.is != form::object && to.is != form::map && to.is != form::list;
+        if (!variables_stay_ || (!scalar && !to.as_written))
+            return write(value, to, path);
+        node checked = value;
+        write(checked, to, path);
+        settle_scalars(value);
+    }
+
+  private:
+    void write(node& value, const schema& to, const std::string& path) {
+        if (stays(value) && !to.each_alone) {
             value.quoted = true;
             return;
         }
@@ -101,7 +112,6 @@ class conformer {
         }
     }
 
-  private:
     bool stays(const node& value) const {
         return variables_stay_ && value.is_scalar() && value.text.find('$') != std::string::npos;
     }
@@ -159,8 +169,9 @@ class conformer {
         if (!value.is_list())
             return wrong_type(value, to, path);
         // One that is not known yet may be several.
-        if (to.expand != nullptr && std::any_of(value.items.begin(), value.items.end(),
-                                        [&](const node& item) { return stays(item); })) {
+        if (to.expand != nullptr && !to.each_alone &&
+            std::any_of(
+                value.items.begin(), value.items.end(), [&](const node& item) { return stays(item); })) {
             for (node& item : value.items)
                 if (item.is_scalar())
                     item.quoted = true;

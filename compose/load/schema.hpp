@@ -54,6 +54,8 @@ struct schema {
     bool no_booleans = false;   // of loose_text: a number, but not true or false
     bool no_fractions = false;  // of loose_text: of numbers whole ones alone
     bool keeps_zero = false;    // printed also when it is false, 0 or empty
+    bool as_written = false;    // stays in its short form where variables stay (`config --no-interpolate`)
+    bool each_alone = false;    // of a list: items are expanded also beside one that still has a variable
     bool merges_items = false;  // of a list: two items of one identity are laid over one another
 };
 
@@ -72,7 +74,8 @@ const member* find_member(const schema& of, std::string_view name) noexcept;
 
 /// Brings a tree of one file into its long form and tells what does not fit: unknown keys with the nearest
 /// known one, wrong types, bad values. `warnings` gets what is taken for something else than it looks like.
-/// With `variables_stay` values that still have a variable in them are left as they are.
+/// With `variables_stay` values that still have a variable in them are left as they are, and so are scalars
+/// and what is `as_written`: all of it is checked, but not turned into what it means.
 void conform(node& value, const schema& to, const std::string& path, std::vector<diagnostic>& wrong,
     std::vector<std::string>& warnings, bool variables_stay = false);
 

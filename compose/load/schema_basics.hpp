@@ -30,13 +30,16 @@ inline constexpr schema loose_set{.is = form::list, .element = &loose_item, .ide
 inline constexpr schema one_or_set{.is = form::list,
     .element = &list_item,
     .write_out = long_form::one_as_list,
-    .identity = long_form::by_value};
+    .identity = long_form::by_value,
+    .as_written = true};
 inline constexpr schema one_or_texts{
-    .is = form::list, .element = &list_item, .write_out = long_form::one_as_list};
+    .is = form::list, .element = &list_item, .write_out = long_form::one_as_list, .as_written = true};
 
 /// A mapping, or a list of NAME=VALUE.
-inline constexpr schema variables{.is = form::map, .element = &maybe_text, .write_out = long_form::variables};
-inline constexpr schema labels{.is = form::map, .element = &label_text, .write_out = long_form::labels};
+inline constexpr schema variables{
+    .is = form::map, .element = &maybe_text, .write_out = long_form::variables, .as_written = true};
+inline constexpr schema labels{
+    .is = form::map, .element = &label_text, .write_out = long_form::labels, .as_written = true};
 /// A mapping to strings and numbers.
 inline constexpr schema option_text{.is = form::loose_text, .no_booleans = true, .keeps_zero = true};
 inline constexpr schema options{.is = form::map, .element = &option_text};
@@ -46,10 +49,12 @@ inline constexpr schema words{.is = form::list,
     .write_out = long_form::words,
     .replaces = true,
     .null_is_value = true,
-    .keeps_zero = true};
+    .keeps_zero = true,
+    .as_written = true};
 
 inline constexpr schema host_addresses = set;
-inline constexpr schema hosts{.is = form::map, .element = &host_addresses, .write_out = long_form::hosts};
+inline constexpr schema hosts{
+    .is = form::map, .element = &host_addresses, .write_out = long_form::hosts, .as_written = true};
 
 extern const schema service;
 

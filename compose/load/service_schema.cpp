@@ -183,14 +183,18 @@ constexpr schema env_file = object(env_file_members);
 constexpr schema env_files{.is = form::list,
     .element = &env_file,
     .write_out = long_form::env_files,
-    .identity = long_form::by_path};
+    .identity = long_form::by_path,
+    .each_alone = true};
 
 constexpr member extends_members[] = {{"service", &text, true}, {"file", &text}};
 constexpr schema extends{
     .is = form::object, .members = extends_members, .write_out = long_form::extended, .replaces = true};
 
-constexpr schema health_test{
-    .is = form::list, .element = &list_item, .write_out = long_form::health_test, .replaces = true};
+constexpr schema health_test{.is = form::list,
+    .element = &list_item,
+    .write_out = long_form::health_test,
+    .replaces = true,
+    .as_written = true};
 constexpr schema retries{.is = form::integer,
     .check =
         [](const std::string& value) {
@@ -224,6 +228,13 @@ constexpr member model_members[] = {{"endpoint_var", &text}, {"model_var", &text
 constexpr schema model{.is = form::object, .members = model_members, .null_is_value = true};
 constexpr schema models{.is = form::map, .element = &model, .write_out = long_form::names};
 
+// Lists also where variables stay, unlike their kin.
+constexpr schema servers{.is = form::list,
+    .element = &list_item,
+    .write_out = long_form::one_as_list,
+    .identity = long_form::by_value};
+constexpr schema label_files{.is = form::list, .element = &list_item, .write_out = long_form::one_as_list};
+
 constexpr schema exposed{
     .is = form::loose_text, .no_booleans = true, .no_fractions = true, .keeps_zero = true};
 constexpr schema expose{.is = form::list, .element = &exposed, .identity = long_form::by_value};
@@ -240,7 +251,7 @@ constexpr schema ports{
     .is = form::list, .element = &port, .expand = long_form::port, .identity = long_form::by_port};
 
 constexpr schema provider_option{
-    .is = form::list, .element = &loose_item, .write_out = long_form::one_as_list};
+    .is = form::list, .element = &loose_item, .write_out = long_form::one_as_list, .as_written = true};
 constexpr schema provider_options{.is = form::map, .element = &provider_option};
 constexpr member provider_members[] = {{"type", &text, true}, {"options", &provider_options}};
 constexpr schema provider = object(provider_members);
@@ -268,8 +279,11 @@ constexpr member mount_members[] = {{"type", &mount_type, true}, {"source", &tex
     {"read_only", &boolean}, {"consistency", &text}, {"bind", &bind}, {"volume", &volume_options},
     {"tmpfs", &tmpfs}, {"image", &image_options}};
 constexpr schema mount = object(mount_members);
-constexpr schema mounts{
-    .is = form::list, .element = &mount, .expand = long_form::mount, .identity = long_form::by_target};
+constexpr schema mounts{.is = form::list,
+    .element = &mount,
+    .expand = long_form::mount,
+    .identity = long_form::by_target,
+    .each_alone = true};
 
 constexpr schema restart{.is = form::text, .check = [](const std::string& value) {
                              try {
@@ -323,12 +337,12 @@ constexpr member service_members[] = {{"profiles", &set}, {"annotations", &label
     {"cpu_rt_runtime", &integer}, {"cpus", &number}, {"cpuset", &text}, {"cpu_shares", &integer},
     {"command", &words}, {"configs", &config_references}, {"container_name", &container_name},
     {"credential_spec", &credential}, {"depends_on", &dependencies}, {"deploy", &deploy},
-    {"device_cgroup_rules", &set}, {"devices", &devices}, {"dns", &one_or_set}, {"dns_opt", &set},
+    {"device_cgroup_rules", &set}, {"devices", &devices}, {"dns", &servers}, {"dns_opt", &set},
     {"dns_search", &one_or_set}, {"domainname", &text}, {"entrypoint", &words}, {"provider", &provider},
     {"environment", &variables}, {"env_file", &env_files}, {"expose", &expose}, {"extends", &extends},
     {"external_links", &set}, {"extra_hosts", &hosts}, {"group_add", &loose_set}, {"gpus", &gpus},
     {"hostname", &text}, {"healthcheck", &healthcheck}, {"image", &text}, {"init", &switch_}, {"ipc", &text},
-    {"isolation", &text}, {"labels", &labels}, {"label_file", &one_or_texts}, {"links", &set},
+    {"isolation", &text}, {"labels", &labels}, {"label_file", &label_files}, {"links", &set},
     {"logging", &logging}, {"mem_limit", &bytes}, {"mem_reservation", &bytes}, {"memswap_limit", &bytes},
     {"mem_swappiness", &bytes}, {"mac_address", &text}, {"models", &models}, {"networks", &endpoints},
     {"network_mode", &text}, {"oom_kill_disable", &boolean}, {"oom_score_adj", &oom_score}, {"pid", &text},

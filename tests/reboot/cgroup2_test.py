@@ -3,13 +3,15 @@ import unittest
 
 from machine import boot
 
-INSTALL = """
+PREPARE = """
 set -e
-[ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]
 install -t /usr/local/bin bin/composed bin/composed-shim bin/compose
+export COMPOSED_BIN=$PWD/bin COMPOSED_TEST_CACHE=$PWD/cache COMPOSED_TEST_PATIENCE=6
+"""
+INSTALL = PREPARE + """
+[ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]
 cp docker/composed.service /etc/systemd/system/
 systemctl daemon-reload
-export COMPOSED_BIN=$PWD/bin COMPOSED_TEST_CACHE=$PWD/cache COMPOSED_TEST_PATIENCE=6
 """
 
 

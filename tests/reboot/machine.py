@@ -12,9 +12,9 @@ from harness import BIN, CACHE, ROOT, busybox_archive  # noqa: E402
 PROGRAMS = ("composed", "composed-shim", "compose", "udp_echo")
 
 
-def boot(script, timeout):
+def boot(script, timeout, kernel=""):
     """Boots, runs the shell script `script` in a folder that has bin/, tests/, docker/ and the image archive, and powers off.
-    Gives its output and exit code; fails when the machine does not get as far as that within `timeout` seconds."""
+    `kernel`: further parameters of its. Gives the output and exit code; fails when the machine does not get as far as that within `timeout` seconds."""
     folder = CACHE / "machine"
     subprocess.run([ROOT / "tests/reboot/make-machine.sh", folder], check=True, stdout=sys.stderr)
     work = pathlib.Path(tempfile.mkdtemp(prefix="composed-machine-"))
@@ -33,7 +33,7 @@ def boot(script, timeout):
         done = subprocess.run(
             ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048", "-nographic",
              "-no-reboot", "-nic", "none", "-snapshot", "-kernel", folder / "kernel", "-initrd", folder / "initrd",
-             "-append", "console=ttyS0 root=/dev/vda rw quiet panic=-1",
+             "-append", "console=ttyS0 root=/dev/vda rw quiet panic=-1 " + kernel,
              "-drive", f"file={folder}/disk.img,if=virtio,format=raw",
              "-drive", f"file={work}/second.img,if=virtio,format=raw"],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
