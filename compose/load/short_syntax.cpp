@@ -103,6 +103,10 @@ std::vector<port> parse_port(std::string_view text) {
             each.published = std::to_string(published.first + offset);
         ports.push_back(std::move(each));
     }
+    // Docker Compose prints them sorted as texts: 1000 before 998.
+    std::sort(ports.begin(), ports.end(), [](const port& one, const port& other) {
+        return std::to_string(one.target) < std::to_string(other.target);
+    });
     return ports;
 }
 

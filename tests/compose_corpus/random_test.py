@@ -1,6 +1,7 @@
 """Projects made by chance from a table of attributes, read by Docker Compose 2.40 and by ours: both mean the same.
 
-The seed is printed; SEED=N repeats a run, COUNT=N makes another number of projects.
+The seed is printed: the same in each run of CI, so that it fails for what was changed alone. SEED=N takes another one, SEED=0 any,
+COUNT=N makes another number of projects.
 """
 import concurrent.futures
 import json
@@ -17,7 +18,7 @@ from harness import BIN
 import peer
 
 COUNT = int(os.environ.get("COUNT", "2000"))
-SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
+SEED = int(os.environ.get("SEED", "787505552")) or random.SystemRandom().randrange(1, 10**9)
 
 WORDS = ["web", "db", "cache", "queue", "a b", "x=y", "it's", "8080", "true", "null", "~", "1.50", "0x1F", "yes", "é", "#no", "a: b",
          "$${HOME}", "${SET}", "${NOPE-fallback}", "-", "/path/to", "10m", "", " lead", "tab\there", "line\nbreak"]

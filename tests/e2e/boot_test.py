@@ -1,4 +1,5 @@
 """What runs after the host came back, and what goes on after the daemon alone did."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -22,12 +23,19 @@ class BootTest(DaemonTest):
                 pass
         wait_until(lambda: not list(self.processes()), 10, "all processes to be gone")
         shutil.rmtree(self.run_folder, ignore_errors=True)
-        for folder in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.instance}/*/"):
-            folder.rmdir()
+        wait_until(self.no_cgroup_is_left, 10, "the cgroups to be gone")
         boot = self.folder / "boot_id"
         boot.write_text("11111111-2222-3333-4444-555555555555\n")
         self.files = {"/proc/sys/kernel/random/boot_id": boot}
         self.start_daemon()
+
+    def no_cgroup_is_left(self):
+        """A cgroup can be removed only some time after the last process in it has ended."""
+        left = list(pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.instance}/*/"))
+        for folder in left:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        return not left
 
     def test_the_restart_policy_decides_what_comes_back(self):
         policies = {"never": '"no"', "failing": "on-failure", "always": "always", "unless": "unless-stopped",
