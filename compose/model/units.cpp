@@ -103,6 +103,9 @@ std::string format_duration(std::chrono::nanoseconds duration) {
 std::optional<std::int64_t> parse_bytes(std::string_view text) {
     if (text == "-1")
         return -1;
+    std::string plain(text.substr(text.starts_with('+') ? 1 : 0));
+    std::erase(plain, '_'); // as Go reads numbers: 1_000
+    text = plain;
     const auto number = take_number(text);
     if (!number || *number < 0)
         return std::nullopt;
@@ -117,7 +120,7 @@ std::optional<std::int64_t> parse_bytes(std::string_view text) {
     if (unit.size() > 1 || (!unit.empty() && order.find(unit[0]) == std::string_view::npos))
         return std::nullopt;
     const double factor = unit.empty() ? 1 : std::pow(1024.0, static_cast<double>(order.find(unit[0]) + 1));
-    if (*number * factor > 9.2e18)
+    if (*number * factor >= 9223372036854775808.0) // 2^63
         return std::nullopt;
     return static_cast<std::int64_t>(*number * factor);
 }

@@ -1,0 +1,68 @@
+#pragma once
+
+#include "engine/image/image_store.hpp"
+#include "engine/network/network_manager.hpp"
+#include "engine/project/container_manager.hpp"
+#include "engine/project/launch_builder.hpp"
+#include "engine/store/store.hpp"
+#include "engine/system/identifier.hpp"
+#include "engine/volume/volume_store.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+// What the parts of container_manager share: container_manager.cpp has what is asked of it,
+// container_runs.cpp what goes on by itself: starts, exits, restarts.
+namespace engine {
+
+struct managed_container {
+    container_view view;
+    std::optional<health_monitor> health;
+    std::unique_ptr<boost::asio::steady_timer> backoff; // while restarting
+};
+
+struct container_manager::implementation {
+    implementation(engine_parts with, runtime_options options, log_options log)
+        : parts(with), log_defaults(log), changed(with.on.io),
+          runtime(with.on, std::move(options), events()) {}
+
+    runtime_events events();
+
+    managed_container& at(const std::string& id);
+    void save(const managed_container& of) {
+        parts.records.put(table::container, of.view.record.id, encode(of.view.record));
+    }
+    void begin_run(managed_container& of);
+    void set_state(managed_container& of, run_state state);
+    void announce(const managed_container& of, std::string status, std::string detail = {},
+        std::optional<int> code = {});
+
+    task<> run(std::string id);
+    task<launch> prepare(std::string id);
+    task<std::vector<unique_fd>> connect(std::string id, pid_t shim);
+    void on_started(const std::string& id, const start_record& started);
+    task<> on_exited(std::string id, exit_record exit);
+    void schedule_restart(managed_container& of, std::chrono::milliseconds delay);
+    task<> restart_after(std::string id, std::chrono::milliseconds delay);
+    task<> restart_now(std::string id);
+    void watch_health(managed_container& of);
+    void settle_after_boot(managed_container& of);
+    task<bool> end_starting(std::string id);
+
+    engine_parts parts;
+    log_options log_defaults;
+    notifier changed;
+    std::map<std::string, std::unique_ptr<managed_container>> entries; // by id
+    std::minstd_rand random{std::random_device{}()};
+    const std::string boot = boot_identifier();
+    container_runtime runtime;
+};
+
+} // namespace engine
