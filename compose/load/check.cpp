@@ -38,7 +38,8 @@ class checker {
   private:
     void fail(const service& of, std::string_view key, std::string message) {
         std::string path = fmt::format("services.{}{}{}", of.name, key.empty() ? "" : ".", key);
-        wrong_.push_back({.at = place_(path), .path = std::move(path), .message = std::move(message)});
+        position at = place_(path);
+        wrong_.push_back({.at = std::move(at), .path = std::move(path), .message = std::move(message)});
     }
 
     template <typename Map>

@@ -249,6 +249,7 @@ std::vector<used_variable> variables_in(const node& tree) {
     std::map<std::string, used_variable> found;
     collect_tree(tree, found);
     std::vector<used_variable> all;
+    all.reserve(found.size());
     for (auto& [name, variable] : found)
         all.push_back(std::move(variable));
     return all;

@@ -22,7 +22,7 @@ constexpr member ipam_members[] = {{"driver", &text}, {"config", &pools}, {"opti
 constexpr schema ipam = object(ipam_members);
 constexpr member network_members[] = {{"name", &text}, {"driver", &text}, {"driver_opts", &options},
     {"ipam", &ipam, false, true}, {"external", &boolean}, {"internal", &boolean}, {"attachable", &boolean},
-    {"labels", &labels}, {"enable_ipv4", &switch_}, {"enable_ipv6", &switch_}};
+    {"labels", &labels}, {"enable_ipv4", &toggled}, {"enable_ipv6", &toggled}};
 constexpr schema network{
     .is = form::object, .members = network_members, .write_out = long_form::external, .null_is_value = true};
 

@@ -12,7 +12,7 @@ inline constexpr schema loose_text{.is = form::loose_text};
 inline constexpr schema maybe_text{.is = form::loose_text, .null_is_value = true, .keeps_zero = true};
 inline constexpr schema label_text{.is = form::loose_text, .keeps_zero = true};
 inline constexpr schema boolean{.is = form::boolean};
-inline constexpr schema switch_{.is = form::boolean, .keeps_zero = true}; // false is printed too
+inline constexpr schema toggled{.is = form::boolean, .keeps_zero = true}; // false is printed too
 inline constexpr schema integer{.is = form::integer};
 inline constexpr schema count{.is = form::integer, .keeps_zero = true};
 inline constexpr schema number{.is = form::number};

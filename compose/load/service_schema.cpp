@@ -106,7 +106,7 @@ constexpr schema condition{
         return none_of<3>(value, {"service_started", "service_healthy", "service_completed_successfully"});
     }};
 constexpr member dependency_members[] = {
-    {"condition", &condition, true}, {"restart", &boolean}, {"required", &switch_}};
+    {"condition", &condition, true}, {"restart", &boolean}, {"required", &toggled}};
 constexpr schema dependency = object(dependency_members);
 constexpr schema dependencies{.is = form::map, .element = &dependency, .write_out = long_form::dependencies};
 
@@ -178,7 +178,7 @@ constexpr schema devices{
 constexpr schema env_file_format{
     .is = form::text, .check = [](const std::string& value) { return none_of<1>(value, {"raw"}); }};
 constexpr member env_file_members[] = {
-    {"path", &text, true}, {"required", &switch_}, {"format", &env_file_format}};
+    {"path", &text, true}, {"required", &toggled}, {"format", &env_file_format}};
 constexpr schema env_file = object(env_file_members);
 constexpr schema env_files{.is = form::list,
     .element = &env_file,
@@ -266,7 +266,7 @@ constexpr schema selinux{.is = form::text, .check = [](const std::string& value)
                              return none_of<2>(value, {"z", "Z"});
                          }};
 constexpr member bind_members[] = {
-    {"selinux", &selinux}, {"propagation", &text}, {"create_host_path", &switch_}, {"recursive", &recursive}};
+    {"selinux", &selinux}, {"propagation", &text}, {"create_host_path", &toggled}, {"recursive", &recursive}};
 constexpr schema bind = object(bind_members);
 constexpr member volume_options_members[] = {{"labels", &labels}, {"nocopy", &boolean}, {"subpath", &text}};
 constexpr schema volume_options = object(volume_options_members);
@@ -330,7 +330,7 @@ constexpr schema cpu_percent{.is = form::number, .check = [](const std::string& 
                                  return fits ? std::string() : value + " is not between 0 and 100";
                              }};
 
-constexpr member service_members[] = {{"profiles", &set}, {"annotations", &labels}, {"attach", &switch_},
+constexpr member service_members[] = {{"profiles", &set}, {"annotations", &labels}, {"attach", &toggled},
     {"build", &build}, {"develop", &develop}, {"blkio_config", &blkio}, {"cap_add", &set}, {"cap_drop", &set},
     {"cgroup_parent", &text}, {"cgroup", &cgroup}, {"cpu_count", &integer}, {"cpu_percent", &cpu_percent},
     {"cpu_period", &integer}, {"cpu_quota", &integer}, {"cpu_rt_period", &integer},
@@ -341,7 +341,7 @@ constexpr member service_members[] = {{"profiles", &set}, {"annotations", &label
     {"dns_search", &one_or_set}, {"domainname", &text}, {"entrypoint", &words}, {"provider", &provider},
     {"environment", &variables}, {"env_file", &env_files}, {"expose", &expose}, {"extends", &extends},
     {"external_links", &set}, {"extra_hosts", &hosts}, {"group_add", &loose_set}, {"gpus", &gpus},
-    {"hostname", &text}, {"healthcheck", &healthcheck}, {"image", &text}, {"init", &switch_}, {"ipc", &text},
+    {"hostname", &text}, {"healthcheck", &healthcheck}, {"image", &text}, {"init", &toggled}, {"ipc", &text},
     {"isolation", &text}, {"labels", &labels}, {"label_file", &label_files}, {"links", &set},
     {"logging", &logging}, {"mem_limit", &bytes}, {"mem_reservation", &bytes}, {"memswap_limit", &bytes},
     {"mem_swappiness", &bytes}, {"mac_address", &text}, {"models", &models}, {"networks", &endpoints},

@@ -276,6 +276,7 @@ void tree_reader::include(node& document, const node& entry, const std::string& 
     try {
         there.variables = variables_of(entry, there.place.directory, in);
         std::vector<source_file> sources;
+        sources.reserve(files.size());
         for (const fs::path& each : files)
             sources.push_back(read_source(each));
         imported = read_files(std::move(sources), there, way);

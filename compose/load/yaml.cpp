@@ -253,9 +253,9 @@ bool quote_is_closed(std::string_view text, std::size_t from) {
         return true;
     const char quote = text[begin];
     for (std::size_t at = begin + 1; at < text.size(); ++at) {
-        if (text[at] == '\\' && quote == '"')
-            ++at;
-        else if (text[at] == quote && quote == '\'' && at + 1 < text.size() && text[at + 1] == quote)
+        const bool escape = text[at] == '\\' && quote == '"';
+        const bool doubled = text.substr(at, 2) == "''" && quote == '\'';
+        if (escape || doubled)
             ++at;
         else if (text[at] == quote)
             return true;

@@ -63,6 +63,7 @@ task<std::vector<revision>> project_records::revisions(std::string project) {
     at(project); // throws when there is none
     const std::vector<record> rows = co_await store_.find(table::revision, project + "/");
     std::vector<revision> all;
+    all.reserve(rows.size());
     for (const record& row : rows)
         all.push_back(decode_revision(row.key, row.value));
     co_return all;
