@@ -17,6 +17,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -90,11 +91,28 @@ engine::task<> start(daemon& of, const daemon_options& options) {
     engine::daemon_ready();
 }
 
+/// What is below is nobody's but root's: secrets in the store, and programs with the set-user-id bit in the
+/// layers, which others on the host could run (CVE-2021-41091). A folder that others use as well is left
+/// open.
+void make_state_folder(const std::filesystem::path& state) {
+    namespace fs = std::filesystem;
+    fs::create_directories(state);
+    const bool ours =
+        fs::exists(state / "state.db") ||
+        std::all_of(fs::directory_iterator(state), fs::directory_iterator(),
+            [](const fs::directory_entry& each) { return each.path().filename() == "lost+found"; });
+    if (ours)
+        fs::permissions(state, fs::perms::owner_all);
+    else
+        std::fprintf(stderr,
+            "composed: warning: \"%s\" has files of others and stays as open as it is, with what composed "
+            "keeps "
+            "in it; give it a --state folder of its own\n",
+            state.c_str());
+}
+
 int run(const daemon_options& options) {
-    // What is below is nobody's but root's: secrets in the store, and programs with the set-user-id bit in
-    // the layers, which others on the host could run (CVE-2021-41091).
-    std::filesystem::create_directories(options.state);
-    std::filesystem::permissions(options.state, std::filesystem::perms::owner_all);
+    make_state_folder(options.state);
     std::filesystem::create_directories(options.run);
     if (options.daemonize)
         engine::go_to_background();
