@@ -6,7 +6,7 @@ JOBS   ?= $(shell nproc)
 # `make run` keeps to itself: a daemon with its own instance name and folders.
 RUN_FOLDER ?= /tmp/composed-run
 
-.PHONY: help deps build rebuild format check-format tidy headers run stop fuzz test bench install clean
+.PHONY: help deps build rebuild format check-format tidy headers run stop fuzz test test-reboot bench install clean
 
 help:
 	@echo "make deps      install what is missing (Debian 12)"
@@ -14,9 +14,10 @@ help:
 	@echo "make run       deps, build, start composed, bring examples/hello up and fetch its page"
 	@echo "make stop      take what 'make run' started down again"
 	@echo "make test      deps, build and every test"
+	@echo "make test-reboot  the tests in virtual machines alone: real boots, power cuts, systemd, cgroup v1 and v2"
 	@echo "make fuzz      a minute of libFuzzer for each reader of the Compose language"
 	@echo "make format    lay the sources out by .clang-format;  make tidy   clang-tidy over all of them"
-	@echo "make bench     deps, build and fifty services, a large pull and large files, against dockerd in the same run"
+	@echo "make bench     deps, build and fifty services, a large pull and large files, against dockerd in the same run; recovery"
 	@echo "make install   to /usr/local (DESTDIR and PREFIX are honoured)"
 
 deps:
@@ -59,15 +60,20 @@ fuzz: deps
 test: deps check-format build rebuild headers fuzz
 	ctest --test-dir $(BUILD) --output-on-failure
 
+test-reboot: deps build
+	ctest --test-dir $(BUILD) --output-on-failure --verbose -L reboot
+
 bench: deps build
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/stack_bench.py
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/pull_bench.py
+	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/volume_bench.py
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/config_bench.py
+	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/recovery_bench.py
 
 PREFIX ?= /usr/local
 install: build
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/composed $(BUILD)/bin/composed-shim $(BUILD)/bin/compose
-	install -D -m 644 -t $(DESTDIR)/lib/systemd/system docker/composed.service
+	install -D -m 644 -t $(DESTDIR)/lib/systemd/system docker/composed.service docker/composed.socket
 
 clean:
 	rm -rf $(BUILD)

@@ -7,6 +7,7 @@ build=(
     libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
     libyaml-cpp-dev libspdlog-dev libfmt-dev libsqlite3-dev libssl-dev libarchive-dev libisal-dev
     libzstd-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libnl-nf-3-dev libnftables-dev libldns-dev libcli11-dev
+    libsodium-dev
     libgtest-dev libgmock-dev libbenchmark-dev libcap-dev libmount-dev
 )
 # crun and runc run the containers, nftables and iproute2 serve the person who looks, the seccomp profile comes

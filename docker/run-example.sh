@@ -11,6 +11,7 @@ if [ "${3:-}" = stop ]; then
     "${compose[@]}" down -v || true
     [ ! -f "$folder/pid" ] || kill "$(cat "$folder/pid")" 2>/dev/null || true
     nft delete table ip composed_run 2>/dev/null || true
+    nft delete table ip6 composed_run 2>/dev/null || true
     rm -rf "$folder"
     exit 0
 fi

@@ -25,6 +25,14 @@ namespace {
 // as many projects.
 constexpr std::string_view default_pools[] = {"172.16.0.0/12", "192.168.0.0/16"};
 
+ip_address parse_publish_default(const std::string& text) {
+    const auto address = parse_ip(text);
+    if (!address)
+        throw compose::error(compose::error_kind::invalid,
+            fmt::format("networks.publish_default: \"{}\" is no IP address like 127.0.0.1", text));
+    return *address;
+}
+
 std::vector<ipv4_subnet> parse_pools(const std::vector<std::string>& texts) {
     std::vector<ipv4_subnet> pools;
     for (const std::string& text : texts) {
@@ -43,6 +51,14 @@ std::uint64_t parse_size(const std::string& text) {
         throw error(error_kind::invalid,
             fmt::format("logs.max-size: \"{}\" is no size; write a number with k, m or g", text));
     return static_cast<std::uint64_t>(*bytes);
+}
+
+std::chrono::nanoseconds parse_timeout(const std::string& text) {
+    const auto time = compose::parse_duration(text);
+    if (!time || *time <= std::chrono::nanoseconds(0))
+        throw error(error_kind::invalid,
+            fmt::format("shutdown_timeout: \"{}\" is no time; write one like 90s or 5m", text));
+    return *time;
 }
 
 /// The name goes into paths, names of cgroups and the firewall's table, beside those of the host.
@@ -83,6 +99,8 @@ class config_reader {
                 into_.state = value.as<std::string>();
             else if (key == "run")
                 into_.run = value.as<std::string>();
+            else if (key == "stacks")
+                into_.stacks = value.as<std::string>();
             else if (key == "runtime")
                 into_.runtime = value.as<std::string>();
             else if (key == "group")
@@ -91,6 +109,10 @@ class config_reader {
                 into_.log_file = value.as<std::string>();
             else if (key == "log-level")
                 into_.log_level = value.as<std::string>();
+            else if (key == "live-restore")
+                into_.live_restore = value.as<bool>();
+            else if (key == "shutdown-timeout")
+                into_.shutdown_timeout = parse_timeout(value.as<std::string>());
             else if (key == "registries")
                 registries(value);
             else if (key == "networks")
@@ -99,8 +121,8 @@ class config_reader {
                 logs(value);
             else
                 unknown(key, value,
-                    "instance, state, run, runtime, group, log-file, log-level, registries, networks and "
-                    "logs");
+                    "instance, state, run, stacks, runtime, group, log-file, log-level, live_restore, "
+                    "shutdown_timeout, registries, networks and logs");
         });
     }
 
@@ -123,8 +145,10 @@ class config_reader {
         each(node, "networks.", [this](const std::string& key, const YAML::Node& value) {
             if (key == "pools")
                 into_.networks.pools = parse_pools(value.as<std::vector<std::string>>());
+            else if (key == "publish_default")
+                into_.networks.publish_default = parse_publish_default(value.as<std::string>());
             else
-                unknown("networks." + key, value, "pools");
+                unknown("networks." + key, value, "pools and publish_default");
         });
     }
 
@@ -149,7 +173,15 @@ class config_reader {
         for (const auto& entry : node) {
             std::string key = entry.first.as<std::string>();
             std::replace(key.begin(), key.end(), '_', '-'); // both are written
-            use(key, entry.second);
+            try {
+                use(key, entry.second);
+            } catch (const YAML::BadConversion&) {
+                throw error(error_kind::invalid,
+                    fmt::format("{}:{}: {}{}: {} is not of the kind that this key takes; see README.md",
+                        file_, entry.second.Mark().line + 1, prefix, entry.first.Scalar(),
+                        entry.second.IsScalar() ? fmt::format("\"{}\"", entry.second.Scalar())
+                                                : std::string("the value")));
+            }
         }
     }
 
@@ -185,14 +217,18 @@ daemon_options read_options(int count, char** arguments) {
         "composed: a container engine with Compose built in. Holds stacks as their Compose files want them.");
     app.set_version_flag("--version", std::string("composed ") + COMPOSED_VERSION);
     std::vector<std::string> pools;
+    std::string publish_default;
     std::vector<std::string> mirrors;
     std::vector<std::string> insecure;
     std::string max_size;
+    std::string timeout;
     auto* config = app.add_option("--config", from_line.config, "configuration file");
     auto* instance = app.add_option(
         "--instance", from_line.instance, "name that bridges, cgroups and the firewall table derive from");
     auto* state = app.add_option("--state", from_line.state, "folder for what must survive");
     auto* run = app.add_option("--run", from_line.run, "folder for sockets and what ends with a reboot");
+    auto* stacks = app.add_option(
+        "--stacks", from_line.stacks, "folder of NAME/compose.yaml that are brought up by themselves");
     auto* log_file = app.add_option("--log-file", from_line.log_file, "log here instead of stderr");
     auto* log_level = app.add_option("--log-level", from_line.log_level, "trace, debug, info, warn or error")
                           ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
@@ -201,12 +237,22 @@ daemon_options read_options(int count, char** arguments) {
     app.add_option("--pid-file", from_line.pid_file, "write the daemon's pid here");
     app.add_option("--shim", from_line.shim, "composed-shim program")->group("");
     app.add_option("--network-pool", pools, "prefix that subnets are cut from; may be given several times");
+    app.add_option("--publish-default", publish_default,
+        "address of the host where ports are published that name none; all addresses when left out");
     app.add_option("--registry-mirror", mirrors, "REGISTRY=URL; may be given several times");
     app.add_option("--insecure-registry", insecure, "HOST:PORT without TLS; may be given several times");
+    auto* live_restore = app.add_flag("--live-restore,!--no-live-restore", from_line.live_restore,
+        "whether containers go on when only the daemon ends; they do unless told otherwise");
+    auto* shutdown_timeout = app.add_option("--shutdown-timeout", timeout,
+        "what all stacks have together to end in order when the host goes down (90s)");
     auto* log_size = app.add_option("--log-max-size", max_size, "size at which a container's log is rotated");
     auto* log_count =
         app.add_option("--log-max-file", from_line.logs.max_files, "files kept of a container's log");
     app.add_flag("--daemonize", from_line.daemonize, "go to the background once the API answers");
+    app.add_flag("--repair-store", from_line.repair_store,
+        "put a damaged store together again from what can be read and its last copy, and end");
+    app.add_flag("--new-secret-key", from_line.new_secret_key,
+        "make a new key for secrets in the place of a lost one, which is kept, and end");
     app.add_flag("--check", from_line.check, "say what the host has and lacks, and end");
     try {
         app.parse(count, arguments);
@@ -225,10 +271,14 @@ daemon_options read_options(int count, char** arguments) {
     take(instance, options.instance, from_line.instance);
     take(state, options.state, from_line.state);
     take(run, options.run, from_line.run);
+    take(stacks, options.stacks, from_line.stacks);
     take(log_file, options.log_file, from_line.log_file);
     take(log_level, options.log_level, from_line.log_level);
     take(runtime, options.runtime, from_line.runtime);
     take(group, options.group, from_line.group);
+    take(live_restore, options.live_restore, from_line.live_restore);
+    if (shutdown_timeout->count() > 0)
+        options.shutdown_timeout = parse_timeout(timeout);
     if (log_count->count() > 0)
         options.logs.max_files = check_log_files(from_line.logs.max_files);
     check_instance(options.instance);
@@ -236,6 +286,8 @@ daemon_options read_options(int count, char** arguments) {
         options.logs.max_size = parse_size(max_size);
     if (!pools.empty())
         options.networks.pools = parse_pools(pools);
+    if (!publish_default.empty())
+        options.networks.publish_default = parse_publish_default(publish_default);
     for (const std::string& mirror : mirrors) {
         const auto equals = mirror.find('=');
         if (equals == std::string::npos)
@@ -245,12 +297,19 @@ daemon_options read_options(int count, char** arguments) {
     }
     options.images.insecure.insert(insecure.begin(), insecure.end());
     options.networks.instance = options.instance;
+    options.networks.ipv6_seed =
+        read_file_if_there("/etc/machine-id", 64).value_or("") + "/" + options.instance;
+    // Of two daemons that follow one folder each would run all of it.
+    if (options.stacks.empty() && options.instance == daemon_options().instance)
+        options.stacks = "/etc/composed/stacks";
     options.shim = from_line.shim.empty()
                        ? std::filesystem::read_symlink("/proc/self/exe").parent_path() / "composed-shim"
                        : from_line.shim;
     options.pid_file = from_line.pid_file;
     options.daemonize = from_line.daemonize;
     options.check = from_line.check;
+    options.repair_store = from_line.repair_store;
+    options.new_secret_key = from_line.new_secret_key;
     return options;
 }
 

@@ -4,6 +4,7 @@
 #include "engine/image/image_store.hpp"
 #include "engine/network/network_manager.hpp"
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 
@@ -19,11 +20,17 @@ struct daemon_options {
     std::filesystem::path log_file; // empty: stderr
     std::filesystem::path pid_file; // empty: none
     std::string log_level = "info";
+    std::filesystem::path stacks;   // empty: none; /etc/composed/stacks for the instance "composed"
     std::filesystem::path runtime;  // empty: crun, else runc, by PATH
     std::filesystem::path shim;     // empty: beside this program
     std::string group = "composed"; // owns the socket, when there is such a group
+    bool live_restore = true;       // containers go on when only the daemon ends
+    std::chrono::nanoseconds shutdown_timeout =
+        std::chrono::seconds(90); // for all to end in order; systemd's own
     bool daemonize = false;
     bool check = false;
+    bool repair_store = false;
+    bool new_secret_key = false;
     image_settings images;
     network_settings networks;
     log_options logs;

@@ -74,8 +74,12 @@ server::~server() {
 void server::listen(const std::filesystem::path& socket, unsigned mode, const std::string& group) {
     engine::unique_fd listening = engine::listen_unix(socket, mode, group);
     implementation_->files.push_back(socket);
+    listen(std::move(listening));
+}
+
+void server::listen(engine::unique_fd socket) {
     protocol::acceptor& acceptor = implementation_->acceptors.emplace_back(implementation_->io);
-    acceptor.assign(protocol(), listening.release());
+    acceptor.assign(protocol(), socket.release());
     engine::spawn(implementation_->io, "server", implementation::accept(implementation_, acceptor));
 }
 

@@ -2,6 +2,7 @@
 
 #include "api/http/router.hpp"
 #include "compose/model/error.hpp"
+#include "engine/system/fd.hpp"
 
 #include <cstddef>
 #include <filesystem>
@@ -29,6 +30,9 @@ class server {
 
     /// Throws error{conflict} when another process answers there. A file that a dead daemon left is replaced.
     void listen(const std::filesystem::path& socket, unsigned mode, const std::string& group);
+
+    /// On a socket that somebody else has made and keeps: its file stays.
+    void listen(engine::unique_fd socket);
 
     /// No new connections; those that are open are closed.
     void stop();

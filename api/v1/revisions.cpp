@@ -30,6 +30,8 @@ json::object view_of(const engine::revision& each, const engine::revision* befor
     for (const engine::planned_step& step : each.steps)
         steps.push_back(json::object{{"action", step.action}, {"name", step.name}, {"reason", step.reason}});
     json::object view{{"revision", each.number}, {"created", each.created}, {"steps", std::move(steps)}};
+    if (each.failed)
+        view["failed"] = true;
     if (each.user)
         view["user"] = *each.user;
     if (before != nullptr)
@@ -87,6 +89,18 @@ engine::task<> diff(exchange& request, daemon_parts parts) {
     co_await send_json(request, 200, std::move(reply));
 }
 
+/// The one that a rollback without a number means: the last that came up and had another definition than
+/// there is now; the one before where there is none such.
+std::uint64_t last_good(const std::vector<engine::revision>& kept, std::uint64_t newest) {
+    const auto now = std::find_if(
+        kept.begin(), kept.end(), [&](const engine::revision& each) { return each.number == newest; });
+    for (auto each = kept.rbegin(); each != kept.rend(); ++each)
+        if (each->number < newest && !each->failed &&
+            (now == kept.end() || each->definition != now->definition))
+            return each->number;
+    return newest - 1;
+}
+
 engine::task<> rollback(exchange& request, daemon_parts parts) {
     std::optional<std::uint64_t> wanted;
     if (const auto number = request.query.number("revision"))
@@ -101,7 +115,7 @@ engine::task<> rollback(exchange& request, daemon_parts parts) {
     if (!wanted && newest < 2)
         throw compose::error(compose::error_kind::not_found,
             fmt::format("project \"{}\": there is nothing before revision {}", project, newest));
-    const engine::revision& back_to = pick(project, kept, wanted.value_or(newest - 1));
+    const engine::revision& back_to = pick(project, kept, wanted.value_or(last_good(kept, newest)));
     const std::uint64_t number = back_to.number;
     std::shared_ptr<engine::operation> under_way =
         co_await parts.projects.up(back_to.definition, std::move(options));

@@ -32,6 +32,8 @@ void add_v1_routes(router& to, daemon_parts parts) {
     add_log_routes(to, parts);
     add_event_routes(to, parts);
     add_image_routes(to, parts);
+    add_volume_routes(to, parts);
+    add_secret_routes(to, parts);
 }
 
 } // namespace api

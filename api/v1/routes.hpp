@@ -3,6 +3,7 @@
 #include "api/http/router.hpp"
 #include "engine/project/container_manager.hpp"
 #include "engine/project/project_manager.hpp"
+#include "engine/stacks/stack_folder.hpp"
 
 #include <string>
 
@@ -13,6 +14,7 @@ struct daemon_parts {
     engine::engine_parts engine;
     engine::container_manager& containers;
     engine::project_manager& projects;
+    engine::stack_folder& stacks;
     std::string version;
 };
 
@@ -27,5 +29,7 @@ void add_exec_routes(router& to, const daemon_parts& parts);
 void add_log_routes(router& to, const daemon_parts& parts);
 void add_event_routes(router& to, const daemon_parts& parts);
 void add_image_routes(router& to, const daemon_parts& parts);
+void add_volume_routes(router& to, const daemon_parts& parts);
+void add_secret_routes(router& to, const daemon_parts& parts);
 
 } // namespace api

@@ -74,6 +74,8 @@ std::string_view name_of(compose::mount_type type) noexcept {
         return "image";
     case compose::mount_type::cluster:
         return "cluster";
+    case compose::mount_type::npipe:
+        return "npipe";
     }
     return "volume";
 }
@@ -123,14 +125,15 @@ json::object view_of(const engine::container_view& container, const daemon_parts
         view["exit_code"] = record.exit->code;
         view["finished"] = record.exit->finished;
         view["oom"] = record.exit->oom;
-        if (!record.exit->error.empty())
+        if (!record.exit->error.empty() && !container.run)
             view["error"] = record.exit->error;
     }
     json::object addresses;
     if (const engine::attachment* network = parts.engine.networks.find_attachment(record.id)) {
         view["ports"] = ports_view(container, *network);
         for (const engine::endpoint& each : network->endpoints)
-            addresses[each.network] = engine::to_string(each.address);
+            if (const auto address = engine::address_of(each))
+                addresses[each.network] = engine::to_string(*address);
     }
     view["networks"] = std::move(addresses);
     return view;

@@ -48,6 +48,37 @@ std::vector<std::string> split_list(const std::string& text) {
     return parts;
 }
 
+void add_after_dependencies(
+    const project& of, const std::string& name, std::set<std::string>& seen, std::string& text) {
+    const auto found = of.services.find(name);
+    if (found == of.services.end() || !seen.insert(name).second)
+        return;
+    for (const auto& [dependency, how] : found->second.depends_on)
+        add_after_dependencies(of, dependency, seen, text);
+    text += name + "\n";
+}
+
+/// What others depend on comes before them.
+std::string print_services(const project& of) {
+    std::set<std::string> seen;
+    std::string text;
+    for (const auto& [name, service] : of.services)
+        add_after_dependencies(of, name, seen, text);
+    return text;
+}
+
+std::string print_variables(const node& tree, bool as_json) {
+    std::vector<std::vector<std::string>> rows;
+    boost::json::object object;
+    for (const used_variable& each : variables_in(tree)) {
+        rows.push_back({each.name, each.required ? "true" : "false", each.default_value, each.alternative});
+        object[each.name] = {{"Name", each.name}, {"DefaultValue", each.default_value},
+            {"PresenceValue", each.alternative}, {"Required", each.required}};
+    }
+    return as_json ? boost::json::serialize(object) + "\n"
+                   : format_table({"NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"}, rows, 20);
+}
+
 std::string print(const loaded& read, const config_flags& flags) {
     const project& shown = read.project;
     std::string text;
@@ -55,8 +86,10 @@ std::string print(const loaded& read, const config_flags& flags) {
         for (const auto& [key, value] : map)
             text += key + "\n";
     };
-    if (flags.services)
-        keys(shown.services);
+    if (flags.variables)
+        text = print_variables(*read.tree, flags.format == "json");
+    else if (flags.services)
+        text = print_services(shown);
     else if (flags.volumes)
         keys(shown.volumes);
     else if (flags.networks)
@@ -103,18 +136,6 @@ std::string print(const loaded& read, const config_flags& flags) {
     return text;
 }
 
-std::string print_variables(const std::vector<used_variable>& variables, bool as_json) {
-    std::vector<std::vector<std::string>> rows;
-    boost::json::object object;
-    for (const used_variable& each : variables) {
-        rows.push_back({each.name, each.required ? "true" : "false", each.default_value, each.alternative});
-        object[each.name] = {{"Name", each.name}, {"DefaultValue", each.default_value},
-            {"PresenceValue", each.alternative}, {"Required", each.required}};
-    }
-    return as_json ? boost::json::serialize(object) + "\n"
-                   : format_table({"NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"}, rows);
-}
-
 /// For programs: [{"file", "line", "column", "path", "message"}], 0 where there is no place to name.
 std::string print_errors(const std::vector<diagnostic>& wrong) {
     boost::json::array list;
@@ -148,17 +169,16 @@ engine::task<> pin_images(context& with, loaded& read, bool only_images) {
 }
 
 engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
+    if (flags->variables) // as they are written, in names too
+        flags->steps = {.interpolate = false, .normalise = false};
     with.files.steps = flags->steps;
+    with.files.steps.environment =
+        !(flags->services || flags->volumes || flags->networks || flags->images || flags->profiles);
     std::optional<loaded> read;
-    std::string text;
     std::string wrong;
     try {
-        if (flags->variables) {
-            text = print_variables(variables_of(with.files), flags->format == "json");
-        } else {
-            read = with.load_files(flags->only);
-            check_services(read->project, flags->only);
-        }
+        read = with.load_files(flags->only);
+        check_services(read->project, flags->only);
     } catch (const load_error& failure) {
         if (flags->format != "json")
             throw;
@@ -171,10 +191,9 @@ engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
     }
     if (flags->quiet)
         co_return;
-    if (read && (flags->resolve_digests || flags->lock_digests))
+    if (flags->resolve_digests || flags->lock_digests)
         co_await pin_images(with, *read, flags->lock_digests);
-    if (read)
-        text = print(*read, *flags);
+    const std::string text = print(*read, *flags);
     if (flags->output.empty()) {
         std::fwrite(text.data(), 1, text.size(), stdout);
         co_return;

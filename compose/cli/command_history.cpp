@@ -3,6 +3,7 @@
 #include "compose/cli/progress.hpp"
 #include "compose/cli/table.hpp"
 #include "compose/encode/encode.hpp"
+#include "compose/load/contents.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -23,6 +24,14 @@ namespace json = boost::json;
 namespace {
 
 constexpr int something_differs = 2;
+
+/// What is wrong with the number of a revision on the command line; empty when nothing is.
+std::string revision_number(std::string& text) {
+    const bool number =
+        !text.empty() && text.size() < 19 && text.find_first_not_of("0123456789") == std::string::npos;
+    return number ? std::string()
+                  : fmt::format("\"{}\" is no number of a revision; see: compose history", text);
+}
 
 struct history_flags {
     std::string format = "table";
@@ -65,29 +74,6 @@ std::vector<std::string> sentences_of(const json::value& differences) {
     return all;
 }
 
-engine::task<> history(context& with, std::shared_ptr<history_flags> flags) {
-    api::client daemon = with.daemon();
-    const std::string reply =
-        co_await daemon.call("GET", fmt::format("/api/v1/projects/{}/revisions", with.project_name()));
-    if (flags->format == "json") {
-        fmt::print("{}\n", reply);
-        co_return;
-    }
-    const json::value parsed = parse_reply(reply);
-    std::vector<std::vector<std::string>> rows;
-    for (const json::value& each : parsed.as_array()) {
-        const json::object& revision = each.as_object();
-        const json::value* differences = revision.if_contains("differences");
-        const auto age = std::chrono::duration_cast<std::chrono::seconds>(
-            std::chrono::system_clock::now() - parse_time(text_of(revision, "created")));
-        rows.push_back({std::to_string(revision.at("revision").to_number<std::uint64_t>()),
-            human_duration(age) + " ago", user_name(revision),
-            differences == nullptr ? "" : fmt::format("{}", fmt::join(sentences_of(*differences), "; "))});
-    }
-    std::reverse(rows.begin(), rows.end());
-    fmt::print("{}", format_table({"REVISION", "CREATED", "USER", "CHANGES"}, rows));
-}
-
 /// One line for each thing on the host that `up` would touch: a container that goes and comes again is
 /// recreated.
 std::vector<std::string> sentences_of_plan(const json::array& steps) {
@@ -119,9 +105,45 @@ std::vector<std::string> sentences_of_plan(const json::array& steps) {
     return sentences;
 }
 
+/// What differs from the revision before it; where nothing does, what was made anew and why.
+std::string changes_of(const json::object& revision) {
+    const json::value* differences = revision.if_contains("differences");
+    std::vector<std::string> sentences;
+    if (differences != nullptr)
+        sentences = sentences_of(*differences);
+    if (differences != nullptr && sentences.empty())
+        sentences = sentences_of_plan(revision.at("steps").as_array());
+    const json::value* failed = revision.if_contains("failed");
+    return fmt::format(
+        "{}{}", failed != nullptr && failed->as_bool() ? "(failed) " : "", fmt::join(sentences, "; "));
+}
+
+engine::task<> history(context& with, std::shared_ptr<history_flags> flags) {
+    api::client daemon = with.daemon();
+    const std::string reply =
+        co_await daemon.call("GET", fmt::format("/api/v1/projects/{}/revisions", with.project_name()));
+    if (flags->format == "json") {
+        fmt::print("{}\n", reply);
+        co_return;
+    }
+    const json::value parsed = parse_reply(reply);
+    std::vector<std::vector<std::string>> rows;
+    for (const json::value& each : parsed.as_array()) {
+        const json::object& revision = each.as_object();
+        const auto age = std::chrono::duration_cast<std::chrono::seconds>(
+            std::chrono::system_clock::now() - parse_time(text_of(revision, "created")));
+        rows.push_back({std::to_string(revision.at("revision").to_number<std::uint64_t>()),
+            human_duration(age) + " ago", user_name(revision), changes_of(revision)});
+    }
+    std::reverse(rows.begin(), rows.end());
+    fmt::print("{}", format_table({"REVISION", "CREATED", "USER", "CHANGES"}, rows));
+}
+
 /// What `up` would do now.
 engine::task<json::object> planned(context& with) {
-    const project wanted = with.load_project();
+    loaded read = with.load_files();
+    project wanted = std::move(read.project);
+    read_contents(wanted, read.variables);
     api::client daemon = with.daemon();
     api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
     const std::string target = fmt::format("/api/v1/projects/{}?dry_run=1", wanted.name);
@@ -184,7 +206,8 @@ void add_history(CLI::App& app, action& chosen) {
     diff_command
         ->add_option(
             "REVISION", compared->revisions, "one: that and the newest; two: from the first to the second")
-        ->expected(0, 2);
+        ->expected(0, 2)
+        ->check(CLI::Validator(revision_number, ""));
     diff_command->add_flag("--exit-code", compared->exit_code, "Exit with 2 when there is something");
     diff_command->add_option("--format", compared->format, "text or json")
         ->check(CLI::IsMember({"text", "json"}));
@@ -193,7 +216,8 @@ void add_history(CLI::App& app, action& chosen) {
 
     const auto back = std::make_shared<rollback_flags>();
     CLI::App* rollback_command = app.add_subcommand("rollback", "Bring an earlier revision up again");
-    rollback_command->add_option("REVISION", back->revision, "the one before the newest when left out");
+    rollback_command->add_option("REVISION", back->revision, "when left out the last other one that came up")
+        ->check(CLI::Validator(revision_number, ""));
     rollback_command->add_flag("--wait", back->wait, "Wait for services to be running|healthy");
     rollback_command->add_flag("--remove-orphans", back->remove_orphans,
         "Remove containers for services that the revision does not have");

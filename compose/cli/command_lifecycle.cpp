@@ -23,6 +23,8 @@ struct lifecycle_flags {
     std::string signal = "SIGKILL";
     bool force = false;
     bool stop = false;
+    bool no_deps = false;
+    bool volumes = false;
     std::vector<std::string> services;
 };
 using flags_ptr = std::shared_ptr<lifecycle_flags>;
@@ -41,6 +43,8 @@ engine::task<> run(context& with, flags_ptr flags, std::string action, std::stri
         query += fmt::format("&timeout={}", *flags->timeout);
     if (action == "kill")
         query += "&signal=" + flags->signal;
+    if (flags->no_deps)
+        query += "&dependents=0";
     const std::string name = with.project_name();
     const bool kills = action == "kill";
     try {
@@ -83,7 +87,7 @@ engine::task<> remove(context& with, flags_ptr flags) {
         if (answer != "y" && answer != "yes")
             co_return;
     }
-    co_await act(with, name, "remove", query, "Removing");
+    co_await act(with, name, "remove", fmt::format("{}&volumes={:d}", query, flags->volumes), "Removing");
 }
 
 CLI::App* add(CLI::App& app, action& chosen, const std::string& name, const std::string& help,
@@ -103,7 +107,10 @@ void add_lifecycle(CLI::App& app, action& chosen) {
     for (const auto& [name, help, title] : {std::tuple("stop", "Stop services", "Stopping"),
              std::tuple("restart", "Restart service containers", "Restarting")}) {
         const auto flags = std::make_shared<lifecycle_flags>();
-        add_timeout(*add(app, chosen, name, help, flags, title), flags->timeout);
+        CLI::App* command = add(app, chosen, name, help, flags, title);
+        add_timeout(*command, flags->timeout);
+        if (name == std::string_view("restart"))
+            command->add_flag("--no-deps", flags->no_deps, "Don't restart dependent services");
     }
     const auto kill_flags = std::make_shared<lifecycle_flags>();
     add(app, chosen, "kill", "Force stop service containers", kill_flags, "Killing")
@@ -113,6 +120,7 @@ void add_lifecycle(CLI::App& app, action& chosen) {
     CLI::App* command = app.add_subcommand("rm", "Removes stopped service containers");
     command->add_flag("-f,--force", flags->force, "Don't ask to confirm removal");
     command->add_flag("-s,--stop", flags->stop, "Stop the containers, if required, before removing");
+    command->add_flag("-v,--volumes", flags->volumes, "Remove any anonymous volumes attached to containers");
     command->add_option("SERVICE", flags->services, "services; all when none is named");
     command->callback([flags, &chosen] { chosen = [flags](context& with) { return remove(with, flags); }; });
 }

@@ -37,10 +37,12 @@ engine::task<> ls(context& with, std::shared_ptr<ls_flags> flags) {
         }
         if (!running && !flags->all)
             continue;
+        const bool managed = project.at("managed_by_file").as_bool();
         std::vector<std::string> files;
         for (const json::value& file : project.at("config_files").as_array())
             files.emplace_back(file.as_string());
-        rows.push_back({text_of(project, "name"), fmt::format("{}", fmt::join(states, ", ")),
+        rows.push_back({text_of(project, "name"),
+            fmt::format("{}{}", fmt::join(states, ", "), managed ? ", managed by file" : ""),
             fmt::format("{}", fmt::join(files, ","))});
         shown.push_back(json::object{
             {"Name", rows.back()[0]}, {"Status", rows.back()[1]}, {"ConfigFiles", rows.back()[2]}});

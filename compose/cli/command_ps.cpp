@@ -1,5 +1,6 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/table.hpp"
+#include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
@@ -121,6 +122,30 @@ bool is_running(const json::object& container) {
     return state != "exited" && state != "created";
 }
 
+/// What the daemon has put right by itself within the last hour, and what it cannot put right.
+engine::task<> print_repairs(context& with, std::string name) {
+    constexpr auto recent = std::chrono::hours(1);
+    api::client daemon = with.daemon();
+    std::string text;
+    try {
+        text = co_await daemon.call("GET", fmt::format("/api/v1/projects/{}/repairs", name));
+    } catch (const error& failure) {
+        if (failure.kind() != error_kind::not_found)
+            throw;
+        co_return;
+    }
+    const json::value reply = parse_reply(text);
+    for (const json::value& each : reply.at("repairs").as_array()) {
+        const json::object& repair = each.as_object();
+        const std::chrono::seconds age = since(text_of(repair, "time"));
+        if (age < recent)
+            fmt::print(stderr, "put right {} ago: {} {}: {}\n", human_duration(age), text_of(repair, "kind"),
+                text_of(repair, "name"), text_of(repair, "detail"));
+    }
+    for (const json::value& problem : reply.at("problems").as_array())
+        fmt::print(stderr, "problem: {}\n", std::string_view(problem.as_string()));
+}
+
 engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
     const std::string name = with.project_name();
     api::client daemon = with.daemon();
@@ -153,6 +178,8 @@ engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
     else if (!flags->quiet && flags->format == "table")
         fmt::print(
             "{}", format_table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"}, rows));
+    if (!flags->quiet && flags->format == "table")
+        co_await print_repairs(with, name);
 }
 
 } // namespace

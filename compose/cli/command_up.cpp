@@ -2,6 +2,7 @@
 #include "compose/cli/log_printer.hpp"
 #include "compose/cli/progress.hpp"
 #include "compose/encode/encode.hpp"
+#include "compose/load/contents.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -27,10 +28,12 @@ struct up_flags {
     bool detach = false;
     bool wait = false;
     int wait_timeout = 0;
+    std::optional<int> timeout; // seconds; -1: without end
     bool force_recreate = false;
     bool no_deps = false;
     bool no_start = false;
     bool remove_orphans = false;
+    bool renew_anonymous = false;
     bool dry_run = false;
     bool no_color = false;
     bool timestamps = false;
@@ -41,8 +44,12 @@ std::string target_of(const project& wanted, const up_flags& flags) {
     std::string target = fmt::format(
         "/api/v1/projects/{}?dependencies={:d}&start={:d}&force_recreate={:d}&remove_orphans={:d}&wait={:d}",
         wanted.name, !flags.no_deps, !flags.no_start, flags.force_recreate, flags.remove_orphans, flags.wait);
+    if (flags.renew_anonymous)
+        target += "&renew_anonymous=1";
     if (flags.wait_timeout > 0)
         target += fmt::format("&wait_timeout={}", flags.wait_timeout);
+    if (flags.timeout)
+        target += fmt::format("&timeout={}", *flags.timeout);
     if (!flags.services.empty())
         target += "&" + services_query(flags.services);
     return target;
@@ -62,11 +69,12 @@ void warn_of_orphans(const json::object& first) {
         fmt::join(names, " "));
 }
 
-engine::task<> stop_all(
-    context& with, std::string name, std::vector<std::string> services, std::string action) {
+engine::task<> stop_all(context& with, std::string name, up_flags flags, std::string action) {
     api::client daemon = with.daemon();
-    const std::string target =
-        fmt::format("/api/v1/projects/{}/{}?{}", name, action, services_query(services));
+    std::string target =
+        fmt::format("/api/v1/projects/{}/{}?{}", name, action, services_query(flags.services));
+    if (action == "stop" && flags.timeout)
+        target += fmt::format("&timeout={}", *flags.timeout);
     std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
     if (action == "stop")
         co_await follow_operation(with, std::move(stream), "Stopping", nullptr, false); // among the logs
@@ -78,8 +86,8 @@ engine::task<> stop_all(
 /// Ctrl-C while `up` is in the foreground: the first stops gracefully, a second one kills.
 class interrupter : public std::enable_shared_from_this<interrupter> {
   public:
-    interrupter(context& with, std::string project, std::vector<std::string> services)
-        : with_(with), project_(std::move(project)), services_(std::move(services)),
+    interrupter(context& with, std::string project, up_flags flags)
+        : with_(with), project_(std::move(project)), flags_(std::move(flags)),
           signals_(with.io, SIGINT, SIGTERM) {}
 
     void listen() {
@@ -97,7 +105,7 @@ class interrupter : public std::enable_shared_from_this<interrupter> {
         if (first)
             fmt::print(stderr, "\nGracefully Stopping... press Ctrl+C again to force\n");
         boost::asio::co_spawn(
-            with_.io, stop_all(with_, project_, services_, first ? "stop" : "kill"), [](std::exception_ptr) {
+            with_.io, stop_all(with_, project_, flags_, first ? "stop" : "kill"), [](std::exception_ptr) {
                 // A second operation takes over from the first: the one that ends last is what counts.
             });
         listen();
@@ -105,7 +113,7 @@ class interrupter : public std::enable_shared_from_this<interrupter> {
 
     context& with_;
     std::string project_;
-    std::vector<std::string> services_;
+    up_flags flags_;
     boost::asio::signal_set signals_;
     int times_ = 0;
 };
@@ -142,6 +150,7 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
         fmt::print(
             stderr, "warning: composed does not act on these yet: {}\n", fmt::join(read.ignored, ", "));
     project wanted = std::move(read.project);
+    read_contents(wanted, read.variables);
     check_services(wanted, flags->services);
     if (wanted.services.empty())
         throw error(error_kind::invalid, "no service selected");
@@ -155,9 +164,12 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     std::unique_ptr<api::client_stream> stream =
         co_await daemon.open("PUT", target_of(wanted, *flags), std::move(body));
     const bool foreground = !flags->detach && !flags->wait && !flags->no_start;
-    const auto control = std::make_shared<interrupter>(with, wanted.name, flags->services);
-    if (foreground)
+    // In the background a Ctrl-C ends this program as it ends any other: the daemon carries on.
+    std::shared_ptr<interrupter> control;
+    if (foreground) {
+        control = std::make_shared<interrupter>(with, wanted.name, *flags);
         control->listen();
+    }
     json::object first;
     std::exception_ptr failure;
     try {
@@ -165,11 +177,12 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     } catch (const error&) {
         failure = std::current_exception();
     }
-    if (failure && !control->interrupted()) // else it ended because the stop has taken over
+    if (failure && !(control && control->interrupted())) // else it ended because the stop has taken over
         std::rethrow_exception(failure);
     warn_of_orphans(first);
-    if (foreground)
-        co_await attach(with, wanted.name, *flags, began);
+    if (!control)
+        co_return;
+    co_await attach(with, wanted.name, *flags, began);
     control->end();
     if (control->interrupted())
         with.exit_code = interrupted;
@@ -187,10 +200,13 @@ void add_up(CLI::App& app, action& chosen) {
         ->check(CLI::Validator(whole_seconds, ""));
     command->add_flag(
         "--force-recreate", flags->force_recreate, "Recreate containers even if nothing has changed");
+    add_timeout(*command, flags->timeout);
     command->add_flag("--no-deps", flags->no_deps, "Don't start linked services");
     command->add_flag("--no-start", flags->no_start, "Don't start the services after creating them");
     command->add_flag("--remove-orphans", flags->remove_orphans,
         "Remove containers for services not defined in the Compose file");
+    command->add_flag("-V,--renew-anon-volumes", flags->renew_anonymous,
+        "Recreate anonymous volumes instead of retrieving data from the previous containers");
     command->add_flag("--dry-run", flags->dry_run, "Say what would be done, and do nothing");
     command->add_flag("--no-color", flags->no_color, "Produce monochrome output");
     command->add_flag("--timestamps", flags->timestamps, "Show timestamps");

@@ -49,11 +49,14 @@ void add_ps(CLI::App& app, action& chosen);
 void add_ls(CLI::App& app, action& chosen);
 void add_logs(CLI::App& app, action& chosen);
 void add_lifecycle(CLI::App& app, action& chosen); // start, stop, restart, kill, rm
+void add_events(CLI::App& app, action& chosen);
 void add_exec(CLI::App& app, action& chosen);
 void add_config(CLI::App& app, action& chosen);
 void add_images(CLI::App& app, action& chosen); // images, load
 void add_pull(CLI::App& app, action& chosen);
 void add_history(CLI::App& app, action& chosen); // history, diff, rollback
+void add_volumes(CLI::App& app, action& chosen);
+void add_secret(CLI::App& app, action& chosen); // secret, configs
 void add_version(CLI::App& app, action& chosen);
 
 /// "services=a,b" for a query, escaped; empty for none.

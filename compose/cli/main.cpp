@@ -134,8 +134,9 @@ int main(int count, char** arguments) {
         app.fallthrough(false);
         app.set_version_flag("-v,--version", std::string("composed version ") + COMPOSED_VERSION);
         using namespace compose::cli;
-        for (const add_command add : {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_exec,
-                 add_config, add_history, add_images, add_pull, add_version})
+        for (const add_command add :
+            {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_events, add_exec, add_config,
+                add_history, add_images, add_pull, add_volumes, add_secret, add_version})
             add(app, chosen);
         std::vector<std::string> words = separate_exec_command(count, arguments);
         if (words.empty()) {

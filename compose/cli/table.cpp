@@ -8,8 +8,8 @@
 
 namespace compose::cli {
 
-std::string format_table(
-    const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows) {
+std::string format_table(const std::vector<std::string>& head,
+    const std::vector<std::vector<std::string>>& rows, std::size_t narrowest) {
     std::vector<std::size_t> widths;
     widths.reserve(head.size());
     for (const std::string& title : head)
@@ -21,7 +21,7 @@ std::string format_table(
     const auto add = [&](const std::vector<std::string>& row) {
         for (std::size_t column = 0; column < row.size(); ++column)
             if (column + 1 < row.size())
-                text += fmt::format("{:<{}}", row[column], widths[column] + 3);
+                text += fmt::format("{:<{}}", row[column], std::max(widths[column] + 3, narrowest));
             else
                 text += row[column];
         text += '\n';

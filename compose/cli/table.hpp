@@ -7,9 +7,10 @@
 
 namespace compose::cli {
 
-/// Rows under a head, three spaces between columns, as Docker's tools print them.
-std::string format_table(
-    const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows);
+/// Rows under a head, three spaces between columns, as Docker's tools print them; a column has `narrowest`
+/// characters at least, with those spaces.
+std::string format_table(const std::vector<std::string>& head,
+    const std::vector<std::vector<std::string>>& rows, std::size_t narrowest = 0);
 
 /// An RFC 3339 time of the daemon; the epoch for what is none.
 std::chrono::system_clock::time_point parse_time(std::string_view text);

@@ -32,6 +32,29 @@ void describe(Archive& archive, mount& value) {
     archive("subpath", value.subpath);
     archive("tmpfs_size", value.tmpfs_size);
     archive("tmpfs_mode", value.tmpfs_mode);
+    archive("labels", value.labels);
+}
+
+template <typename Archive>
+void describe(Archive& archive, content_source& value) {
+    archive("name", value.name);
+    archive("external", value.external);
+    archive("file", value.file);
+    archive("environment", value.environment);
+    archive("labels", value.labels);
+    archive("driver", value.driver);
+    archive("template_driver", value.template_driver);
+    archive("content", value.content);
+}
+
+template <typename Archive>
+void describe(Archive& archive, content_reference& value) {
+    archive("source", value.source);
+    archive("target", value.target);
+    archive("uid", value.uid);
+    archive("gid", value.gid);
+    archive("mode", value.mode);
+    archive("digest", value.digest);
 }
 
 template <typename Archive>
@@ -104,12 +127,18 @@ void describe_container(Archive& archive, service& value) {
     archive("expose", value.expose);
     archive("mounts", value.mounts);
     archive("tmpfs", value.tmpfs);
+    archive("volumes_from", value.volumes_from);
+    archive("secrets", value.secrets);
+    archive("configs", value.configs);
     archive("networks", value.networks);
     archive("network_mode", value.network_mode);
     archive("extra_hosts", value.extra_hosts);
     archive("dns", value.dns);
     archive("dns_search", value.dns_search);
     archive("dns_opt", value.dns_opt);
+    archive("mac_address", value.mac_address);
+    archive("links", value.links);
+    archive("external_links", value.external_links);
     archive("restart", value.restart);
     archive("health", value.health);
     archive("log", value.log);
@@ -146,6 +175,7 @@ void describe(Archive& archive, network& value) {
     archive("attachable", value.attachable);
     archive("enable_ipv4", value.enable_ipv4);
     archive("enable_ipv6", value.enable_ipv6);
+    archive("ipam_driver", value.ipam_driver);
     archive("pools", value.pools);
     archive("labels", value.labels);
 }
@@ -168,6 +198,8 @@ void describe(Archive& archive, project& value) {
     archive("disabled_services", value.disabled_services);
     archive("networks", value.networks);
     archive("volumes", value.volumes);
+    archive("secrets", value.secrets);
+    archive("configs", value.configs);
     archive("extra", value.extra);
 }
 

@@ -28,7 +28,7 @@ std::vector<std::string> container_changes(const service& before, const service&
 
 /// One thing that two definitions of a project do not have in common.
 struct project_difference {
-    std::string kind; // service, network, volume, project
+    std::string kind; // service, network, volume, secret, config, project
     std::string name;
     std::string change;               // added, removed, changed
     std::vector<std::string> details; // of a changed one, as container_changes()

@@ -1,3 +1,4 @@
+#include "compose/encode/base64.hpp"
 #include "compose/encode/describe.hpp"
 #include "compose/encode/encode.hpp"
 #include "compose/model/error.hpp"
@@ -26,7 +27,8 @@ template <typename T>
 struct names_of;
 template <>
 struct names_of<mount_type> {
-    static constexpr std::array<std::string_view, 5> names{"bind", "volume", "tmpfs", "image", "cluster"};
+    static constexpr std::array<std::string_view, 6> names{
+        "bind", "volume", "tmpfs", "image", "cluster", "npipe"};
 };
 template <>
 struct names_of<dependency_condition> {
@@ -76,6 +78,7 @@ class writer {
     }
 
     static json::value encode(const std::string& value) { return json::string(value); }
+    static json::value encode(const binary& value) { return json::string(to_base64(value.bytes)); }
     static json::value encode(bool value) { return value; }
     template <std::integral T>
     static json::value encode(T value) {
@@ -164,6 +167,12 @@ class reader {
     }
 
     static void decode(const json::value& from, std::string& into) { into = whole(from.as_string()); }
+    static void decode(const json::value& from, binary& into) {
+        std::optional<std::string> bytes = from_base64(from.as_string());
+        if (!bytes)
+            throw misfit{{}, "is not base64"};
+        into.bytes = std::move(*bytes);
+    }
     static void decode(const json::value& from, bool& into) { into = from.as_bool(); }
     template <std::integral T>
     static void decode(const json::value& from, T& into) {
@@ -270,6 +279,24 @@ std::set<std::string> keys_of(const json::object& one, const json::object& other
     return keys;
 }
 
+/// Of lists of secrets or configs the sources that differ: `secret db_password`.
+void changed_contents(std::string_view kind, const json::value& before, const json::value& after,
+    std::vector<std::string>& changed) {
+    std::map<std::string, std::pair<json::array, json::array>> by_source;
+    for (const auto& [list, old] : {std::pair(&before, true), std::pair(&after, false)})
+        if (list->is_array())
+            for (const json::value& each : list->get_array()) {
+                auto& both = by_source[std::string(each.at("source").as_string())];
+                (old ? both.first : both.second).push_back(each);
+            }
+    const std::size_t there = changed.size();
+    for (const auto& [source, both] : by_source)
+        if (both.first != both.second)
+            changed.push_back(fmt::format("{} {}", kind, source));
+    if (changed.size() == there)
+        changed.push_back(fmt::format("{}s", kind)); // their order, which decides about one target
+}
+
 /// Members that differ; of mappings the keys that do. `environment LOG_LEVEL`, `ports`.
 std::vector<std::string> changed_members(const json::object& before, const json::object& after) {
     static const json::value none;
@@ -286,6 +313,10 @@ std::vector<std::string> changed_members(const json::object& before, const json:
         const json::value& fresh = member(after, key);
         if (old == fresh)
             continue;
+        if (key == "secrets" || key == "configs") {
+            changed_contents(key == "secrets" ? "secret" : "config", old, fresh, changed);
+            continue;
+        }
         const bool maps = (old.is_object() || old.is_null()) && (fresh.is_object() || fresh.is_null());
         if (!maps || !named.contains(key)) {
             changed.push_back(key == "mounts" ? "volumes" : key == "health" ? "healthcheck" : key);
@@ -348,6 +379,8 @@ std::vector<project_difference> differences(const project& before, const project
     compare("service", before.services, after.services, all);
     compare("network", before.networks, after.networks, all);
     compare("volume", before.volumes, after.volumes, all);
+    compare("secret", before.secrets, after.secrets, all);
+    compare("config", before.configs, after.configs, all);
     return all;
 }
 

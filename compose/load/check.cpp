@@ -20,6 +20,8 @@ class checker {
         for (const auto& [name, service] : project_.services) {
             networks(service);
             mounts(service);
+            contents(service, "secrets", "secret", service.secrets, project_.secrets);
+            contents(service, "configs", "config", service.configs, project_.configs);
             ports(service);
             dependencies(service);
             alone(service);
@@ -44,6 +46,9 @@ class checker {
 
     template <typename Map>
     std::string near(const std::string& name, const Map& among) {
+        constexpr std::size_t most_helped = 100; // who has more to mend has another trouble than typing
+        if (wrong_.size() > most_helped)
+            return {};
         std::vector<std::string_view> known;
         known.reserve(among.size());
         for (const auto& [key, value] : among)
@@ -85,7 +90,17 @@ class checker {
             if (const auto twin = targets.find(target); twin != targets.end())
                 fail(of, fmt::format("tmpfs[{}]", index),
                     fmt::format("\"{}\" is the target of {} already", target, twin->second));
+            targets.emplace(target, fmt::format("tmpfs[{}]", index));
         }
+    }
+
+    void contents(const service& of, std::string_view list, std::string_view kind,
+        const std::vector<content_reference>& used, const std::map<std::string, content_source>& all) {
+        for (std::size_t index = 0; index < used.size(); ++index)
+            if (!all.contains(used[index].source))
+                fail(of, fmt::format("{}[{}]", list, index),
+                    fmt::format("refers to undefined {} {}{}", kind, used[index].source,
+                        near(used[index].source, all)));
     }
 
     void ports(const service& of) {

@@ -10,7 +10,9 @@
 #include <climits>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <map>
+#include <netinet/ether.h>
 #include <set>
 #include <string_view>
 
@@ -23,6 +25,17 @@ bool is_address(const std::string& text) {
 }
 
 namespace {
+
+bool is_address_of(const std::string& text, int family) {
+    in6_addr parsed{};
+    return ::inet_pton(family, text.c_str(), &parsed) == 1;
+}
+
+/// Six bytes in hexadecimal; not that of a group, whose first byte is odd.
+bool is_mac_address(const std::string& text) {
+    ether_addr parsed{};
+    return ::ether_aton_r(text.c_str(), &parsed) != nullptr && (parsed.ether_addr_octet[0] & 1U) == 0;
+}
 
 bool is_letter_or_digit(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0;
@@ -40,6 +53,16 @@ bool is_host_name(const std::string& name) {
         return is_letter_or_digit(c) || c == '_' || c == '.' || c == '-';
     });
 }
+
+/// What the schema takes for the key of a resource.
+bool is_key(const std::string& key) {
+    return !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
+        return is_letter_or_digit(c) || c == '_' || c == '.' || c == '-';
+    });
+}
+
+constexpr std::size_t most_contents =
+    200; // of each kind, for a service: its shim is told of them in one packet
 
 /// As Docker takes it: a number, or a name with SIG or without, in any case.
 bool is_signal(std::string name) {
@@ -71,6 +94,8 @@ class support_checker {
             networks(service);
             ports(service);
             mounts(service);
+            contents("secrets", service.secrets);
+            contents("configs", service.configs);
             health(service);
             log(service);
         }
@@ -81,16 +106,35 @@ class support_checker {
                     "\"{}\" is not supported; there is local, which takes type, o "
                     "and device as driver_opts",
                     volume.driver);
-        for (const auto& [key, network] : project_.networks) {
-            if (network.enable_ipv6 || !network.enable_ipv4)
-                fail("networks." + key, "enable_ipv6, and enable_ipv4 switched off, are not supported yet");
-            if (network.pools.size() > 1)
-                fail("networks." + key + ".ipam.config", "a bridge has one IPv4 subnet; {} are given",
-                    network.pools.size());
-        }
+        sources("secrets", project_.secrets);
+        sources("configs", project_.configs);
+        for (const auto& [key, network] : project_.networks)
+            if (!network.external)
+                check(key, network);
     }
 
   private:
+    void check(const std::string& key, const network& of) {
+        static const std::set<std::string_view> drivers{"", "bridge", "macvlan", "ipvlan", "host", "none"};
+        const std::string path = "networks." + key;
+        if (!drivers.contains(of.driver))
+            fail(path + ".driver", "\"{}\" is not known; there are bridge, macvlan, ipvlan, host and none",
+                of.driver);
+        if (!of.enable_ipv4 && !of.enable_ipv6)
+            fail(path, "has neither IPv4 nor IPv6; leave enable_ipv4 out, or set enable_ipv6: true");
+        if (!of.ipam_driver.empty() && of.ipam_driver != "default")
+            fail(path + ".ipam.driver", "\"{}\" is not known; there is default", of.ipam_driver);
+        unsigned four = 0;
+        unsigned six = 0;
+        for (const ipam_pool& pool : of.pools)
+            ++(pool.subnet.find(':') == std::string::npos ? four : six);
+        if (four > 1 || six > 1)
+            fail(path + ".ipam.config", "a network has one IPv4 and one IPv6 subnet; {} and {} are given",
+                four, six);
+        if (six > 0 && !of.enable_ipv6)
+            fail(path + ".ipam.config", "has an IPv6 subnet, but enable_ipv6 is not true");
+    }
+
     /// `key`: below the service, or of the project when there is none.
     template <typename... Values>
     void fail(std::string_view key, fmt::format_string<Values...> message, Values&&... values) {
@@ -110,9 +154,6 @@ class support_checker {
     void process(const service& of) {
         if (!of.stop_signal.empty() && !is_signal(of.stop_signal))
             fail("stop_signal", "\"{}\" is no signal; write a name like SIGTERM or a number", of.stop_signal);
-        for (const auto& [dependency, how] : of.depends_on)
-            if (how.restart)
-                fail("depends_on." + dependency + ".restart", "is not supported yet");
     }
 
     void names(const service& of) {
@@ -136,14 +177,50 @@ class support_checker {
     }
 
     void networks(const service& of) {
-        if (!of.network_mode.empty() && of.network_mode != "host" && of.network_mode != "none")
-            fail("network_mode", "\"{}\" is not supported yet; there are host and none", of.network_mode);
+        const bool joins =
+            of.network_mode.starts_with("service:") || of.network_mode.starts_with("container:");
+        static const std::set<std::string_view> modes{"", "bridge", "host", "none"};
+        if (!modes.contains(of.network_mode) && !joins)
+            fail("network_mode",
+                "\"{}\" is not known; there are bridge, host, none, service:NAME and container:NAME. Other "
+                "networks go under networks",
+                of.network_mode);
+        if (joins && !of.ports.empty())
+            fail("ports", "are those of the network that it joins: publish them at {}", of.network_mode);
         for (const auto& [key, how] : of.networks)
-            if (!how.ipv4_address.empty() && !is_address(how.ipv4_address))
-                fail("networks." + key + ".ipv4_address", "\"{}\" is no IP address", how.ipv4_address);
+            endpoint("networks." + key, how);
+        if (!of.mac_address.empty() && !is_mac_address(of.mac_address))
+            fail("mac_address", "\"{}\" is no hardware address like 02:42:ac:11:00:02", of.mac_address);
         for (const std::string& server : of.dns)
             if (!is_address(server))
                 fail("dns", "\"{}\" is no IP address", server);
+    }
+
+    void endpoint(const std::string& path, const service_network& how) {
+        const auto address = [&](std::string_view key, const std::string& text, int family) {
+            if (!text.empty() && !is_address_of(text, family))
+                fail(fmt::format("{}.{}", path, key), "\"{}\" is no {} address", text,
+                    family == AF_INET ? "IPv4" : "IPv6");
+        };
+        address("ipv4_address", how.ipv4_address, AF_INET);
+        address("ipv6_address", how.ipv6_address, AF_INET6);
+        for (const std::string& each : how.link_local_ips)
+            if (!is_address(each))
+                fail(path + ".link_local_ips", "\"{}\" is no IP address", each);
+        if (!how.mac_address.empty() && !is_mac_address(how.mac_address))
+            fail(path + ".mac_address", "\"{}\" is no hardware address like 02:42:ac:11:00:02",
+                how.mac_address);
+        // IFNAMSIZ with its zero, and what the kernel refuses.
+        if (!how.interface_name.empty() &&
+            (how.interface_name.size() > 15 ||
+                how.interface_name.find_first_of("/: \t") != std::string::npos))
+            fail(path + ".interface_name", "{:?} is no name of an interface (up to 15 characters)",
+                how.interface_name);
+        for (const auto& [key, value] : how.driver_opts)
+            if (key != "com.docker.network.endpoint.sysctls" && key != "com.docker.network.endpoint.ifname")
+                fail(path + ".driver_opts." + key,
+                    "is not known; there are com.docker.network.endpoint.sysctls and "
+                    "com.docker.network.endpoint.ifname");
     }
 
     void ports(const service& of) {
@@ -165,9 +242,88 @@ class support_checker {
         for (const mount& each : of.mounts) {
             if (!each.target.starts_with('/'))
                 fail("volumes", "the target \"{}\" must be an absolute path", each.target);
-            if (each.type == mount_type::image || each.type == mount_type::cluster)
-                fail("volumes", "type {} is not supported; there are bind, volume and tmpfs",
-                    each.type == mount_type::image ? "image" : "cluster");
+            if (each.type == mount_type::cluster || each.type == mount_type::npipe)
+                fail("volumes", "{}: type {} {}; there are bind, volume, tmpfs and image", each.target,
+                    each.type == mount_type::npipe ? "npipe" : "cluster",
+                    each.type == mount_type::npipe ? "is of Windows" : "is of Swarm");
+            if (each.type == mount_type::image && each.source.empty())
+                fail("volumes", "{}: type image needs the image as its source", each.target);
+            if (!each.subpath.empty() && (each.subpath.starts_with('/') || leads_up(each.subpath)))
+                fail("volumes", "{}: subpath \"{}\" must be relative, without ..", each.target, each.subpath);
+            bind_options(each);
+        }
+        for (const std::string& from : of.volumes_from)
+            volumes_from(of, from);
+    }
+
+    static bool leads_up(const std::string& path) {
+        const std::filesystem::path parts(path);
+        return std::any_of(parts.begin(), parts.end(), [](const auto& part) { return part == ".."; });
+    }
+
+    void bind_options(const mount& of) {
+        const bool of_read_only = of.recursive == "writable" || of.recursive == "readonly";
+        if (of_read_only && !of.read_only)
+            fail("volumes",
+                "{}: bind.recursive \"{}\" says what read_only means for the mounts below; set "
+                "read_only: true",
+                of.target, of.recursive);
+        static const std::set<std::string_view> known{
+            "", "private", "rprivate", "shared", "rshared", "slave", "rslave"};
+        if (!known.contains(of.propagation))
+            fail("volumes",
+                "{}: bind.propagation \"{}\" is none of private, rprivate, shared, rshared, slave, "
+                "rslave",
+                of.target, of.propagation);
+        if (of.recursive == "readonly" && !of.propagation.empty() && of.propagation != "rprivate")
+            fail("volumes", "{}: bind.recursive readonly goes with propagation rprivate only", of.target);
+    }
+
+    void volumes_from(const service& of, const std::string& entry) {
+        const bool of_container = entry.starts_with("container:");
+        const std::string rest = of_container ? entry.substr(10) : entry;
+        const auto colon = rest.find(':');
+        const std::string mode = colon == std::string::npos ? "rw" : rest.substr(colon + 1);
+        const std::string name = rest.substr(0, colon);
+        if (name.empty() || (mode != "ro" && mode != "rw"))
+            fail("volumes_from", "\"{}\": write SERVICE[:ro] or container:NAME[:ro]", entry);
+        else if (!of_container && !of.depends_on.contains(name))
+            fail("volumes_from", "\"{}\" must be among depends_on as well", name);
+    }
+
+    void contents(std::string_view list, const std::vector<content_reference>& used) {
+        constexpr std::uint32_t most_mode = 07777;
+        if (used.size() > most_contents)
+            fail(list, "there are more than {} of them", most_contents);
+        for (std::size_t index = 0; index < used.size(); ++index) {
+            const content_reference& each = used[index];
+            for (const auto& [member, id] : {std::pair("uid", &each.uid), std::pair("gid", &each.gid)}) {
+                std::uint32_t number = 0;
+                const char* const begin = id->data();
+                const auto [end, failure] = std::from_chars(begin, begin + id->size(), number);
+                if (!id->empty() && (failure != std::errc() || end != begin + id->size()))
+                    fail(fmt::format("{}[{}].{}", list, index, member), "\"{}\" is no number of a {}", *id,
+                        member == std::string_view("uid") ? "user" : "group");
+            }
+            if (each.mode.value_or(0) > most_mode)
+                fail(fmt::format("{}[{}].mode", list, index), "{:o} is no mode of a file", *each.mode);
+        }
+    }
+
+    void sources(std::string_view list, const std::map<std::string, content_source>& all) {
+        for (const auto& [key, each] : all) {
+            const std::string path = fmt::format("{}.{}", list, key);
+            if (!is_key(key) || (each.external && !is_key(each.name)))
+                fail(path, "a name has letters, digits, _ . -");
+            if (!each.driver.empty())
+                fail(path + ".driver", "\"{}\" is not supported; there are file, environment and external",
+                    each.driver);
+            if (!each.template_driver.empty())
+                fail(path + ".template_driver", "\"{}\" is not supported: contents are taken as they are",
+                    each.template_driver);
+            if (each.content && each.content->bytes.size() > most_content)
+                fail(path, "has more than {} KiB, which is the most that fits; mount a volume instead",
+                    most_content >> 10U);
         }
     }
 

@@ -62,6 +62,24 @@ std::optional<std::vector<std::string>> words_in(const node& map, std::string_vi
 
 // --- parts of a service
 
+std::vector<content_reference> references_in(const node& service, std::string_view key) {
+    std::vector<content_reference> made;
+    if (const node* list = service.find(key))
+        for (const node& item : list->items) {
+            content_reference each{.source = item.text_at("source"),
+                .target = item.text_at("target"),
+                .uid = item.text_at("uid"),
+                .gid = item.text_at("gid"),
+                .mode = std::nullopt,
+                .digest = {}};
+            constexpr int octal = 8; // as it is written out
+            if (const std::string mode = item.text_at("mode"); !mode.empty())
+                each.mode = static_cast<std::uint32_t>(std::strtoul(mode.c_str(), nullptr, octal));
+            made.push_back(std::move(each));
+        }
+    return made;
+}
+
 std::vector<port> ports_of(const node& service) {
     std::vector<port> ports;
     if (const node* list = service.find("ports"))
@@ -83,6 +101,7 @@ mount mount_of(const node& item) {
                 : type == "tmpfs"   ? mount_type::tmpfs
                 : type == "image"   ? mount_type::image
                 : type == "cluster" ? mount_type::cluster
+                : type == "npipe"   ? mount_type::npipe
                                     : mount_type::volume;
     made.source = item.text_at("source");
     made.target = item.text_at("target");
@@ -97,7 +116,10 @@ mount mount_of(const node& item) {
     if (const node* volume = item.find("volume")) {
         made.nocopy = switched(*volume, "nocopy");
         made.subpath = volume->text_at("subpath");
+        made.labels = options_in(*volume, "labels");
     }
+    if (const node* image = item.find("image"))
+        made.subpath = image->text_at("subpath");
     if (const node* tmpfs = item.find("tmpfs")) {
         made.tmpfs_size = number_in(*tmpfs, "size");
         made.tmpfs_mode = number_in<std::uint32_t>(*tmpfs, "mode");
@@ -214,12 +236,16 @@ service service_of(const std::string& name, const node& from) {
     made.expose = texts_in(from, "expose");
     made.mounts = mounts_of(from);
     made.tmpfs = texts_in(from, "tmpfs");
+    made.volumes_from = texts_in(from, "volumes_from");
     made.networks = networks_of(from);
     made.network_mode = from.text_at("network_mode");
     made.extra_hosts = texts_in(from, "extra_hosts");
     made.dns = texts_in(from, "dns");
     made.dns_search = texts_in(from, "dns_search");
     made.dns_opt = texts_in(from, "dns_opt");
+    made.mac_address = from.text_at("mac_address");
+    made.links = texts_in(from, "links");
+    made.external_links = texts_in(from, "external_links");
     made.depends_on = dependencies_of(from);
     made.restart = parse_restart(from.text_at("restart"));
     made.health = health_of(from);
@@ -229,17 +255,20 @@ service service_of(const std::string& name, const node& from) {
     made.cap_add = texts_in(from, "cap_add");
     made.cap_drop = texts_in(from, "cap_drop");
     made.security_opt = texts_in(from, "security_opt");
+    made.secrets = references_in(from, "secrets");
+    made.configs = references_in(from, "configs");
     made.extra = extensions_of(from);
     return made;
 }
 
 // What the functions above and the filling of the tree take up.
-constexpr std::array<std::string_view, 43> acted_on{"image", "command", "entrypoint", "environment",
+constexpr std::array<std::string_view, 49> acted_on{"image", "command", "entrypoint", "environment",
     "env_file", "labels", "annotations", "container_name", "hostname", "domainname", "user", "working_dir",
     "stop_signal", "stop_grace_period", "platform", "pull_policy", "init", "tty", "stdin_open", "read_only",
     "privileged", "ports", "expose", "volumes", "tmpfs", "networks", "network_mode", "extra_hosts", "dns",
     "dns_search", "dns_opt", "depends_on", "restart", "healthcheck", "logging", "profiles", "scale",
-    "cap_add", "cap_drop", "security_opt", "label_file", "develop", "deploy"};
+    "cap_add", "cap_drop", "security_opt", "label_file", "develop", "deploy", "mac_address", "links",
+    "external_links", "volumes_from", "secrets", "configs"};
 
 void find_ignored(const std::string& name, const node& service, std::vector<std::string>& ignored) {
     if (const node* deploy = service.find("deploy"))
@@ -261,9 +290,12 @@ network network_of(const node& from) {
         .attachable = switched(from, "attachable"),
         .enable_ipv4 = from.text_at("enable_ipv4") != "false",
         .enable_ipv6 = switched(from, "enable_ipv6"),
+        .ipam_driver = {},
         .pools = {},
         .labels = options_in(from, "labels")};
     const node* ipam = from.find("ipam");
+    if (ipam != nullptr)
+        made.ipam_driver = ipam->text_at("driver");
     const node* config = ipam == nullptr ? nullptr : ipam->find("config");
     if (config != nullptr)
         for (const node& pool : config->items)
@@ -271,6 +303,20 @@ network network_of(const node& from) {
                 .ip_range = pool.text_at("ip_range"),
                 .gateway = pool.text_at("gateway"),
                 .aux_addresses = options_in(pool, "aux_addresses")});
+    return made;
+}
+
+content_source content_source_of(const node& from) {
+    content_source made{.name = from.text_at("name"),
+        .external = switched(from, "external"),
+        .file = from.text_at("file"),
+        .environment = from.text_at("environment"),
+        .labels = options_in(from, "labels"),
+        .driver = from.text_at("driver"),
+        .template_driver = from.text_at("template_driver"),
+        .content = std::nullopt};
+    if (const node* content = from.find("content"))
+        made.content = binary{content->text};
     return made;
 }
 
@@ -310,6 +356,30 @@ std::string json_of(const node& from) {
     return json::serialize(json_value(from));
 }
 
+namespace {
+
+/// "host" and "none" where the network is one of these, which exist once on each host; else empty.
+std::string mode_of(const network& of) {
+    for (const std::string_view special : {"host", "none"})
+        if (of.driver == special || (of.external && of.name == special))
+            return std::string(special);
+    return {};
+}
+
+/// A service whose only network is the host's, or none, is what network_mode says in one word.
+void settle_network_mode(service& of, const std::map<std::string, network>& networks) {
+    if (of.networks.size() != 1 || !of.network_mode.empty())
+        return;
+    const auto only = networks.find(of.networks.begin()->first);
+    const std::string mode = only == networks.end() ? std::string() : mode_of(only->second);
+    if (mode.empty())
+        return;
+    of.network_mode = mode;
+    of.networks.clear();
+}
+
+} // namespace
+
 project decode(const node& tree, const node& disabled, std::vector<std::string>& ignored) {
     project made;
     made.name = tree.text_at("name");
@@ -326,6 +396,15 @@ project decode(const node& tree, const node& disabled, std::vector<std::string>&
     if (const node* volumes = tree.find("volumes"))
         for (const auto& [key, from] : volumes->entries)
             made.volumes.emplace(key, volume_of(from));
+    if (const node* secrets = tree.find("secrets"))
+        for (const auto& [key, from] : secrets->entries)
+            made.secrets.emplace(key, content_source_of(from));
+    if (const node* configs = tree.find("configs"))
+        for (const auto& [key, from] : configs->entries)
+            made.configs.emplace(key, content_source_of(from));
+    for (auto* services : {&made.services, &made.disabled_services})
+        for (auto& [name, service] : *services)
+            settle_network_mode(service, made.networks);
     made.extra = extensions_of(tree);
     return made;
 }

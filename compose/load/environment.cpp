@@ -79,22 +79,30 @@ void pass_through(node* variables, const variable_lookup& lookup) {
 
 } // namespace
 
-void resolve_environment(
-    node& tree, const fs::path& directory, const variable_lookup& lookup, std::vector<diagnostic>& wrong) {
+void resolve_environment(node& tree, const fs::path& directory, const variable_lookup& lookup, bool files,
+    std::vector<diagnostic>& wrong) {
     node* services = tree.find("services");
     if (services == nullptr)
         return;
     for (auto& [name, service] : services->entries) {
         const std::string path = "services." + name;
-        fold_files(service, "env_file", "environment", directory, lookup, path, wrong);
+        if (files)
+            fold_files(service, "env_file", "environment", directory, lookup, path, wrong);
         fold_files(service, "label_file", "labels", directory, lookup, path, wrong);
         pass_through(service.find("environment"), lookup);
+    }
+}
+
+void pass_arguments(node& tree, const variable_lookup& lookup) {
+    node* services = tree.find("services");
+    if (services == nullptr)
+        return;
+    for (auto& [name, service] : services->entries)
         if (node* build = service.find("build"); build != nullptr)
             if (node* arguments = build->find("args")) {
                 pass_through(arguments, lookup);
                 std::erase_if(arguments->entries, [](const auto& entry) { return entry.second.is_null(); });
             }
-    }
 }
 
 } // namespace compose

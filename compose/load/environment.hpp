@@ -8,9 +8,12 @@
 
 namespace compose {
 
-/// Folds the files of each service into its environment and labels, and fills in what is passed through.
-/// Paths that are relative still are below `directory`.
+/// Folds the files of each service into its labels and, with `files`, into its environment, and fills in what
+/// is passed through. Paths that are relative still are below `directory`.
 void resolve_environment(node& tree, const std::filesystem::path& directory, const variable_lookup& lookup,
-    std::vector<diagnostic>& wrong);
+    bool files, std::vector<diagnostic>& wrong);
+
+/// The same of the arguments of builds; those that are not set are not there.
+void pass_arguments(node& tree, const variable_lookup& lookup);
 
 } // namespace compose

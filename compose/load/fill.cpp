@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <unordered_set>
 
 namespace compose {
 
@@ -33,29 +34,31 @@ node& map_at(node& map, std::string_view key) {
     return *there;
 }
 
-/// Merged by name, they are printed as Docker Compose does: a list of NAME=ADDRESS. In the form that they are
-/// written in, where variables stay, they are left.
-void list_hosts(node& of) {
-    node* hosts = of.find("extra_hosts");
-    if (hosts == nullptr || !hosts->is_map() ||
-        std::any_of(hosts->entries.begin(), hosts->entries.end(),
-            [](const auto& entry) { return !entry.second.is_list(); }))
+/// Merged by name, it is printed as Docker Compose does: a sorted list of NAME=VALUE.
+void list_pairs(node& of, std::string_view key) {
+    node* pairs = of.find(key);
+    if (pairs == nullptr || !pairs->is_map())
         return;
-    std::sort(hosts->entries.begin(), hosts->entries.end(),
-        [](const auto& a, const auto& b) { return a.first < b.first; });
-    node list = list_node(*hosts);
-    for (const auto& [name, addresses] : hosts->entries)
-        for (const node& each : addresses.items)
+    node list = list_node(*pairs);
+    for (const auto& [name, value] : pairs->entries) {
+        if (value.is_null())
+            list.items.push_back(text_node(*pairs, name));
+        if (value.is_scalar())
+            list.items.push_back(text_node(value, fmt::format("{}={}", name, value.text)));
+        for (const node& each : value.items)
             list.items.push_back(text_node(each, fmt::format("{}={}", name, each.text)));
-    *hosts = std::move(list);
+    }
+    std::sort(
+        list.items.begin(), list.items.end(), [](const node& a, const node& b) { return a.text < b.text; });
+    *pairs = std::move(list);
 }
 
 class filler {
   public:
-    filler(const std::string& name, const project_place& place) : name_(name), place_(place) {}
+    explicit filler(const std::string& name) : name_(name) {}
 
     void run(node& tree) {
-        set_text(tree, "name", name_);
+        set_name(tree, name_);
         if (node* services = tree.find("services"); services != nullptr && services->is_map())
             for (auto& [key, each] : services->entries)
                 if (each.is_map())
@@ -68,61 +71,55 @@ class filler {
 
   private:
     void service(node& of, node& tree) {
-        list_hosts(of);
         networks(of, tree);
         implied_dependencies(of);
-        if (node* secrets = of.find("secrets"))
-            for (node& each : secrets->items)
-                if (each.text_at("target").empty())
-                    set_text(each, "target", "/run/secrets/" + each.text_at("source"));
         if (of.text_at("pull_policy") == "if_not_present")
             set_text(of, "pull_policy", "missing");
-        if (node* build = of.find("build"); build != nullptr && build->is_map()) {
-            list_hosts(*build);
-            if (build->text_at("context").empty())
-                set_text(*build, "context", absolute_path(".", place_));
+        if (node* build = of.find("build"); build != nullptr && build->is_map())
             if (build->text_at("dockerfile").empty() && build->find("dockerfile_inline") == nullptr)
                 set_text(*build, "dockerfile", "Dockerfile");
-        }
     }
 
-    static void networks(node& of, node& tree) {
+    void networks(node& of, node& tree) {
         if (!of.text_at("network_mode").empty() || of.find("provider") != nullptr)
             return;
         node& own = map_at(of, "networks");
         if (own.entries.empty())
             add_member(own, "default", node{});
-        if (own.find("default") != nullptr && map_at(tree, "networks").find("default") == nullptr)
-            add_member(map_at(tree, "networks"), "default", node{});
+        if (default_there_ || own.find("default") == nullptr)
+            return;
+        default_there_ = true;
+        if (map_at(tree, "networks").find("default") == nullptr)
+            add_member(map_at(tree, "networks"), "default", map_node(tree));
     }
 
-    static void depend(node& of, const std::string& name, bool restart) {
-        node& all = map_at(of, "depends_on");
-        if (all.find(name) != nullptr)
+    static void depend(
+        node& of, std::unordered_set<std::string>& known, const std::string& name, bool restart) {
+        if (!known.insert(name).second)
             return;
+        node& all = map_at(of, "depends_on");
         node how = map_node(all);
         add_member(how, "condition", text_node(how, "service_started"));
-        if (restart)
-            add_member(how, "restart", literal_node(how, "true"));
+        add_member(how, "restart", literal_node(how, restart ? "true" : "false"));
         add_member(how, "required", literal_node(how, "true"));
         add_member(all, name, std::move(how));
     }
 
     static void implied_dependencies(node& of) {
-        if (const node* written = of.find("depends_on"); written != nullptr && written->is_map())
-            for (auto& [name, how] : of.find("depends_on")->entries)
-                if (how.is_map() && how.find("required") == nullptr)
-                    add_member(how, "required", literal_node(how, "true"));
+        std::unordered_set<std::string> known;
+        if (const node* written = of.find("depends_on"))
+            for (const auto& [name, how] : written->entries)
+                known.insert(name);
         if (const node* links = of.find("links"))
             for (const node& each : std::vector<node>(links->items))
-                depend(of, each.text.substr(0, each.text.find(':')), true);
+                depend(of, known, each.text.substr(0, each.text.find(':')), true);
         for (const std::string_view key : {"network_mode", "ipc", "pid", "uts", "cgroup"})
             if (const std::string shared = of.text_at(key); shared.starts_with("service:"))
-                depend(of, shared.substr(8), true);
+                depend(of, known, shared.substr(8), true);
         if (const node* from = of.find("volumes_from"))
             for (const node& each : std::vector<node>(from->items))
                 if (!each.text.starts_with("container:"))
-                    depend(of, each.text.substr(0, each.text.find(':')), false);
+                    depend(of, known, each.text.substr(0, each.text.find(':')), false);
     }
 
     void resource(const std::string& key, node& of) const {
@@ -134,20 +131,74 @@ class filler {
     }
 
     const std::string& name_;
-    const project_place& place_;
+    bool default_there_ = false; // among the networks of the project
 };
+
+void default_members(node& service, const project_place& place) {
+    if (node* dependencies = service.find("depends_on"); dependencies != nullptr && dependencies->is_map())
+        for (auto& [name, how] : dependencies->entries)
+            if (how.is_map() && how.find("required") == nullptr)
+                add_member(how, "required", literal_node(how, "true"));
+    if (node* secrets = service.find("secrets"))
+        for (node& each : secrets->items)
+            if (each.text_at("target").empty())
+                set_text(each, "target", "/run/secrets/" + each.text_at("source"));
+    if (node* build = service.find("build"); build != nullptr && build->is_map())
+        if (build->text_at("context").empty())
+            set_text(*build, "context", absolute_path(".", place));
+}
 
 } // namespace
 
-void fill(node& tree, const std::string& project_name, const project_place& place) {
-    filler(project_name, place).run(tree);
+void fill_defaults(node& tree, const project_place& place) {
+    if (node* services = tree.find("services"); services != nullptr && services->is_map())
+        for (auto& [name, service] : services->entries)
+            if (service.is_map())
+                default_members(service, place);
 }
 
-void fill_name(node& tree, const std::string& project_name) {
+void fill(node& tree, const std::string& project_name) {
+    filler(project_name).run(tree);
+}
+
+void copy_scale(node& tree) {
+    node* services = tree.find("services");
+    if (services == nullptr)
+        return;
+    for (auto& [name, service] : services->entries) {
+        const node* scale = service.find("scale");
+        node* deploy = service.find("deploy");
+        if (scale != nullptr && scale->is_scalar() && deploy != nullptr && deploy->is_map() &&
+            deploy->find("replicas") == nullptr)
+            add_member(*deploy, "replicas", *scale);
+    }
+}
+
+void set_name(node& tree, const std::string& project_name) {
     set_text(tree, "name", project_name);
-    if (node* services = tree.find("services"))
-        for (auto& [name, service] : services->entries)
-            list_hosts(service);
+}
+
+void write_whole(node& tree) {
+    for (const std::string_view kind : {"networks", "volumes"})
+        if (node* resources = tree.find(kind); resources != nullptr && resources->is_map())
+            for (auto& [key, each] : resources->entries)
+                if (each.is_null())
+                    each = map_node(each);
+    node* services = tree.find("services");
+    if (services == nullptr)
+        return;
+    for (auto& [name, service] : services->entries) {
+        list_pairs(service, "extra_hosts");
+        if (node* logging = service.find("logging"); logging != nullptr)
+            if (node* options = logging->find("options"))
+                for (auto& [key, option] : options->entries)
+                    if (option.is_null())
+                        option = text_node(option, {});
+        if (node* build = service.find("build"); build != nullptr) {
+            list_pairs(*build, "extra_hosts");
+            list_pairs(*build, "ssh");
+        }
+    }
 }
 
 void drop_passed_arguments(node& tree) {
@@ -183,11 +234,12 @@ node take_disabled(node& tree, const std::set<std::string>& active, const std::s
         if (off(entry))
             disabled.entries.push_back(entry);
     std::erase_if(services->entries, off);
+    const key_index gone(&disabled);
     for (auto& [name, service] : services->entries)
         if (node* dependencies = service.find("depends_on"))
             // A dependency that is off and not required is not there at all.
             std::erase_if(dependencies->entries, [&](const auto& entry) {
-                return disabled.find(entry.first) != nullptr && entry.second.text_at("required") == "false";
+                return gone.find(entry.first) != nullptr && entry.second.text_at("required") == "false";
             });
     return disabled;
 }

@@ -7,13 +7,23 @@
 
 namespace compose {
 
-/// Fills in what the files of a project leave open, in its merged tree: names of resources, the network
-/// `default`, what links and shared namespaces depend on, targets of secrets, where to build. Requires: the
-/// tree has its long form.
-void fill(node& tree, const std::string& project_name, const project_place& place);
+/// Fills in what a member that is left out means wherever it may stand: targets of secrets, where to build,
+/// that a dependency is required. Requires: the tree is merged and has its long form, as for all that follow.
+void fill_defaults(node& tree, const project_place& place);
 
-/// The name, and what only looks different: lists of hosts.
-void fill_name(node& tree, const std::string& project_name);
+/// Fills in what follows from the whole of a project: its name, those of resources, the network `default`,
+/// what links and shared namespaces depend on.
+void fill(node& tree, const std::string& project_name);
+
+/// A service's `scale` is the number of replicas that its `deploy` does not tell.
+void copy_scale(node& tree);
+
+/// Gives the project a name, whatever it has for one.
+void set_name(node& tree, const std::string& project_name);
+
+/// What has no short form once its variables are filled in: lists of hosts and SSH agents, networks and
+/// volumes of which nothing is said, empty options of logging.
+void write_whole(node& tree);
 
 /// Where variables stay: arguments of builds that are passed through are not there.
 void drop_passed_arguments(node& tree);

@@ -64,7 +64,8 @@ class interpolator {
                 "invalid interpolation format \"{}\"; you may need to escape any $ with another $", text));
     }
 
-    // Braces in a default are balanced: ${A:-{"b":{}}} has the default {"b":{}}.
+    // Braces in a default are balanced: ${A:-{"b":{}}} has the default {"b":{}}. One that is never closed is
+    // a character like others: ${A:-{b} has the default {b.
     static std::size_t closing_brace(std::string_view text, std::size_t from) {
         int open = 1;
         for (std::size_t at = from; at < text.size(); ++at) {
@@ -73,7 +74,10 @@ class interpolator {
             else if (text[at] == '}' && --open == 0)
                 return at;
         }
-        fail(text.substr(from - 2));
+        const std::size_t last = text.rfind('}');
+        if (last == std::string_view::npos || last < from || text.find("${", from) != std::string_view::npos)
+            fail(text.substr(from - 2));
+        return last;
     }
 
     std::string value_or_blank(const std::string& name) {

@@ -6,6 +6,7 @@
 #include "compose/load/fill.hpp"
 #include "compose/load/interpolate.hpp"
 #include "compose/load/project_files.hpp"
+#include "compose/load/scalar.hpp"
 #include "compose/load/schema.hpp"
 #include "compose/load/tree_checks.hpp"
 #include "compose/load/tree_reader.hpp"
@@ -15,6 +16,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 namespace compose {
 
@@ -42,24 +44,20 @@ std::string name_in(const std::vector<source_file>& files, const variable_lookup
     return name;
 }
 
-/// Where a path stands: at the node it leads to, or at the nearest one above that there is.
-place_lookup places_in(const node& tree) {
-    return [&tree](const std::string& path) {
-        const node* at = &tree;
+/// Where paths of a tree stand.
+class places {
+  public:
+    explicit places(const node& tree) : tree_(tree) {}
+
+    /// At the node that a path leads to, or at the nearest one above that there is.
+    position operator()(const std::string& path) {
+        const node* at = &tree_;
         std::string_view rest = path;
         while (!rest.empty() && at->is_map()) {
-            const node* next = nullptr;
-            std::size_t used = 0;
-            for (const auto& [key, value] : at->entries) // a key may have dots in it
-                if (rest.starts_with(key) && key.size() >= used &&
-                    (rest.size() == key.size() || rest[key.size()] == '.' || rest[key.size()] == '[')) {
-                    next = &value;
-                    used = key.size();
-                }
+            const node* next = longest_key(*at, rest);
             if (next == nullptr)
                 break;
             at = next;
-            rest.remove_prefix(std::min(rest.size(), used));
             if (rest.starts_with('[')) {
                 const std::size_t index = std::strtoul(rest.data() + 1, nullptr, 10);
                 rest.remove_prefix(std::min(rest.size(), rest.find(']') + 1));
@@ -69,7 +67,27 @@ place_lookup places_in(const node& tree) {
             rest.remove_prefix(rest.starts_with('.') ? 1 : 0);
         }
         return at->at;
-    };
+    }
+
+  private:
+    /// The value of the longest key that `rest` begins with, which may have dots in it; takes it off `rest`.
+    const node* longest_key(const node& map, std::string_view& rest) {
+        const key_index& keys = keys_.try_emplace(&map, &map).first->second;
+        for (std::size_t end = rest.size(); end != std::string_view::npos && end > 0;
+             end = rest.find_last_of(".[", end - 1))
+            if (const node* found = keys.find(rest.substr(0, end)); found != nullptr) {
+                rest.remove_prefix(end);
+                return found;
+            }
+        return nullptr;
+    }
+
+    const node& tree_;
+    std::unordered_map<const node*, key_index> keys_;
+};
+
+place_lookup places_in(const node& tree) {
+    return [at = places(tree)](const std::string& path) mutable { return at(path); };
 }
 
 std::string choose_name(const load_options& options, const project_files& files, const std::string& in_file) {
@@ -94,15 +112,9 @@ std::set<std::string> active_profiles(const load_options& options, const project
     const auto found = files.variables.find("COMPOSE_PROFILES");
     if (!active.empty() || found == files.variables.end())
         return active;
-    std::string_view rest = found->second;
-    while (!rest.empty()) {
-        const auto comma = rest.find(',');
-        std::string_view name = rest.substr(0, comma);
-        name.remove_prefix(std::min(name.find_first_not_of(' '), name.size()));
-        name = name.substr(0, name.find_last_not_of(' ') + 1);
-        if (!name.empty())
-            active.emplace(name);
-        rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
+    for (const std::string& each : split_names(found->second, ",")) {
+        const std::size_t begin = std::min(each.find_first_not_of(' '), each.size());
+        active.insert(each.substr(begin, each.find_last_not_of(' ') + 1 - begin));
     }
     return active;
 }
@@ -121,13 +133,13 @@ struct load_input {
 };
 
 /// Names and images: what can be told while variables are not filled in.
-project outline_of(const node& tree) {
+project outline_of(const node& tree, const std::string& name) {
     project made;
-    made.name = tree.find("name")->text;
+    made.name = name;
     if (const node* services = tree.find("services"))
-        for (const auto& [name, from] : services->entries) {
-            service& each = made.services[name];
-            each.name = name;
+        for (const auto& [key, from] : services->entries) {
+            service& each = made.services[key];
+            each.name = key;
             if (const node* image = from.find("image"))
                 each.image = image->text;
         }
@@ -137,7 +149,8 @@ project outline_of(const node& tree) {
 /// From texts to a project; `name_of` chooses the name, given the one in the files.
 loaded load_project(load_input from, const std::function<std::string(const std::string&)>& name_of) {
     loaded result;
-    const std::string name = name_of(name_in(from.files, lookup_in(from.around.variables)));
+    const std::string in_file = name_in(from.files, lookup_in(from.around.variables));
+    const std::string name = name_of(in_file);
     from.around.variables["COMPOSE_PROJECT_NAME"] = name;
     const variable_lookup lookup = lookup_in(from.around.variables);
     const std::string first = from.files.empty() ? std::string("(nothing)") : from.files.front().name;
@@ -159,18 +172,25 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     const fs::path directory = from.around.place.directory;
     if (!from.steps.paths)
         from.around.place.directory.clear();
+    fill_defaults(tree, from.around.place);
     if (from.steps.normalise)
-        fill(tree, name, from.around.place);
-    else
-        fill_name(tree, name);
+        fill(tree, name);
+    else if (from.steps.interpolate && normalise_project_name(in_file) != name) // else it is as it is written
+        set_name(tree, name);
     if (!from.steps.interpolate) {
-        drop_passed_arguments(tree);
-        result.project = outline_of(tree);
+        if (from.steps.normalise)
+            drop_passed_arguments(tree);
+        result.project = outline_of(tree, name);
         result.tree = std::make_shared<const node>(std::move(tree));
         return result;
     }
+    write_whole(tree);
+    if (from.steps.consistency)
+        copy_scale(tree);
     const node disabled = take_disabled(tree, from.profiles, from.services);
-    resolve_environment(tree, directory, lookup, wrong);
+    resolve_environment(tree, directory, lookup, from.steps.environment, wrong);
+    if (from.steps.normalise)
+        pass_arguments(tree, lookup);
     const project made = decode(tree, disabled, result.ignored);
     if (from.steps.consistency) {
         check_references(tree, wrong);
@@ -180,6 +200,7 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     prune(tree);
     result.ignored.clear();
     result.project = decode(tree, disabled, result.ignored);
+    result.project.name = name; // which is as it is written in what is not normalised
     result.tree = std::make_shared<const node>(std::move(tree));
     return result;
 }
@@ -225,6 +246,16 @@ void refuse_files(const source_file& file, std::vector<diagnostic>& wrong) {
                         wrong.push_back({.at = named->at,
                             .path = fmt::format("services.{}.{}", name, key),
                             .message = "a request cannot name files of the host; send what is in them"});
+    for (const node& document : file.documents)
+        for (const std::string_view kind : {"secrets", "configs"})
+            if (const node* contents = document.find(kind))
+                for (const auto& [name, each] : contents->entries)
+                    for (const std::string_view key : {"file", "environment"})
+                        if (const node* named = each.find(key); named != nullptr && !named->is_null())
+                            wrong.push_back({.at = named->at,
+                                .path = fmt::format("{}.{}.{}", kind, name, key),
+                                .message = "a request cannot name files or variables of the host; send the "
+                                           "content, or name one that the engine keeps with external: true"});
 }
 
 } // namespace
@@ -249,17 +280,6 @@ node part_of(const node& tree, const std::vector<std::string>& services) {
     std::erase_if(all->entries, [&](const auto& entry) { return !kept.contains(entry.first); });
     prune(part);
     return part;
-}
-
-std::vector<used_variable> variables_of(const load_options& options) {
-    const project_files files = find_project_files(options);
-    node whole;
-    whole.kind = node_kind::list;
-    for (const fs::path& file : files.files)
-        for (node& document :
-            parse_yaml(file == "-" ? options.standard_input : read_project_file(file), file.native()))
-            whole.items.push_back(std::move(document));
-    return variables_in(whole);
 }
 
 project load_text(std::string_view text, const std::string& name) {
@@ -304,6 +324,10 @@ void check_project(project& of) {
     for (auto& [key, volume] : of.volumes)
         if (volume.name.empty())
             volume.name = volume.external ? key : fmt::format("{}_{}", of.name, key);
+    for (auto* contents : {&of.secrets, &of.configs})
+        for (auto& [key, each] : *contents)
+            if (each.name.empty())
+                each.name = each.external ? key : fmt::format("{}_{}", of.name, key);
     std::vector<diagnostic> wrong;
     const place_lookup nowhere = [](const std::string&) { return position(); };
     check_consistency(of, nowhere, wrong);

@@ -14,7 +14,6 @@
 namespace compose {
 
 struct node;
-struct used_variable;
 
 /// What `config` can be asked to leave out.
 struct load_steps {
@@ -22,6 +21,7 @@ struct load_steps {
     bool normalise = true; // defaults and names filled in
     bool paths = true;     // made absolute
     bool consistency = true;
+    bool environment = true; // of services, from the files that they name
 };
 
 /// What a person said on the command line, and where they stood.
@@ -54,9 +54,6 @@ loaded load(const load_options& options);
 /// Takes out of `tree` the services that are neither among `services` nor what these depend on, and what only
 /// they use: the part of a project that `config SERVICE` shows.
 node part_of(const node& tree, const std::vector<std::string>& services);
-
-/// The variables in the files of a project, as they are written.
-std::vector<used_variable> variables_of(const load_options& options);
 
 /// A project from one YAML text, as the API takes it: variables have no values but their defaults, and no
 /// file of this host is read. Throws load_error.

@@ -7,8 +7,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace compose::long_form {
 
@@ -75,7 +78,29 @@ void one_as_list(node& value) {
     if (!value.is_scalar())
         return;
     node list = list_node(value);
+    list.lone = true;
     list.items.push_back(std::move(value));
+    value = std::move(list);
+}
+
+void sequence(node& value) {
+    one_as_list(value);
+    if (!value.is_map())
+        return;
+    node list = list_node(value);
+    const auto add = [&](const std::string& key, const node& each) {
+        node item = text_node(each, each.is_null() ? key : fmt::format("{}={}", key, text_of(each)));
+        item.tag = each.tag;
+        list.items.push_back(std::move(item));
+    };
+    for (const auto& [key, inner] : value.entries)
+        if (inner.is_list())
+            for (const node& each : inner.items)
+                add(key, each);
+        else
+            add(key, inner);
+    std::sort(list.items.begin(), list.items.end(),
+        [](const node& one, const node& other) { return one.text < other.text; });
     value = std::move(list);
 }
 
@@ -92,12 +117,14 @@ void labels(node& value) {
 
 void hosts(node& value) {
     node map = map_node(value);
+    std::unordered_map<std::string, std::size_t> places;
     const auto add = [&](const std::string& name, const node& place, std::string address) {
         if (address.starts_with('[') && address.ends_with(']'))
             address = address.substr(1, address.size() - 2);
-        if (map.find(name) == nullptr)
+        const auto [known, fresh] = places.emplace(name, map.entries.size());
+        if (fresh)
             add_member(map, name, list_node(place));
-        map.find(name)->items.push_back(text_node(place, std::move(address)));
+        map.entries[known->second].second.items.push_back(text_node(place, std::move(address)));
     };
     if (value.is_map()) {
         for (const auto& [name, inner] : value.entries) {
@@ -129,12 +156,13 @@ void names(node& value) {
     if (!value.is_list())
         return;
     node map = map_node(value);
+    std::unordered_set<std::string> seen;
     for (const node& item : value.items) {
         node empty;
         empty.at = item.at;
         empty.key_at = item.at;
         const std::string name = text_of(item);
-        if (map.find(name) != nullptr)
+        if (!seen.insert(name).second)
             fail(fmt::format("\"{}\" is there twice", name));
         add_member(map, name, std::move(empty));
     }
@@ -204,15 +232,10 @@ void gpus(node& value) {
     if (value.text != "all")
         fail(fmt::format("\"{}\": write all, or a list of what to reserve", value.text));
     node item = map_node(value);
-    add_member(item, "count", literal_node(value, "-1"));
+    add_member(item, "count", text_node(value, "all"));
     node list = list_node(value);
     list.items.push_back(std::move(item));
     value = std::move(list);
-}
-
-void empty_text(node& value) {
-    if (value.is_null())
-        value = text_node(value, {});
 }
 
 void device_request(node& value) {
@@ -223,7 +246,7 @@ void device_request(node& value) {
     if (counted && named)
         fail("count and device_ids exclude one another");
     if (!counted && !named)
-        add_member(value, "count", literal_node(value, "-1")); // all of them
+        add_member(value, "count", text_node(value, "all"));
 }
 
 void device_count(node& value) {
@@ -256,16 +279,6 @@ void include(node& value) {
             add_member(map, "path", std::move(path));
             item = std::move(map);
         }
-}
-
-void ssh(node& value) {
-    if (!value.is_map())
-        return;
-    node list = list_node(value);
-    for (const auto& [key, inner] : value.entries)
-        list.items.push_back(
-            text_node(inner, inner.is_null() ? key : fmt::format("{}={}", key, text_of(inner))));
-    value = std::move(list);
 }
 
 void permissions(node& value) {
@@ -361,20 +374,26 @@ std::vector<node> device(const node& item) {
     if (!item.is_scalar())
         return {item};
     const std::string text = text_of(item);
-    const auto first = text.find(':');
-    const auto second = first == std::string::npos ? first : text.find(':', first + 1);
-    if (second != std::string::npos && text.find(':', second + 1) != std::string::npos)
+    std::vector<std::string> parts = split_outside_braces(text, ':');
+    if (parts.size() > 3)
         fail(fmt::format("\"{}\": write SOURCE[:TARGET[:PERMISSIONS]]", text));
+    if (parts.size() < 2)
+        parts.emplace_back();
+    if (parts[1].empty())
+        parts[1] = parts[0];
     node made = map_node(item);
-    put_text(made, "source", text.substr(0, first));
-    const std::string target = first == std::string::npos ? "" : text.substr(first + 1, second - first - 1);
-    put_text(made, "target", target.empty() ? text.substr(0, first) : target);
-    put_text(made, "permissions", second == std::string::npos ? "rwm" : text.substr(second + 1));
+    put_text(made, "source", parts[0]);
+    put_text(made, "target", parts[1]);
+    put_text(made, "permissions", parts.size() < 3 ? "rwm" : parts[2]);
     return {made};
 }
 
 std::string by_value(const node& item) {
     return item.text;
+}
+
+std::string by_name(const node& item) {
+    return item.text.substr(0, item.text.find('='));
 }
 
 std::string by_target(const node& item) {

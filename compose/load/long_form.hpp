@@ -12,6 +12,7 @@ namespace compose::long_form {
 // Whole values.
 void words(node& value);          // "a 'b c'" -> [a, b c]
 void one_as_list(node& value);    // a -> [a]
+void sequence(node& value);       // {B: 1, A: , C: [2, 3]} -> [A, B=1, C=2, C=3]; a -> [a]
 void variables(node& value);      // [A=1, B] -> {A: 1, B: null}
 void labels(node& value);         // the same, and what has no value is empty
 void hosts(node& value);          // [a:1.1.1.1, a=2.2.2.2] -> {a: [1.1.1.1, 2.2.2.2]}
@@ -21,13 +22,11 @@ void build(node& value);          // DIR -> {context: DIR}
 void extended(node& value);       // NAME -> {service: NAME}
 void health_test(node& value);    // LINE -> [CMD-SHELL, LINE]
 void env_files(node& value);      // FILE, [FILE] -> [{path: FILE, required: true}]
-void gpus(node& value);           // all -> [{count: -1}]
+void gpus(node& value);           // all -> [{count: all}]
 void device_count(node& value);   // all -> -1
-void device_request(node& value); // without count and device_ids -> with {count: -1}
-void empty_text(node& value);     // null -> ""
+void device_request(node& value); // without count and device_ids -> with {count: all}
 void external(node& value);       // a resource's external: {name: N} -> external: true, name: N
 void include(node& value);        // FILE, [FILE] -> [{path: [FILE]}]
-void ssh(node& value);            // {default: , k: path} -> [default, k=path]
 void permissions(node& value);    // 0440 -> "0440"
 
 // Items of lists.
@@ -38,6 +37,7 @@ std::vector<node> device(const node& item);         // A:B:rwm
 
 // What tells items apart.
 std::string by_value(const node& item);
+std::string by_name(const node& item); // of NAME=VALUE
 std::string by_target(const node& item);
 std::string by_config_target(const node& item); // /NAME without one
 std::string by_secret_target(const node& item); // /run/secrets/NAME without one

@@ -1,6 +1,10 @@
 #include "compose/load/merge.hpp"
 
+#include "compose/load/long_form.hpp"
+
 #include <algorithm>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 namespace compose {
@@ -16,50 +20,78 @@ const schema& inner_schema(const schema& of, std::string_view key) {
     return known == nullptr ? anything : *known->of;
 }
 
-void merge_maps(node& base, node over, const schema& of) {
-    for (auto& [key, value] : over.entries) {
-        node* there = base.find(key);
-        if (there == nullptr)
-            base.entries.emplace_back(key, std::move(value));
-        else
-            *there = merge(std::move(*there), std::move(value), inner_schema(of, key));
-    }
-}
+class merger {
+  public:
+    explicit merger(bool variables_stay) : variables_stay_(variables_stay) {}
 
-void merge_lists(node& base, node over, const schema& of) {
-    for (node& item : over.items) {
-        const auto twin = std::find_if(base.items.begin(), base.items.end(),
-            [&](const node& other) { return of.merges_items && of.identity(other) == of.identity(item); });
-        if (twin != base.items.end())
-            *twin = merge(std::move(*twin), std::move(item), *of.element);
+    node run(node base, node over, const schema& of) const {
+        if (over.tag != merge_tag::none)
+            return over; // a reset stays as a mark until drop_resets()
+        if (variables_stay_ && of.as_written && !of.replaces && base.tag != merge_tag::reset &&
+            (of.lists || base.kind != over.kind)) { // each may be in a short form of its own
+            long_form::sequence(base);
+            long_form::sequence(over);
+        }
+        if (over.is_null())
+            return of.null_is_value && !(of.null_yields && !base.is_null()) && of.is != form::object ? over
+                                                                                                     : base;
+        if (base.is_null() || base.tag == merge_tag::reset || of.replaces || (of.lone_replaced && base.lone))
+            return over;
+        if (of.unlike != nullptr && of.unlike(base, over))
+            return over;
+        if (base.is_map() && over.is_map())
+            maps(base, std::move(over), of);
+        else if (base.is_list() && over.is_list())
+            lists(base, std::move(over), of);
         else
-            base.items.push_back(std::move(item));
+            return over;
+        return base;
     }
-    keep_unique(base, of);
-}
+
+  private:
+    void maps(node& base, node over, const schema& of) const {
+        std::unordered_map<std::string, std::size_t> places;
+        for (std::size_t index = 0; index < base.entries.size(); ++index)
+            places.emplace(base.entries[index].first, index);
+        for (auto& [key, value] : over.entries) {
+            const auto place = places.find(key);
+            if (place == places.end()) {
+                base.entries.emplace_back(key, std::move(value));
+                continue;
+            }
+            node& there = base.entries[place->second].second;
+            there = run(std::move(there), std::move(value), inner_schema(of, key));
+        }
+    }
+
+    void lists(node& base, node over, const schema& of) const {
+        // Of hosts, which may have several addresses, only the same address is not said twice.
+        const auto identity = of.merges_items                                ? of.identity
+                              : of.is == form::map && of.identity == nullptr ? long_form::by_value
+                                                                             : nullptr;
+        std::unordered_map<std::string, std::size_t> places;
+        if (identity != nullptr)
+            for (std::size_t index = 0; index < base.items.size(); ++index)
+                places.emplace(identity(base.items[index]), index);
+        for (node& item : over.items) {
+            const auto place = identity == nullptr ? places.end() : places.find(identity(item));
+            if (place == places.end()) {
+                base.items.push_back(std::move(item));
+            } else if (of.merges_items) {
+                node& twin = base.items[place->second];
+                twin = run(std::move(twin), std::move(item), *of.element);
+            }
+        }
+        keep_unique(base, of);
+    }
+
+    bool variables_stay_;
+};
 
 } // namespace
 
-node merge(node base, node over, const schema& of) {
-    if (over.tag != merge_tag::none)
-        return over; // a reset stays as a mark until drop_resets()
-    if (over.is_null())
-        return of.null_is_value && of.is != form::object ? over : base;
-    if (base.is_null() || base.tag == merge_tag::reset || of.replaces)
-        return over;
-    if (of.unlike != nullptr && of.unlike(base, over))
-        return over;
-    if (of.as_written && of.write_out != nullptr) { // each may be in a short form of its own
-        of.write_out(base);
-        of.write_out(over);
-    }
-    if (base.is_map() && over.is_map())
-        merge_maps(base, std::move(over), of);
-    else if (base.is_list() && over.is_list())
-        merge_lists(base, std::move(over), of);
-    else
-        return over;
-    return base;
+node merge(node base, node over, const schema& of, bool variables_stay) {
+    return merger(variables_stay).run(std::move(base), std::move(over), of);
 }
 
 void drop_resets(node& tree) {

@@ -27,6 +27,17 @@ std::string node::text_at(std::string_view key) const {
     return found == nullptr || !found->is_scalar() ? std::string() : found->text;
 }
 
+key_index::key_index(const node* map) {
+    if (map != nullptr)
+        for (const auto& [key, value] : map->entries)
+            values_.emplace(key, &value);
+}
+
+const node* key_index::find(std::string_view key) const {
+    const auto found = values_.find(key);
+    return found == values_.end() ? nullptr : found->second;
+}
+
 std::string child_path(const std::string& path, std::string_view key) {
     return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
 }

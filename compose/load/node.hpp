@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct node {
     std::string text;    // of a scalar, as written
     bool quoted = false; // a quoted or tagged scalar is text, whatever it looks like
     merge_tag tag = merge_tag::none;
+    bool lone = false;                                 // a list that was written as its only item
     std::vector<node> items;                           // of a list
     std::vector<std::pair<std::string, node>> entries; // of a map, in the order of the file
     position at;
@@ -44,6 +46,19 @@ struct node {
 
     /// The text of a scalar member of a map; empty when there is none.
     std::string text_at(std::string_view key) const;
+};
+
+/// The keys of a map that may have many and does not change meanwhile.
+class key_index {
+  public:
+    /// Of no keys when there is no map.
+    explicit key_index(const node* map);
+
+    /// The value of a key, or null when there is none.
+    const node* find(std::string_view key) const;
+
+  private:
+    std::unordered_map<std::string_view, const node*> values_;
 };
 
 /// "services.web" and "ports" make "services.web.ports".

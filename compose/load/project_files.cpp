@@ -22,17 +22,6 @@ constexpr std::array<std::string_view, 4> base_names{
 constexpr std::array<std::string_view, 4> override_names{"compose.override.yml", "compose.override.yaml",
     "docker-compose.override.yml", "docker-compose.override.yaml"};
 
-std::vector<std::string> split(std::string_view text, std::string_view separator) {
-    std::vector<std::string> parts;
-    while (!text.empty()) {
-        const auto end = text.find(separator);
-        if (end != 0)
-            parts.emplace_back(text.substr(0, end));
-        text.remove_prefix(end == std::string_view::npos ? text.size() : end + separator.size());
-    }
-    return parts;
-}
-
 template <std::size_t Size>
 std::vector<fs::path> present(const fs::path& folder, const std::array<std::string_view, Size>& names) {
     std::vector<fs::path> found;
@@ -152,7 +141,8 @@ project_files find_project_files(const load_options& options) {
     // COMPOSE_FILE may itself stand in the .env of the working directory, so that is read first.
     std::vector<std::string> env_files = options.env_files;
     if (env_files.empty())
-        env_files = split(process("COMPOSE_ENV_FILES"), ",");
+        env_files = split_names(process("COMPOSE_ENV_FILES"), ",");
+    std::erase(env_files, "");
     for (const std::string& file : env_files)
         add_env_file(absolute(file), found, options.environment, true);
     const bool env_file_given = !env_files.empty();
@@ -172,7 +162,11 @@ project_files find_project_files(const load_options& options) {
     std::vector<std::string> names = options.files;
     if (names.empty()) {
         const std::string separator = variable("COMPOSE_PATH_SEPARATOR");
-        names = split(variable("COMPOSE_FILE"), separator.empty() ? ":" : separator);
+        names = split_names(variable("COMPOSE_FILE"), separator.empty() ? ":" : separator);
+        if (std::find(names.begin(), names.end(), "") != names.end())
+            throw error(error_kind::invalid,
+                fmt::format("COMPOSE_FILE is \"{}\", which has an empty name of a file; write NAME{}NAME",
+                    variable("COMPOSE_FILE"), separator.empty() ? ":" : separator));
     }
     for (const std::string& name : names)
         found.files.push_back(name == "-" ? fs::path("-") : absolute(name));
@@ -187,6 +181,18 @@ project_files find_project_files(const load_options& options) {
     for (const auto& [name, value] : options.environment)
         found.variables[name] = value;
     return found;
+}
+
+std::vector<std::string> split_names(std::string_view text, std::string_view separator) {
+    std::vector<std::string> parts;
+    while (!text.empty()) {
+        const auto end = text.find(separator);
+        parts.emplace_back(text.substr(0, end));
+        if (end != std::string_view::npos && end + separator.size() == text.size())
+            parts.emplace_back();
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + separator.size());
+    }
+    return parts;
 }
 
 std::optional<std::string> project_name_without_file(const load_options& options) {

@@ -22,6 +22,9 @@ struct project_files {
 /// none.
 project_files find_project_files(const load_options& options);
 
+/// The parts of COMPOSE_FILE, COMPOSE_PROFILES: "a,,b" has an empty one; an empty text has none.
+std::vector<std::string> split_names(std::string_view text, std::string_view separator);
+
 /// The text of a file. Throws load_error naming it.
 std::string read_project_file(const std::filesystem::path& file);
 

@@ -33,11 +33,12 @@ constexpr schema volume{
 
 constexpr schema config_content{.is = form::text, .keeps_zero = true};
 constexpr member secret_members[] = {{"name", &text}, {"file", &text}, {"environment", &text},
-    {"external", &boolean}, {"labels", &labels}, {"driver", &text}, {"driver_opts", &options},
+    {"external", &boolean}, {"labels", &plain_labels}, {"driver", &text}, {"driver_opts", &options},
     {"template_driver", &text}};
 constexpr schema secret{.is = form::object, .members = secret_members, .write_out = long_form::external};
 constexpr member config_members[] = {{"name", &text}, {"file", &text}, {"environment", &text},
-    {"content", &config_content}, {"external", &boolean}, {"labels", &labels}, {"template_driver", &text}};
+    {"content", &config_content}, {"external", &boolean}, {"labels", &plain_labels},
+    {"template_driver", &text}};
 constexpr schema config{.is = form::object, .members = config_members, .write_out = long_form::external};
 
 constexpr schema integer_text{.is = form::integer};

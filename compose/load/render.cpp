@@ -32,7 +32,8 @@ bool says_nothing(const node& value, const schema& of) {
     if (of.keeps_zero || of.is == form::any || of.is == form::object)
         return false;
     if (value.is_scalar())
-        return value.quoted ? value.text.empty() || (of.is == form::bytes && value.text == "0")
+        return value.quoted ? value.text.empty() || (of.is == form::bytes && value.text == "0") ||
+                                  (of.is == form::duration && value.text == "0s")
                             : value.text == "false" || value.text == "0";
     return value.items.empty() && value.entries.empty();
 }
@@ -75,6 +76,8 @@ class arranger {
                 made.entries.emplace_back(
                     each.name, node{}); // as Go's encoder has it, which knows no omission there
         }
+        if (as_ == output::yaml)
+            drop_bare(made, of);
         if (as_ == output::yaml || &of == &project_schema) {
             node extensions = map_node(value);
             for (const auto& [key, inner] : value.entries)
@@ -86,6 +89,15 @@ class arranger {
         }
         complete(made, of);
         return made;
+    }
+
+    /// What only JSON has although it says nothing.
+    static void drop_bare(node& made, const schema& of) {
+        std::erase_if(made.entries, [&](const auto& entry) {
+            const member* known = find_member(of, entry.first);
+            return (known->of == &schemas::words && entry.second.is_null()) ||
+                   (known->always && &of != &project_schema && entry.second.entries.empty());
+        });
     }
 
     /// Structures without a pointer in Docker Compose's model: its JSON always has them.

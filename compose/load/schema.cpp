@@ -6,6 +6,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
 #include <map>
 
 namespace compose {
@@ -35,6 +38,22 @@ std::string_view name_of(const node& value) noexcept {
         return "a number";
     }
     return "";
+}
+
+/// Digits that are no number of YAML are decimal: 080 is 80.
+std::string without_zeros(const std::string& text) {
+    if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos)
+        return text;
+    return text.substr(std::min(text.find_first_not_of('0'), text.size() - 1));
+}
+
+/// A number without a fraction is a whole one, however it is written: 80.0, 8e1.
+std::string without_fraction(const std::string& text) {
+    constexpr double most = 1LL << 53; // above it not every whole number is a double
+    const double value = std::strtod(text.c_str(), nullptr);
+    return value == std::floor(value) && std::abs(value) <= most
+               ? std::to_string(static_cast<std::int64_t>(value))
+               : text;
 }
 
 std::string_view wanted_name(form is) noexcept {
@@ -72,13 +91,16 @@ class conformer {
     void run(node& value, const schema& to, const std::string& path) {
         if (value.tag == merge_tag::reset)
             return; // whatever stands there, it takes away
-        const bool scalar =
-            to.is != form::any && to.is != form::object && to.is != form::map && to.is != form::list;
+        std::erase_if(value.items, [](const node& item) { return item.tag == merge_tag::reset; });
+        const bool scalar = to.is != form::any && to.is != form::object && to.is != form::map &&
+                            to.is != form::list && !to.settled;
         if (!variables_stay_ || (!scalar && !to.as_written))
             return write(value, to, path);
         node checked = value;
         write(checked, to, path);
         settle_scalars(value);
+        if (value.is_list())
+            keep_unique(value, to);
     }
 
   private:
@@ -175,6 +197,8 @@ class conformer {
             for (node& item : value.items)
                 if (item.is_scalar())
                     item.quoted = true;
+                else
+                    item = to.expand(item).front(); // which is one, with what it leaves out
             return;
         }
         std::vector<node> items;
@@ -182,7 +206,7 @@ class conformer {
             const node& item = value.items[index];
             const std::string here = fmt::format("{}[{}]", path, index);
             std::vector<node> expanded;
-            if (to.expand == nullptr || item.tag == merge_tag::reset)
+            if (to.expand == nullptr)
                 expanded.push_back(item);
             else if (!guarded(item, here, [&] { expanded = expand(item, to); }))
                 continue;
@@ -269,7 +293,11 @@ class conformer {
     }
 
     void number(node& value, const schema& to, scalar_kind kind, const std::string& path) {
+        if (kind == scalar_kind::text)
+            value.text = without_zeros(value.text);
         value.quoted = false; // "80" is 80 here
+        if (to.is == form::integer && kind == scalar_kind::number)
+            value.text = without_fraction(value.text);
         const scalar_kind meant = kind_of(value);
         const bool whole = meant == scalar_kind::integer;
         if (kind == scalar_kind::boolean ||
@@ -329,8 +357,8 @@ void keep_unique(node& list, const schema& of) {
     std::map<std::string, std::size_t> places;
     std::vector<node> kept;
     for (node& item : list.items) {
-        const auto [place, fresh] =
-            places.emplace(item.is_scalar() ? item.text : of.identity(item), kept.size());
+        const auto [place, fresh] = places.emplace(
+            item.is_scalar() && of.expand != nullptr ? item.text : of.identity(item), kept.size());
         if (fresh)
             kept.push_back(std::move(item));
         else

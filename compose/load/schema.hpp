@@ -51,12 +51,16 @@ struct schema {
 
     bool replaces = false;      // a later file's takes the place of an earlier one's, whatever it is
     bool null_is_value = false; // null says something; else it is as if it were not there
+    bool null_yields = false;   // but not over an earlier value
     bool no_booleans = false;   // of loose_text: a number, but not true or false
     bool no_fractions = false;  // of loose_text: of numbers whole ones alone
     bool keeps_zero = false;    // printed also when it is false, 0 or empty
     bool as_written = false;    // stays in its short form where variables stay (`config --no-interpolate`)
+    bool settled = false;       // of a scalar: turned into what it means also there
     bool each_alone = false;    // of a list: items are expanded also beside one that still has a variable
     bool merges_items = false;  // of a list: two items of one identity are laid over one another
+    bool lists = false;         // of what is as_written: laid over one another as lists of NAME=VALUE
+    bool lone_replaced = false; // of a list: written as its only item it is replaced, not added to
 };
 
 struct member {

@@ -1,3 +1,4 @@
+#include "compose/load/check.hpp"
 #include "compose/load/schema_basics.hpp"
 #include "compose/load/short_syntax.hpp"
 
@@ -49,22 +50,31 @@ constexpr schema reference = object(reference_members);
 constexpr schema config_references{.is = form::list,
     .element = &reference,
     .expand = long_form::file_reference,
-    .identity = long_form::by_config_target};
+    .identity = long_form::by_config_target,
+    .each_alone = true};
 constexpr schema references{.is = form::list,
     .element = &reference,
     .expand = long_form::file_reference,
-    .identity = long_form::by_secret_target};
+    .identity = long_form::by_secret_target,
+    .each_alone = true};
 
 // --- build
 
-constexpr schema addresses{.is = form::map, .element = &label_text, .write_out = long_form::variables};
-constexpr schema ssh{.is = form::list, .element = &list_item, .write_out = long_form::ssh};
+constexpr schema addresses{.is = form::map, .element = &value_text, .write_out = long_form::variables};
+constexpr schema ssh{.is = form::map, .element = &maybe_text, .write_out = long_form::variables};
+constexpr schema attestation{.is = form::loose_text, .settled = true};
+constexpr schema stages{.is = form::list,
+    .element = &list_item,
+    .write_out = long_form::one_as_list,
+    .identity = long_form::by_value,
+    .as_written = true,
+    .lone_replaced = true};
 constexpr member build_members[] = {{"context", &text}, {"dockerfile", &text}, {"dockerfile_inline", &text},
-    {"entitlements", &set}, {"args", &variables}, {"provenance", &loose_text}, {"sbom", &loose_text},
+    {"entitlements", &set}, {"args", &variables}, {"provenance", &attestation}, {"sbom", &attestation},
     {"ssh", &ssh}, {"labels", &labels}, {"cache_from", &texts}, {"cache_to", &texts}, {"no_cache", &boolean},
-    {"no_cache_filter", &one_or_set}, {"additional_contexts", &addresses}, {"pull", &boolean},
+    {"no_cache_filter", &stages}, {"additional_contexts", &addresses}, {"pull", &boolean},
     {"extra_hosts", &hosts}, {"isolation", &text}, {"network", &text}, {"target", &text},
-    {"secrets", &references}, {"shm_size", &bytes}, {"tags", &set}, {"ulimits", &ulimits},
+    {"secrets", &references}, {"shm_size", &bytes}, {"tags", &named_set}, {"ulimits", &ulimits},
     {"platforms", &texts}, {"privileged", &boolean}};
 constexpr schema build{.is = form::object, .members = build_members, .write_out = long_form::build};
 
@@ -123,8 +133,8 @@ constexpr schema replicas{.is = form::integer,
 constexpr schema order{.is = form::text, .check = [](const std::string& value) {
                            return none_of<2>(value, {"start-first", "stop-first"});
                        }};
-constexpr member update_members[] = {{"parallelism", &count}, {"delay", &duration}, {"failure_action", &text},
-    {"monitor", &duration}, {"max_failure_ratio", &number}, {"order", &order}};
+constexpr member update_members[] = {{"parallelism", &count}, {"delay", &pause}, {"failure_action", &text},
+    {"monitor", &pause}, {"max_failure_ratio", &number}, {"order", &order}};
 constexpr schema update = object(update_members);
 
 constexpr schema device_count{.is = form::integer, .write_out = long_form::device_count};
@@ -172,8 +182,11 @@ constexpr schema credential = object(credential_members);
 
 constexpr member device_members[] = {{"source", &text, true}, {"target", &text}, {"permissions", &text}};
 constexpr schema device = object(device_members);
-constexpr schema devices{
-    .is = form::list, .element = &device, .expand = long_form::device, .identity = long_form::by_target};
+constexpr schema devices{.is = form::list,
+    .element = &device,
+    .expand = long_form::device,
+    .identity = long_form::by_target,
+    .each_alone = true};
 
 constexpr schema env_file_format{
     .is = form::text, .check = [](const std::string& value) { return none_of<1>(value, {"raw"}); }};
@@ -206,8 +219,11 @@ constexpr member health_members[] = {{"test", &health_test}, {"timeout", &durati
     {"retries", &retries}, {"start_period", &duration}, {"start_interval", &duration}, {"disable", &boolean}};
 constexpr schema healthcheck = object(health_members);
 
-constexpr schema log_option{
-    .is = form::loose_text, .write_out = long_form::empty_text, .no_booleans = true, .keeps_zero = true};
+constexpr schema log_option{.is = form::loose_text,
+    .null_is_value = true,
+    .null_yields = true,
+    .no_booleans = true,
+    .keeps_zero = true};
 constexpr schema log_options{.is = form::map, .element = &log_option};
 constexpr member logging_members[] = {{"driver", &text}, {"options", &log_options}};
 // Options of another driver mean nothing to this one.
@@ -218,9 +234,9 @@ constexpr schema logging{
         return driver != nullptr && later != nullptr && driver->text != later->text;
     }};
 
-constexpr member endpoint_members[] = {{"aliases", &set}, {"driver_opts", &options}, {"gw_priority", &number},
-    {"interface_name", &text}, {"ipv4_address", &text}, {"ipv6_address", &text}, {"link_local_ips", &set},
-    {"mac_address", &text}, {"priority", &number}};
+constexpr member endpoint_members[] = {{"aliases", &named_set}, {"driver_opts", &options},
+    {"gw_priority", &number}, {"interface_name", &text}, {"ipv4_address", &text}, {"ipv6_address", &text},
+    {"link_local_ips", &named_set}, {"mac_address", &text}, {"priority", &number}};
 constexpr schema endpoint{.is = form::object, .members = endpoint_members, .null_is_value = true};
 constexpr schema endpoints{.is = form::map, .element = &endpoint, .write_out = long_form::names};
 
@@ -228,12 +244,11 @@ constexpr member model_members[] = {{"endpoint_var", &text}, {"model_var", &text
 constexpr schema model{.is = form::object, .members = model_members, .null_is_value = true};
 constexpr schema models{.is = form::map, .element = &model, .write_out = long_form::names};
 
-// Lists also where variables stay, unlike their kin.
+// A list also where variables stay, unlike its kin.
 constexpr schema servers{.is = form::list,
     .element = &list_item,
     .write_out = long_form::one_as_list,
-    .identity = long_form::by_value};
-constexpr schema label_files{.is = form::list, .element = &list_item, .write_out = long_form::one_as_list};
+    .identity = long_form::by_name};
 
 constexpr schema exposed{
     .is = form::loose_text, .no_booleans = true, .no_fractions = true, .keeps_zero = true};
@@ -244,21 +259,30 @@ constexpr schema port_number{.is = form::integer, .check = [](const std::string&
                                                    std::stoi(value) <= 65535;
                                  return fits ? std::string() : value + " is no port";
                              }};
-constexpr member port_members[] = {{"name", &text}, {"mode", &text}, {"host_ip", &text},
-    {"target", &port_number}, {"published", &loose_text}, {"protocol", &text}, {"app_protocol", &text}};
+constexpr schema address{.is = form::text, .check = [](const std::string& value) {
+                             return value.empty() || is_address(value)
+                                        ? std::string()
+                                        : fmt::format("\"{}\" is no IP address", value);
+                         }};
+constexpr member port_members[] = {{"name", &text}, {"mode", &text}, {"host_ip", &address},
+    {"target", &port_number, true}, {"published", &loose_text}, {"protocol", &text}, {"app_protocol", &text}};
 constexpr schema port = object(port_members);
 constexpr schema ports{
     .is = form::list, .element = &port, .expand = long_form::port, .identity = long_form::by_port};
 
-constexpr schema provider_option{
-    .is = form::list, .element = &loose_item, .write_out = long_form::one_as_list, .as_written = true};
+constexpr schema provider_option{.is = form::list,
+    .element = &loose_item,
+    .write_out = long_form::one_as_list,
+    .as_written = true,
+    .lone_replaced = true};
 constexpr schema provider_options{.is = form::map, .element = &provider_option};
 constexpr member provider_members[] = {{"type", &text, true}, {"options", &provider_options}};
 constexpr schema provider = object(provider_members);
 
-constexpr schema mount_type{.is = form::text, .check = [](const std::string& value) {
-                                return none_of<5>(value, {"bind", "volume", "tmpfs", "image", "cluster"});
-                            }};
+constexpr schema mount_type{
+    .is = form::text, .check = [](const std::string& value) {
+        return none_of<6>(value, {"bind", "volume", "tmpfs", "image", "cluster", "npipe"});
+    }};
 constexpr schema recursive{.is = form::text, .check = [](const std::string& value) {
                                return none_of<4>(value, {"enabled", "disabled", "writable", "readonly"});
                            }};
@@ -275,7 +299,7 @@ constexpr member tmpfs_members[] = {{"size", &tmpfs_size}, {"mode", &number}};
 constexpr schema tmpfs = object(tmpfs_members);
 constexpr member image_options_members[] = {{"subpath", &text}};
 constexpr schema image_options = object(image_options_members);
-constexpr member mount_members[] = {{"type", &mount_type, true}, {"source", &text}, {"target", &text},
+constexpr member mount_members[] = {{"type", &mount_type, true}, {"source", &text}, {"target", &text, true},
     {"read_only", &boolean}, {"consistency", &text}, {"bind", &bind}, {"volume", &volume_options},
     {"tmpfs", &tmpfs}, {"image", &image_options}};
 constexpr schema mount = object(mount_members);
@@ -330,30 +354,30 @@ constexpr schema cpu_percent{.is = form::number, .check = [](const std::string& 
                                  return fits ? std::string() : value + " is not between 0 and 100";
                              }};
 
-constexpr member service_members[] = {{"profiles", &set}, {"annotations", &labels}, {"attach", &toggled},
-    {"build", &build}, {"develop", &develop}, {"blkio_config", &blkio}, {"cap_add", &set}, {"cap_drop", &set},
-    {"cgroup_parent", &text}, {"cgroup", &cgroup}, {"cpu_count", &integer}, {"cpu_percent", &cpu_percent},
-    {"cpu_period", &integer}, {"cpu_quota", &integer}, {"cpu_rt_period", &integer},
-    {"cpu_rt_runtime", &integer}, {"cpus", &number}, {"cpuset", &text}, {"cpu_shares", &integer},
-    {"command", &words}, {"configs", &config_references}, {"container_name", &container_name},
-    {"credential_spec", &credential}, {"depends_on", &dependencies}, {"deploy", &deploy},
-    {"device_cgroup_rules", &set}, {"devices", &devices}, {"dns", &servers}, {"dns_opt", &set},
-    {"dns_search", &one_or_set}, {"domainname", &text}, {"entrypoint", &words}, {"provider", &provider},
-    {"environment", &variables}, {"env_file", &env_files}, {"expose", &expose}, {"extends", &extends},
-    {"external_links", &set}, {"extra_hosts", &hosts}, {"group_add", &loose_set}, {"gpus", &gpus},
-    {"hostname", &text}, {"healthcheck", &healthcheck}, {"image", &text}, {"init", &toggled}, {"ipc", &text},
-    {"isolation", &text}, {"labels", &labels}, {"label_file", &label_files}, {"links", &set},
-    {"logging", &logging}, {"mem_limit", &bytes}, {"mem_reservation", &bytes}, {"memswap_limit", &bytes},
-    {"mem_swappiness", &bytes}, {"mac_address", &text}, {"models", &models}, {"networks", &endpoints},
-    {"network_mode", &text}, {"oom_kill_disable", &boolean}, {"oom_score_adj", &oom_score}, {"pid", &text},
-    {"pids_limit", &integer}, {"platform", &text}, {"ports", &ports}, {"privileged", &boolean},
-    {"pull_policy", &pull_policy}, {"read_only", &boolean}, {"restart", &restart}, {"runtime", &text},
-    {"scale", &replicas}, {"secrets", &references}, {"security_opt", &set}, {"shm_size", &bytes},
-    {"stdin_open", &boolean}, {"stop_grace_period", &duration}, {"stop_signal", &text},
-    {"storage_opt", &options}, {"sysctls", &labels}, {"tmpfs", &one_or_set}, {"tty", &boolean},
-    {"ulimits", &ulimits}, {"use_api_socket", &boolean}, {"user", &text}, {"userns_mode", &text},
-    {"uts", &text}, {"volumes", &mounts}, {"volumes_from", &set}, {"working_dir", &text},
-    {"post_start", &hooks}, {"pre_stop", &hooks}};
+constexpr member service_members[] = {{"profiles", &named_set}, {"annotations", &labels},
+    {"attach", &toggled}, {"build", &build}, {"develop", &develop}, {"blkio_config", &blkio},
+    {"cap_add", &named_set}, {"cap_drop", &named_set}, {"cgroup_parent", &text}, {"cgroup", &cgroup},
+    {"cpu_count", &integer}, {"cpu_percent", &cpu_percent}, {"cpu_period", &integer}, {"cpu_quota", &integer},
+    {"cpu_rt_period", &integer}, {"cpu_rt_runtime", &integer}, {"cpus", &number}, {"cpuset", &text},
+    {"cpu_shares", &integer}, {"command", &words}, {"configs", &config_references},
+    {"container_name", &container_name}, {"credential_spec", &credential}, {"depends_on", &dependencies},
+    {"deploy", &deploy}, {"device_cgroup_rules", &set}, {"devices", &devices}, {"dns", &servers},
+    {"dns_opt", &named_set}, {"dns_search", &one_or_set}, {"domainname", &text}, {"entrypoint", &words},
+    {"provider", &provider}, {"environment", &variables}, {"env_file", &env_files}, {"expose", &expose},
+    {"extends", &extends}, {"external_links", &set}, {"extra_hosts", &hosts}, {"group_add", &loose_set},
+    {"gpus", &gpus}, {"hostname", &text}, {"healthcheck", &healthcheck}, {"image", &text}, {"init", &toggled},
+    {"ipc", &text}, {"isolation", &text}, {"labels", &labels}, {"label_file", &one_or_texts},
+    {"links", &named_set}, {"logging", &logging}, {"mem_limit", &bytes}, {"mem_reservation", &bytes},
+    {"memswap_limit", &bytes}, {"mem_swappiness", &bytes}, {"mac_address", &text}, {"models", &models},
+    {"networks", &endpoints}, {"network_mode", &text}, {"oom_kill_disable", &boolean},
+    {"oom_score_adj", &oom_score}, {"pid", &text}, {"pids_limit", &integer}, {"platform", &text},
+    {"ports", &ports}, {"privileged", &boolean}, {"pull_policy", &pull_policy}, {"read_only", &boolean},
+    {"restart", &restart}, {"runtime", &text}, {"scale", &replicas}, {"secrets", &references},
+    {"security_opt", &set}, {"shm_size", &bytes}, {"stdin_open", &boolean}, {"stop_grace_period", &duration},
+    {"stop_signal", &text}, {"storage_opt", &options}, {"sysctls", &labels}, {"tmpfs", &one_or_set},
+    {"tty", &boolean}, {"ulimits", &ulimits}, {"use_api_socket", &boolean}, {"user", &text},
+    {"userns_mode", &text}, {"uts", &text}, {"volumes", &mounts}, {"volumes_from", &set},
+    {"working_dir", &text}, {"post_start", &hooks}, {"pre_stop", &hooks}};
 
 } // namespace
 

@@ -17,17 +17,6 @@ namespace {
     throw error(error_kind::invalid, message);
 }
 
-std::vector<std::string> split(std::string_view text, char at) {
-    std::vector<std::string> parts;
-    for (;;) {
-        const auto end = text.find(at);
-        parts.emplace_back(text.substr(0, end));
-        if (end == std::string_view::npos)
-            return parts;
-        text.remove_prefix(end + 1);
-    }
-}
-
 struct port_range {
     unsigned first = 0;
     unsigned last = 0;
@@ -51,6 +40,23 @@ port_range parse_range(std::string_view text, std::string_view whole) {
 }
 
 } // namespace
+
+std::vector<std::string> split_outside_braces(std::string_view text, char at) {
+    std::vector<std::string> parts(1);
+    std::size_t open = 0;
+    for (std::size_t index = 0; index < text.size(); ++index) {
+        const char c = text[index];
+        if (c == '{' && index > 0 && text[index - 1] == '$')
+            ++open;
+        else if (c == '}' && open > 0)
+            --open;
+        if (c == at && open == 0)
+            parts.emplace_back();
+        else
+            parts.back() += c;
+    }
+    return parts;
+}
 
 std::vector<port> parse_port(std::string_view text) {
     const std::string_view whole = text;
@@ -111,7 +117,7 @@ std::vector<port> parse_port(std::string_view text) {
 }
 
 mount parse_mount(std::string_view text) {
-    const std::vector<std::string> parts = split(text, ':');
+    const std::vector<std::string> parts = split_outside_braces(text, ':');
     if (text.empty() || parts.size() > 3)
         fail(fmt::format("\"{}\": write SOURCE:TARGET[:OPTIONS], like ./data:/data:ro", text));
     mount made;
@@ -119,15 +125,15 @@ mount parse_mount(std::string_view text) {
     if (parts.size() == 1)
         return made;
     made.source = parts[0];
-    if (made.source.empty())
-        fail(fmt::format("\"{}\": the source is empty", text));
+    if (made.source.empty() || made.target.empty())
+        fail(fmt::format("\"{}\": the {} is empty", text, made.source.empty() ? "source" : "target"));
     if (made.source.starts_with('.') || made.source.starts_with('/') || made.source.starts_with('~'))
         made.type = mount_type::bind;
     if (parts.size() < 3)
         return made;
     if (parts[2].empty())
         fail(fmt::format("\"{}\": there is nothing after the last colon", text));
-    for (const std::string& option : split(parts[2], ',')) {
+    for (const std::string& option : split_outside_braces(parts[2], ',')) {
         if (option == "ro")
             made.read_only = true;
         else if (option == "rw")

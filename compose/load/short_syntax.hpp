@@ -16,6 +16,9 @@ std::vector<port> parse_port(std::string_view text);
 /// Throws error{invalid}.
 mount parse_mount(std::string_view text);
 
+/// At each `at` that does not stand in a ${...}, which may be there still.
+std::vector<std::string> split_outside_braces(std::string_view text, char at);
+
 /// Words as a shell would split them, with quotes and backslashes and nothing else. Throws error{invalid} for
 /// a quote that is not closed.
 std::vector<std::string> split_command(std::string_view text);

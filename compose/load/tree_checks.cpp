@@ -39,7 +39,8 @@ void check_twins(const node& service, const std::string& path, std::vector<diagn
     const auto same = [&](std::string_view key, std::initializer_list<std::string_view> way) {
         const node* own = service.find(key);
         const node* twin = at(deploy, way);
-        if (own != nullptr && twin != nullptr && own->text != twin->text)
+        const bool unset = own != nullptr && own->text == "0" && key != "scale";
+        if (own != nullptr && !unset && twin != nullptr && own->text != twin->text)
             wrong.push_back({.at = own->at,
                 .path = fmt::format("{}.{}", path, key),
                 .message = fmt::format("is {} here and {} in deploy; say it once", own->text, twin->text)});
@@ -51,9 +52,21 @@ void check_twins(const node& service, const std::string& path, std::vector<diagn
     same("mem_reservation", {"resources", "reservations", "memory"});
 }
 
+/// What the top level of a project names.
+struct declared {
+    explicit declared(const node& tree)
+        : services(tree.find("services")), secrets(tree.find("secrets")), configs(tree.find("configs")),
+          models(tree.find("models")) {}
+
+    key_index services;
+    key_index secrets;
+    key_index configs;
+    key_index models;
+};
+
 /// What a build takes from elsewhere in the project must be there.
 void check_build(
-    const node& tree, const node& service, const std::string& path, std::vector<diagnostic>& wrong) {
+    const declared& all, const node& service, const std::string& path, std::vector<diagnostic>& wrong) {
     const node* build = service.find("build");
     if (build == nullptr)
         return;
@@ -63,13 +76,9 @@ void check_build(
     };
     if (build->find("dockerfile") != nullptr && build->find("dockerfile_inline") != nullptr)
         fail(*build, "dockerfile", "dockerfile and dockerfile_inline exclude one another");
-    const auto declared = [&](std::string_view kind, const std::string& name) {
-        const node* all = tree.find(kind);
-        return all != nullptr && all->find(name) != nullptr;
-    };
     if (const node* secrets = build->find("secrets"))
         for (const node& each : secrets->items)
-            if (const std::string name = each.text_at("source"); !declared("secrets", name))
+            if (const std::string name = each.text_at("source"); all.secrets.find(name) == nullptr)
                 fail(each, "secrets", "refers to undefined secret " + name);
     constexpr std::string_view of_service = "service:";
     if (const node* contexts = build->find("additional_contexts"))
@@ -77,9 +86,10 @@ void check_build(
             if (from.text.starts_with(of_service)) {
                 const std::string other = from.text.substr(of_service.size());
                 const std::string key = "additional_contexts." + name;
-                if (!declared("services", other))
+                const node* there = all.services.find(other);
+                if (there == nullptr)
                     fail(from, key, "refers to undefined service " + other);
-                else if (tree.find("services")->find(other)->find("build") == nullptr)
+                else if (there->find("build") == nullptr)
                     fail(from, key, fmt::format("refers to service {}, which is not built", other));
             }
     const std::string platform = service.text_at("platform");
@@ -103,11 +113,8 @@ void check_watches(const node& service, const std::string& path, std::vector<dia
                 .message = "\"target\" is missing; it says where in the container"});
 }
 
-void check_services(const node& tree, std::vector<diagnostic>& wrong) {
-    const node* services = tree.find("services");
-    if (services == nullptr)
-        return;
-    for (const auto& [name, service] : services->entries) {
+void check_services(const node& services, const declared& all, std::vector<diagnostic>& wrong) {
+    for (const auto& [name, service] : services.entries) {
         const std::string path = "services." + name;
         const auto given = [&from = service](std::string_view key) {
             const node* found = from.find(key);
@@ -117,7 +124,7 @@ void check_services(const node& tree, std::vector<diagnostic>& wrong) {
             wrong.push_back(
                 {.at = service.at, .path = path, .message = "has neither an image nor a build; set image"});
         check_twins(service, path, wrong);
-        check_build(tree, service, path, wrong);
+        check_build(all, service, path, wrong);
         check_watches(service, path, wrong);
     }
 }
@@ -142,36 +149,76 @@ void check_sources(const node& tree, std::vector<diagnostic>& wrong) {
             }
 }
 
+/// What is made elsewhere is not said here how to make.
+void check_external_volumes(const node& tree, std::vector<diagnostic>& wrong) {
+    if (const node* volumes = tree.find("volumes"))
+        for (const auto& [key, volume] : volumes->entries)
+            if (volume.text_at("external") == "true" &&
+                (volume.find("driver") != nullptr || volume.find("driver_opts") != nullptr ||
+                    volume.find("labels") != nullptr))
+                wrong.push_back({.at = volume.at,
+                    .path = "volumes." + key,
+                    .message =
+                        "an external volume takes no driver, driver_opts or labels: it is made elsewhere"});
+}
+
+void check_binds(const node& tree, std::vector<diagnostic>& wrong) {
+    const node* services = tree.find("services");
+    if (services == nullptr)
+        return;
+    for (const auto& [name, service] : services->entries)
+        if (const node* volumes = service.find("volumes"))
+            for (std::size_t index = 0; index < volumes->items.size(); ++index)
+                if (const node& each = volumes->items[index];
+                    each.text_at("type") == "bind" && each.text_at("source").empty())
+                    wrong.push_back({.at = each.at,
+                        .path = fmt::format("services.{}.volumes[{}]", name, index),
+                        .message = "a bind needs a source"});
+}
+
 } // namespace
 
 void check_tree(const node& tree, std::vector<diagnostic>& wrong) {
     check_keys(tree, wrong);
     check_sources(tree, wrong);
+    check_external_volumes(tree, wrong);
+    check_binds(tree, wrong);
 }
 
 void check_references(const node& tree, std::vector<diagnostic>& wrong) {
     const node* services = tree.find("services");
     if (services == nullptr)
         return;
-    check_services(tree, wrong);
+    const declared all(tree);
+    check_services(*services, all, wrong);
     const auto refer = [&](const node& at, const std::string& path, std::string_view kind,
-                           const std::string& name) {
-        const node* resources = tree.find(kind);
-        if (resources == nullptr || resources->find(name) == nullptr)
-            wrong.push_back({.at = at.at,
-                .path = path,
-                .message = fmt::format("refers to undefined {} {}", kind.substr(0, kind.size() - 1), name)});
+                           const key_index& among, const std::string& name) {
+        if (among.find(name) == nullptr)
+            wrong.push_back(
+                {.at = at.at, .path = path, .message = fmt::format("refers to undefined {} {}", kind, name)});
     };
-    for (const auto& [name, service] : services->entries) {
-        for (const std::string_view kind : {"configs", "secrets"})
-            if (const node* used = service.find(kind))
+    for (const auto& entry : services->entries) { // no binding: clang 14 lets no closure see one
+        const node& service = entry.second;
+        const std::string path = "services." + entry.first;
+        const auto refer_items = [&](std::string_view key, std::string_view kind, const key_index& among) {
+            if (const node* used = service.find(key))
                 for (std::size_t index = 0; index < used->items.size(); ++index)
                     if (const node* source = used->items[index].find("source"))
-                        refer(*source, fmt::format("services.{}.{}[{}]", name, kind, index), kind,
-                            source->text);
+                        refer(*source, fmt::format("{}.{}[{}]", path, key, index), kind, among, source->text);
+        };
+        refer_items("configs", "config", all.configs);
+        refer_items("secrets", "secret", all.secrets);
+        constexpr std::string_view of_service = "service:";
+        if (const std::string mode = service.text_at("network_mode"); mode.starts_with(of_service))
+            if (const std::string other = mode.substr(of_service.size());
+                all.services.find(other) == nullptr &&
+                service.find("depends_on") == nullptr) // it tells it too
+                wrong.push_back({.at = service.find("network_mode")->at,
+                    .path = path + ".network_mode",
+                    .message = fmt::format("service \"{}\" is not there, or off", other)});
         if (const node* used = service.find("models"))
             for (const auto& [model, how] : used->entries)
-                refer(how, fmt::format("services.{}.models.{}", name, model), "models", model);
+                refer(how, fmt::format("{}.models.{}", path, model), "model", all.models, model);
     }
 }
 

@@ -11,6 +11,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace compose {
 
@@ -53,10 +55,17 @@ bool same(const node& one, const node& other) {
     for (std::size_t index = 0; index < one.items.size(); ++index)
         if (!same(one.items[index], other.items[index]))
             return false;
+    const key_index twins(&other);
     return std::all_of(one.entries.begin(), one.entries.end(), [&](const auto& entry) {
-        const node* twin = other.find(entry.first);
+        const node* twin = twins.find(entry.first);
         return twin != nullptr && same(entry.second, *twin);
     });
+}
+
+/// Where paths are not made absolute, those of other files lead on from the folder that names these.
+project_place seen_from(const fs::path& folder, project_place place) {
+    place.directory = place.directory.lexically_relative(folder);
+    return place;
 }
 
 } // namespace
@@ -79,6 +88,7 @@ source_file tree_reader::read_source(const std::filesystem::path& file) {
 }
 
 node tree_reader::read(std::vector<source_file> files, const surroundings& in) {
+    project_ = in.place.directory;
     node whole = read_files(std::move(files), in, {});
     if (!wrong_.empty())
         throw load_error(std::move(wrong_));
@@ -99,8 +109,10 @@ node tree_reader::read_files(std::vector<source_file> files, const surroundings&
             extend_all(document, file.name, in);
             if (how_.paths)
                 resolve_paths(document, in.place);
+            else if (!includes.empty())
+                resolve_paths(document, seen_from(project_, in.place));
             include_all(document, file.name, in, includes);
-            whole = merge(std::move(whole), std::move(document), project_schema);
+            whole = merge(std::move(whole), std::move(document), project_schema, !how_.interpolate);
         }
     return whole;
 }
@@ -149,7 +161,7 @@ node tree_reader::extended(const origin& from, const std::string& name, extensio
     take(base, "extends");
     base.at = service.at;
     base.tag = merge_tag::none;
-    node whole = merge(std::move(base), std::move(service), schemas::service);
+    node whole = merge(std::move(base), std::move(service), schemas::service, !how_.interpolate);
     values_made_ += 2 * count(whole); // it is kept for who extends it in turn
     if (values_made_ > most_values)
         throw_load_error(extends_at, path,
@@ -190,8 +202,7 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
             return none_in(other.native());
         node made = extended(
             {.services = others, .file = other.native(), .directory = there.place.directory}, wanted, run);
-        if (how_.paths)
-            resolve_service_paths(made, there.place);
+        resolve_service_paths(made, how_.paths ? there.place : seen_from(directory, there.place));
         return made;
     } catch (const load_error& failure) {
         for (const diagnostic& each : failure.diagnostics())
@@ -207,7 +218,7 @@ node tree_reader::documents_of(source_file file, const surroundings& in) {
     node whole;
     for (node& document : file.documents) {
         prepare(document, in);
-        whole = merge(std::move(whole), std::move(document), project_schema);
+        whole = merge(std::move(whole), std::move(document), project_schema, !how_.interpolate);
     }
     return whole;
 }
@@ -299,12 +310,18 @@ void tree_reader::include(node& document, const node& entry, const std::string& 
             continue;
         }
         node& own = *document.find(kind);
+        // Many small files are included, or a large one: an index is worth its making for the latter alone.
+        const bool many = resources->entries.size() > 16;
+        const key_index known(many ? &own : nullptr);
+        std::vector<std::pair<std::string, node>> fresh;
         for (const auto& [name, resource] : resources->entries)
-            if (const node* there_already = own.find(name); there_already == nullptr)
-                own.entries.emplace_back(name, resource);
+            if (const node* there_already = many ? known.find(name) : own.find(name);
+                there_already == nullptr)
+                fresh.emplace_back(name, resource);
             else if (!same(*there_already, resource))
                 fail(*there_already, fmt::format("{}.{}", kind, name),
                     fmt::format("conflicts with the one included from {}", files.front().native()));
+        std::move(fresh.begin(), fresh.end(), std::back_inserter(own.entries));
     }
 }
 

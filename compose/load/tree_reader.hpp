@@ -24,7 +24,7 @@ struct surroundings {
 struct read_options {
     bool own_files = true;   // `extends` and `include` may name files of this host
     bool interpolate = true; // else variables stay as they are written
-    bool paths = true;       // made absolute
+    bool paths = true;       // made absolute; else those of other files lead on from the project's folder
 };
 
 /// Reads Compose files into one tree in its long form with absolute paths: variables filled in, services that
@@ -69,6 +69,7 @@ class tree_reader {
     void prepare(node& document, const surroundings& in);
 
     read_options how_;
+    std::filesystem::path project_; // its folder
     std::vector<std::string>& warnings_;
     std::vector<diagnostic> wrong_;
     std::vector<std::string> unset_;

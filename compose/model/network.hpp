@@ -26,6 +26,7 @@ struct network {
     bool attachable = false;
     bool enable_ipv4 = true;
     bool enable_ipv6 = false;
+    std::string ipam_driver; // empty: default
     std::vector<ipam_pool> pools;
     std::map<std::string, std::string> labels;
 

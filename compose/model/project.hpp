@@ -1,5 +1,6 @@
 #pragma once
 
+#include "compose/model/content.hpp"
 #include "compose/model/network.hpp"
 #include "compose/model/service.hpp"
 #include "compose/model/volume.hpp"
@@ -20,6 +21,8 @@ struct project {
     std::map<std::string, service> disabled_services; // in the files, but none of their profiles is on
     std::map<std::string, network> networks;
     std::map<std::string, volume> volumes;
+    std::map<std::string, content_source> secrets;
+    std::map<std::string, content_source> configs;
     extensions extra; // top-level x-*, each as JSON text
 
     bool operator==(const project&) const = default;

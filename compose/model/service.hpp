@@ -1,5 +1,7 @@
 #pragma once
 
+#include "compose/model/content.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -25,23 +27,24 @@ struct port {
     bool operator==(const port&) const = default;
 };
 
-enum class mount_type { bind, volume, tmpfs, image, cluster };
+enum class mount_type { bind, volume, tmpfs, image, cluster, npipe };
 
 /// One entry of `volumes:` in the long syntax; `tmpfs:` entries stay in service::tmpfs.
 struct mount {
     mount_type type = mount_type::volume;
-    std::string source; // absolute path, key in project::volumes, or empty for an anonymous volume
+    std::string source; // absolute path, key in project::volumes, image, or empty for an anonymous volume
     std::string target; // absolute
     bool read_only = false;
     std::string consistency;
 
-    bool create_host_path = true;           // bind
-    std::string propagation;                // bind: rprivate, rshared …; empty: rprivate
-    std::string recursive;                  // bind: enabled, disabled, writable, readonly; empty: enabled
-    std::string selinux;                    // bind: z or Z
-    bool nocopy = false;                    // volume
-    std::string subpath;                    // volume, image
-    std::optional<std::int64_t> tmpfs_size; // bytes
+    bool create_host_path = true;              // bind
+    std::string propagation;                   // bind: rprivate, rshared …; empty: rprivate
+    std::string recursive;                     // bind: enabled, disabled, writable, readonly; empty: enabled
+    std::string selinux;                       // bind: z or Z
+    bool nocopy = false;                       // volume
+    std::string subpath;                       // volume, image
+    std::map<std::string, std::string> labels; // volume: of an anonymous one
+    std::optional<std::int64_t> tmpfs_size;    // bytes
     std::optional<std::uint32_t> tmpfs_mode;
 
     bool operator==(const mount&) const = default;
@@ -133,13 +136,19 @@ struct service {
     std::vector<port> ports;
     std::vector<std::string> expose;
     std::vector<mount> mounts;
-    std::vector<std::string> tmpfs; // PATH[:OPTIONS]
+    std::vector<std::string> tmpfs;        // PATH[:OPTIONS]
+    std::vector<std::string> volumes_from; // SERVICE[:ro|rw], container:NAME[:ro|rw]
+    std::vector<content_reference> secrets;
+    std::vector<content_reference> configs;
     std::map<std::string, service_network> networks;
     std::string network_mode;             // empty: networks
     std::vector<std::string> extra_hosts; // NAME=ADDRESS; the address may be host-gateway
     std::vector<std::string> dns;
     std::vector<std::string> dns_search;
     std::vector<std::string> dns_opt;
+    std::string mac_address;                 // on the first of its networks
+    std::vector<std::string> links;          // SERVICE[:ALIAS]
+    std::vector<std::string> external_links; // CONTAINER[:ALIAS]
 
     std::map<std::string, dependency> depends_on;
     restart_policy restart;

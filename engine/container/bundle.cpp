@@ -5,6 +5,7 @@
 #include "engine/container/shim_link.hpp"
 #include "engine/shim/protocol.hpp"
 #include "engine/shim/state_files.hpp"
+#include "engine/system/crash_point.hpp"
 #include "engine/system/file.hpp"
 
 #include <boost/json.hpp>
@@ -155,6 +156,38 @@ void make_state_folder(const fs::path& state, const launch& what) {
         write_file(state / "hostname", what.spec.hostname + "\n");
 }
 
+shim_mount prepared(const container_mount& from) {
+    shim_mount made;
+    made.name = from.name.empty() ? fmt::format("bind source \"{}\"", from.source) : from.name;
+    if (!from.subpath.empty())
+        made.name += fmt::format(": subpath \"{}\"", from.subpath);
+    made.subpath = from.subpath;
+    made.recursive = from.recursive;
+    made.read_only = from.type == container_mount::kind::image || (from.read_only && from.read_only_below);
+    made.read_only_or_fail = from.read_only_or_fail;
+    made.shared = from.propagation.ends_with("shared");
+    if (from.type != container_mount::kind::image)
+        made.source = from.source;
+    else if (from.layers.size() == 1) // overlayfs takes two at least
+        made.source = from.layers.front();
+    else
+        for (const fs::path& layer : from.layers)
+            made.layers.push_back(layer);
+    return made;
+}
+
+/// As the OCI runtime finds them: those that the shim has mounted are below the run folder.
+container_spec with_prepared_mounts(container_spec spec, const fs::path& run) {
+    std::size_t index = 0;
+    for (container_mount& each : spec.mounts)
+        if (each.is_prepared()) {
+            each.source = run / run_file::mounts / std::to_string(index++);
+            each.read_only = each.read_only || each.type == container_mount::kind::image;
+            each.type = container_mount::kind::bind;
+        }
+    return spec;
+}
+
 shim_setup setup_for(const runtime_host& host, const launch& what) {
     const fs::path state = host.state_folder(what.id);
     shim_setup setup;
@@ -188,6 +221,19 @@ shim_setup setup_for(const runtime_host& host, const launch& what) {
         setup.mount_files.emplace_back("etc/resolv.conf");
     if (!what.spec.hostname.empty())
         setup.mount_files.emplace_back("etc/hostname");
+    for (const container_mount& each : what.spec.mounts)
+        if (each.is_prepared())
+            setup.mounts.push_back(prepared(each));
+    std::int64_t offset = 0;
+    for (const secret_mount& each : what.secrets.mounts) {
+        setup.secrets.push_back({.target = each.destination,
+            .offset = offset,
+            .size = static_cast<std::int64_t>(each.size),
+            .uid = each.uid,
+            .gid = each.gid,
+            .mode = each.mode});
+        offset += static_cast<std::int64_t>(each.size);
+    }
     return setup;
 }
 static_assert(static_cast<int>(network_kind::own) == static_cast<int>(shim_network::own));
@@ -221,7 +267,15 @@ std::string config_for(const runtime_host& host, const launch& what, const resol
     if (host.is_crun)
         values.compiled_seccomp = host.seccomp.compiled(capabilities);
     values.devices = devices_of(what.spec);
-    return render_oci_config(what.spec, user, values);
+    container_spec spec = with_prepared_mounts(what.spec, host.run_folder(what.id));
+    for (std::size_t at = 0; at < what.secrets.mounts.size(); ++at)
+        spec.mounts.push_back({.type = container_mount::kind::bind,
+            .source = host.run_folder(what.id) / run_file::secrets / std::to_string(at),
+            .destination = what.secrets.mounts[at].destination,
+            .read_only = true,
+            .recursive = false,
+            .options = {"nosuid", "nodev", "noexec"}});
+    return render_oci_config(spec, user, values);
 }
 
 // A shim whose start went wrong: without a daemon and without a container it would leave by itself, but not
@@ -276,12 +330,16 @@ prepared_run prepare_run(const runtime_host& host, const launch& what) {
     const fs::path run = host.run_folder(what.id);
     const fs::path state = host.state_folder(what.id);
     make_state_folder(state, what);
+    crash_point("start: its state folder is made");
     const resolved_user user = user_of(what, state / "upper");
     if (::mkdir(run.c_str(), 0700) != 0)
         throw_errno("create folder", run.native());
+    crash_point("start: its run folder is made");
     prepared_run prepared;
     try {
         make_folder(run / run_file::root, 0755);
+        if (!what.secrets.mounts.empty())
+            make_folder(run / run_file::secrets, 0700);
         auto [ours, theirs] = shim_socket_pair();
         prepared.shim = start_program({.program = host.options.shim_program,
             .arguments = {what.id},
@@ -289,11 +347,14 @@ prepared_run prepare_run(const runtime_host& host, const launch& what) {
             .descriptor = theirs.get(),
             .session = true});
         prepared.socket = std::move(ours);
+        crash_point("start: its shim runs");
         const message setup{
             .type = message_type::setup, .session = 0, .payload = encode(setup_for(host, what))};
-        if (!send_message(prepared.socket.get(), setup))
+        const int contents = what.secrets.file ? what.secrets.file->get() : -1;
+        if (!send_message(prepared.socket.get(), setup, &contents, what.secrets.file ? 1 : 0))
             throw_errno("send to shim of", what.name);
         write_file(run / run_file::config, config_for(host, what, user, prepared.shim.pid), 0600);
+        crash_point("start: its bundle is written");
     } catch (...) {
         if (prepared.shim.handle)
             end_shim(prepared.shim);
@@ -306,6 +367,7 @@ prepared_run prepare_run(const runtime_host& host, const launch& what) {
 void clear_run(const runtime_host& host, const std::string& id) {
     const fs::path run = host.run_folder(id);
     const container_cgroup cgroup = host.cgroup(id);
+    crash_point("end: before its run is cleared away");
     bool empty = cgroup.destroy();
     std::error_code ignored;
     if (fs::exists(host.oci_root() / id, ignored)) {
@@ -324,7 +386,9 @@ void clear_run(const runtime_host& host, const std::string& id) {
     if (!empty)
         throw compose::error(compose::error_kind::conflict,
             fmt::format("processes of container \"{}\" do not end: they are stuck in the kernel", id));
+    crash_point("end: before its run folder goes");
     fs::remove_all(run);
+    crash_point("end: its run is cleared away");
 }
 
 std::optional<exit_record> read_exit_record(const runtime_host& host, const std::string& id) {

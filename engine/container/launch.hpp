@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,9 +18,10 @@
 namespace engine {
 
 /// Something mounted into the container beside what every container has. `source` is an absolute path of the
-/// host for a bind (volumes and prepared files too) and empty for a tmpfs.
+/// host for a bind (volumes and prepared files too) and empty for a tmpfs and an image, which is its layers,
+/// never to be written.
 struct container_mount {
-    enum class kind { bind, tmpfs };
+    enum class kind { bind, tmpfs, image };
 
     kind type = kind::bind;
     std::string source = {};
@@ -28,6 +30,15 @@ struct container_mount {
     bool recursive = true;                 // bind: the mounts below the source too
     std::string propagation = {};          // bind: rprivate, rslave, rshared …; empty: rprivate
     std::vector<std::string> options = {}; // further ones for the OCI runtime: size=64m, mode=1777, noexec
+    std::string name = {};                 // for messages: volume "data"
+    std::vector<std::filesystem::path> layers = {}; // image: topmost first
+    std::string subpath = {};       // bind, image: what of it; links lead nowhere but into it. Empty: all
+    bool read_only_below = false;   // bind that is read_only: the mounts below the source too
+    bool read_only_or_fail = false; // likewise, and no start where the kernel cannot do it
+
+    /// Whether the shim mounts it first, where nobody but the OCI runtime sees it: what the runtimes cannot
+    /// do, or do not do alike.
+    bool is_prepared() const noexcept;
 
     bool operator==(const container_mount&) const = default;
 };
@@ -119,6 +130,21 @@ struct log_options {
     bool operator==(const log_options&) const = default;
 };
 
+/// A secret or config: a file on a tmpfs that only the container sees.
+struct secret_mount {
+    std::string destination; // absolute, inside the container
+    std::size_t size = 0;    // of its content
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    std::uint32_t mode = 0444;
+};
+
+/// Those of one start.
+struct contents_in_memory {
+    std::vector<secret_mount> mounts;
+    std::shared_ptr<const unique_fd> file; // a memory file with their contents, one after the other
+};
+
 /// All that a start needs, as a value.
 struct launch {
     std::string id;                            // 64 hexadecimal digits
@@ -131,16 +157,26 @@ struct launch {
         join_namespace;      // network_kind::join: container_runtime::network_namespace() of the other
     std::string hosts;       // text of /etc/hosts; empty: the image's own
     std::string resolv_conf; // likewise
+    contents_in_memory secrets;
     log_options log;
     std::uint16_t rows = 0; // of the first terminal; 0: the kernel's default
     std::uint16_t columns = 0;
 };
 
+/// A socket of the host that the shim holds for a published port.
+struct held_socket {
+    unique_fd socket;
+    std::string
+        forward_to; // address of the container: the shim carries what arrives there; empty: nothing does
+    std::uint16_t port = 0; // of the container
+    bool udp = false;
+};
+
 /// Called once the network namespace is there and before the container's process: makes links and addresses
-/// by /proc/`shim`/ns/net and reserves host ports. The descriptors it returns are kept open by the shim as
-/// long as the container lives. Called for every network_kind; attach() works from here on, so nothing of
+/// by /proc/`shim`/ns/net and reserves host ports. The sockets it returns are the shim's as long as the
+/// container lives. Called for every network_kind; attach() works from here on, so nothing of
 /// the output is lost. The closure must outlive the call, which container_runtime::start sees to.
-using network_hook = std::function<task<std::vector<unique_fd>>(pid_t shim)>;
+using network_hook = std::function<task<std::vector<held_socket>>(pid_t shim)>;
 
 /// How a run began.
 struct start_record {
@@ -156,6 +192,7 @@ struct exit_record {
     int code = 0;   // 0 … 255; 128 + signal when killed; 255 when nobody knows any more
     int signal = 0; // 0: it exited
     bool oom = false;
+    bool lost = false; // its shim was killed, so nobody saw how it ended
     std::chrono::system_clock::time_point finished_at;
     std::chrono::nanoseconds ran_for{0}; // by the monotonic clock
 

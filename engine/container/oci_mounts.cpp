@@ -72,6 +72,17 @@ json::object convert(const container_mount& from) {
     return mount(from.destination, "bind", from.source, options);
 }
 
+} // namespace
+
+bool container_mount::is_prepared() const noexcept {
+    // crun takes the "r" of rprivate for that of rbind, so `recursive` is ours to see to.
+    const bool own =
+        !recursive || !subpath.empty() || (read_only && read_only_below) || propagation.ends_with("shared");
+    return type == kind::image || (type == kind::bind && own);
+}
+
+namespace {
+
 std::ptrdiff_t depth(const std::string& path) {
     return std::count(path.begin(), path.end(), '/') - (path.ends_with('/') && path.size() > 1 ? 1 : 0);
 }

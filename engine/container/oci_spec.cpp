@@ -236,6 +236,18 @@ bool is_filtered(const container_spec& spec, const oci_host& host) {
     return host.seccomp != nullptr && !spec.privileged && !spec.seccomp_unconfined;
 }
 
+/// The runtime cuts its mounts off from the host's at first, which a bind with propagation could not be
+/// undone from.
+std::string root_propagation(const container_spec& spec) {
+    std::string found;
+    for (const container_mount& each : spec.mounts)
+        if (each.propagation.ends_with("shared"))
+            return "rshared";
+        else if (each.propagation.ends_with("slave"))
+            found = "rslave";
+    return found;
+}
+
 json::object linux_object(const container_spec& spec, const oci_host& host) {
     json::object out{{"namespaces", namespaces(spec, host)}, {"cgroupsPath", host.cgroup},
         {"resources", resource_object(spec, host)}};
@@ -249,6 +261,8 @@ json::object linux_object(const container_spec& spec, const oci_host& host) {
     }
     if (is_filtered(spec, host))
         out["seccomp"] = *host.seccomp;
+    if (const std::string propagation = root_propagation(spec); !propagation.empty())
+        out["rootfsPropagation"] = propagation;
     return out;
 }
 

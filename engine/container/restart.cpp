@@ -45,12 +45,25 @@ restart_decision next_restart(
     return {.restart = true, .delay = delay};
 }
 
-bool restart_at_boot(
-    const compose::restart_policy& policy, const restart_history& history, int last_exit_code) {
+restart_decision next_restart_of_unhealthy(
+    const compose::restart_policy& policy, restart_history& history, const exit_record& exit, double jitter) {
+    compose::restart_policy asked = policy;
+    if (asked.mode == compose::restart_mode::no)
+        asked.mode = compose::restart_mode::always;
+    exit_record failed = exit;
+    failed.code = std::max(exit.code, 1);
+    return next_restart(asked, history, failed, jitter);
+}
+
+bool restart_at_boot(const compose::restart_policy& policy, const restart_history& history,
+    std::optional<int> last_exit_code) {
     // always comes back even when it was stopped by hand: that is its difference to unless-stopped.
     if (policy.mode == compose::restart_mode::always)
         return true;
-    return !history.manually_stopped && wants_restart(policy, history, last_exit_code);
+    if (history.manually_stopped)
+        return false;
+    return last_exit_code ? wants_restart(policy, history, *last_exit_code)
+                          : policy.mode != compose::restart_mode::no;
 }
 
 void started_by_hand(restart_history& history) noexcept {

@@ -4,6 +4,7 @@
 #include "engine/container/launch.hpp"
 
 #include <chrono>
+#include <optional>
 
 namespace engine {
 
@@ -31,9 +32,16 @@ struct restart_decision {
 restart_decision next_restart(const compose::restart_policy& policy, restart_history& history,
     const exit_record& exit, double jitter = 0);
 
-/// Whether a container that ran before should run after a boot of the host.
+/// Decides what follows a run that was ended because it was unhealthy, where the service asks for that: it
+/// counts as a failure whatever its exit code, and comes back under the policy `no` too, as the wish for it
+/// is there.
+restart_decision next_restart_of_unhealthy(const compose::restart_policy& policy, restart_history& history,
+    const exit_record& exit, double jitter = 0);
+
+/// Whether a container that ran before should run after a boot of the host. `last_exit_code`: nothing when it
+/// ran until the host went down, which is no failure of its own.
 bool restart_at_boot(
-    const compose::restart_policy& policy, const restart_history& history, int last_exit_code);
+    const compose::restart_policy& policy, const restart_history& history, std::optional<int> last_exit_code);
 
 /// A person started it: count and delay begin anew, and it is no longer stopped by hand.
 void started_by_hand(restart_history& history) noexcept;

@@ -292,6 +292,7 @@ task<> running_container::clear_up() {
             .code = 255,
             .signal = 0,
             .oom = false,
+            .lost = true,
             .finished_at = std::chrono::system_clock::now(),
             .ran_for = std::chrono::nanoseconds(0)});
         if (!written) {

@@ -3,10 +3,12 @@
 #include "engine/container/runtime_state.hpp"
 #include "engine/shim/protocol.hpp"
 #include "engine/shim/state_files.hpp"
+#include "engine/system/crash_point.hpp"
 
 #include <fmt/format.h>
 
 #include <cstring>
+#include <utility>
 
 namespace engine {
 
@@ -29,6 +31,9 @@ compose::error start_failure(
     case failure_step::root_filesystem:
         return {error_kind::internal,
             fmt::format("{}: root file system at \"{}\": {}", begin, failure.text, reason)};
+    case failure_step::mount:
+        return {static_cast<int>(failure.code) == ENOENT ? error_kind::not_found : error_kind::invalid,
+            fmt::format("{}: {}: {}", begin, failure.text, reason)};
     case failure_step::network:
         return {
             error_kind::internal, fmt::format("{}: network namespace {}: {}", begin, failure.text, reason)};
@@ -37,14 +42,28 @@ compose::error start_failure(
     }
 }
 
-// Sends what the hook wants kept, in packets of what one takes.
-void send_kept(running_container& run, const std::vector<unique_fd>& kept) {
-    for (std::size_t at = 0; at < kept.size(); at += max_message_descriptors) {
-        std::vector<int> numbers;
-        for (std::size_t next = at; next < kept.size() && next < at + max_message_descriptors; ++next)
-            numbers.push_back(kept[next].get());
-        run.send(message_type::keep, 0, {}, numbers);
+// Sends what the hook wants held, in packets of what one takes.
+void send_held(running_container& run, const std::vector<held_socket>& held) {
+    std::vector<int> kept;
+    std::vector<int> carried;
+    std::vector<forward_target> targets;
+    const auto flush = [&](std::size_t limit) {
+        if (kept.size() > limit)
+            run.send(message_type::keep, 0, {}, std::exchange(kept, {}));
+        if (carried.size() > limit)
+            run.send(
+                message_type::forward, 0, encode(std::exchange(targets, {})), std::exchange(carried, {}));
+    };
+    for (const held_socket& each : held) {
+        if (each.forward_to.empty()) {
+            kept.push_back(each.socket.get());
+        } else {
+            carried.push_back(each.socket.get());
+            targets.push_back({.udp = each.udp, .address = each.forward_to, .port = each.port});
+        }
+        flush(max_message_descriptors - 1);
     }
+    flush(0);
 }
 
 bool is_ready(const running_container& run) {
@@ -56,8 +75,10 @@ task<> bring_up(executors pools, std::shared_ptr<const runtime_host> host, run_p
     std::shared_ptr<const launch> what, network_hook network) {
     bool in_time = co_await run->wait_until(is_ready, start_limit);
     if (in_time && !run->failed && !run->gone) {
-        const std::vector<unique_fd> kept = co_await network(*run->network_ready);
-        send_kept(*run, kept);
+        crash_point("start: its network namespace is there");
+        const std::vector<held_socket> held = co_await network(*run->network_ready);
+        send_held(*run, held);
+        crash_point("start: it is connected");
         run->send(message_type::go);
     }
     if (in_time)

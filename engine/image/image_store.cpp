@@ -9,6 +9,7 @@
 #include "engine/image/reference.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/async_mutex.hpp"
+#include "engine/system/crash_point.hpp"
 #include "engine/system/file.hpp"
 #include "engine/system/identifier.hpp"
 #include "engine/system/tree_writer.hpp"
@@ -332,10 +333,12 @@ task<image> image_store::pull(std::string name, pull_options options, pull_progr
     const fetched_image fetched = co_await fetch_image(
         self->executors_.io, self->layers, what, platform, self->settings, std::move(progress));
     const std::string id = sha256_of(fetched.config).text();
+    crash_point("pull: all layers are there");
     self->keep(id, fetched.config);
     self->name(what.name(), id);
     const image pulled = self->images.at(id);
     co_await self->records.durable();
+    crash_point("pull: its record is durable");
     // The buffers of a pull are spread over the arenas of all workers, which keep them (mallopt(3)).
     auto give_back = [] { return ::malloc_trim(0); };
     co_await blocking(self->executors_.workers, give_back);

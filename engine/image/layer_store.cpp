@@ -2,6 +2,7 @@
 
 #include "compose/model/error.hpp"
 #include "engine/image/chunk_queue.hpp"
+#include "engine/system/crash_point.hpp"
 #include "engine/system/identifier.hpp"
 #include "engine/system/notifier.hpp"
 #include "engine/system/tree_writer.hpp"
@@ -112,6 +113,7 @@ task<> layer_store::add(digest layer, std::function<task<imported_layer>()> make
         co_return;
     const turn mine(line->under_way, line->changed, layer);
     imported_layer made = co_await make();
+    crash_point("pull: a layer is unpacked");
     sizes_[layer] = made.bytes;
     if (!made.implicit_folders.empty())
         unsettled_[layer] = std::move(made.implicit_folders);

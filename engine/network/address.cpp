@@ -1,7 +1,11 @@
 #include "engine/network/address.hpp"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <net/ethernet.h>
+#include <netinet/ether.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace engine {
@@ -28,17 +32,75 @@ std::optional<ipv4_address> parse_ipv4(std::string_view text) {
     return ipv4_address{value};
 }
 
+ipv6_address ipv6_address::plus(std::uint64_t offset) const noexcept {
+    ipv6_address sum = *this;
+    for (std::size_t at = sum.bytes.size(); at-- > 0 && offset != 0; offset >>= 8U) {
+        offset += sum.bytes[at];
+        sum.bytes[at] = static_cast<std::uint8_t>(offset & 255U);
+    }
+    return sum;
+}
+
+bool ipv6_subnet::contains(const ipv6_address& address) const noexcept {
+    const std::size_t whole = length / 8;
+    if (!std::equal(base.bytes.begin(), base.bytes.begin() + static_cast<std::ptrdiff_t>(whole),
+            address.bytes.begin()))
+        return false;
+    const unsigned rest = length % 8;
+    return rest == 0 || (base.bytes[whole] ^ address.bytes[whole]) >> (8U - rest) == 0;
+}
+
+std::optional<ipv6_address> parse_ipv6(std::string_view text) {
+    ipv6_address address;
+    if (::inet_pton(AF_INET6, std::string(text).c_str(), address.bytes.data()) != 1)
+        return std::nullopt;
+    return address;
+}
+
+std::optional<ip_address> parse_ip(std::string_view text) {
+    if (const auto four = parse_ipv4(text))
+        return *four;
+    if (const auto six = parse_ipv6(text))
+        return *six;
+    return std::nullopt;
+}
+
+namespace {
+
+/// What is behind the slash.
+std::optional<unsigned> prefix_length(std::string_view digits, unsigned most) {
+    unsigned length = 0;
+    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+    if (failed != std::errc() || end != digits.data() + digits.size() || length < 1 || length > most)
+        return std::nullopt;
+    return length;
+}
+
+} // namespace
+
+std::optional<ipv6_subnet> parse_subnet6(std::string_view text) {
+    const auto slash = text.find('/');
+    if (slash == std::string_view::npos)
+        return std::nullopt;
+    const auto base = parse_ipv6(text.substr(0, slash));
+    const auto length = prefix_length(text.substr(slash + 1), 126);
+    if (!base || !length)
+        return std::nullopt;
+    for (unsigned bit = *length; bit < 128; ++bit)
+        if ((base->bytes[bit / 8] >> (7U - bit % 8) & 1U) != 0)
+            return std::nullopt;
+    return ipv6_subnet{.base = *base, .length = *length};
+}
+
 std::optional<ipv4_subnet> parse_subnet(std::string_view text) {
     const auto slash = text.find('/');
     if (slash == std::string_view::npos)
         return std::nullopt;
     const auto base = parse_ipv4(text.substr(0, slash));
-    const std::string_view digits = text.substr(slash + 1);
-    unsigned length = 0;
-    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-    if (!base || failed != std::errc() || end != digits.data() + digits.size() || length < 1 || length > 30)
+    const auto length = prefix_length(text.substr(slash + 1), 30);
+    if (!base || !length)
         return std::nullopt;
-    const ipv4_subnet subnet{.base = *base, .length = length};
+    const ipv4_subnet subnet{.base = *base, .length = *length};
     if ((base->value & subnet.mask()) != base->value)
         return std::nullopt;
     return subnet;
@@ -51,6 +113,39 @@ std::string to_string(ipv4_address address) {
 
 std::string to_string(const ipv4_subnet& subnet) {
     return fmt::format("{}/{}", to_string(subnet.base), subnet.length);
+}
+
+std::string to_string(const ipv6_address& address) {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    ::inet_ntop(AF_INET6, address.bytes.data(), text.data(), text.size());
+    return text.data();
+}
+
+std::string to_string(const ipv6_subnet& subnet) {
+    return fmt::format("{}/{}", to_string(subnet.base), subnet.length);
+}
+
+std::string to_string(const ip_address& address) {
+    return std::visit([](const auto& of) { return to_string(of); }, address);
+}
+
+bool is_any(const ip_address& address) noexcept {
+    const auto* four = std::get_if<ipv4_address>(&address);
+    return four != nullptr ? four->value == 0 : std::get<ipv6_address>(address) == ipv6_address();
+}
+
+mac_address mac_for(const ipv6_address& address) noexcept {
+    return {0x02, 0x42, address.bytes[12], address.bytes[13], address.bytes[14], address.bytes[15]};
+}
+
+std::optional<mac_address> parse_mac(std::string_view text) {
+    ether_addr parsed{};
+    if (::ether_aton_r(std::string(text).c_str(), &parsed) == nullptr ||
+        (parsed.ether_addr_octet[0] & 1U) != 0)
+        return std::nullopt;
+    mac_address mac{};
+    std::copy(std::begin(parsed.ether_addr_octet), std::end(parsed.ether_addr_octet), mac.begin());
+    return mac;
 }
 
 mac_address mac_for(ipv4_address address) noexcept {

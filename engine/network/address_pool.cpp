@@ -1,36 +1,77 @@
 #include "engine/network/address_pool.hpp"
 
+#include "engine/network/host_names.hpp"
+
 #include <algorithm>
 
 namespace engine {
 
-address_pool::address_pool(ipv4_subnet subnet, ipv4_address gateway, std::optional<ipv4_subnet> range)
+namespace {
+
+ipv4_address after(ipv4_address address) {
+    return {address.value + 1};
+}
+ipv6_address after(const ipv6_address& address) {
+    return address.plus(1);
+}
+
+ipv4_address last_of(const ipv4_subnet& subnet) {
+    return subnet.last();
+}
+ipv6_address last_of(const ipv6_subnet& subnet) {
+    ipv6_address last = subnet.base;
+    for (unsigned bit = subnet.length; bit < 128; ++bit)
+        last.bytes[bit / 8] = static_cast<std::uint8_t>(last.bytes[bit / 8] | 128U >> bit % 8);
+    return last;
+}
+
+bool is_broadcast(const ipv4_subnet& subnet, ipv4_address address) {
+    return address == subnet.last();
+}
+bool is_broadcast(const ipv6_subnet&, const ipv6_address&) {
+    return false;
+}
+
+} // namespace
+
+template <typename Subnet>
+address_pool<Subnet>::address_pool(Subnet subnet, address_type gateway, std::optional<Subnet> range)
     : subnet_(subnet), gateway_(gateway), range_(range.value_or(subnet)), next_(range_.base) {}
 
-bool address_pool::is_host(ipv4_address address) const noexcept {
-    return subnet_.contains(address) && address != subnet_.base && address != subnet_.last() &&
+template <typename Subnet>
+bool address_pool<Subnet>::is_host(address_type address) const noexcept {
+    return subnet_.contains(address) && address != subnet_.base && !is_broadcast(subnet_, address) &&
            address != gateway_;
 }
 
-std::optional<ipv4_address> address_pool::allocate() {
-    // 64 bits, as the size of 0.0.0.0/0 has 33.
-    const std::uint64_t size = std::uint64_t{range_.last().value} - range_.base.value + 1;
-    for (std::uint64_t tried = 0; tried < size; ++tried) {
-        const ipv4_address candidate = next_;
-        next_ = candidate == range_.last() ? range_.base : ipv4_address{candidate.value + 1};
+template <typename Subnet>
+std::optional<typename address_pool<Subnet>::address_type> address_pool<Subnet>::allocate() {
+    // The network's own, the gateway, the broadcast address and those that are taken are no answer; one more
+    // is, unless the range is smaller than that.
+    const address_type first = next_;
+    for (std::size_t tried = 0; tried < taken_.size() + 4; ++tried) {
+        const address_type candidate = next_;
+        next_ = candidate == last_of(range_) ? range_.base : after(candidate);
         if (take(candidate))
             return candidate;
+        if (next_ == first)
+            break;
     }
     return std::nullopt;
 }
 
-bool address_pool::take(ipv4_address address) {
+template <typename Subnet>
+bool address_pool<Subnet>::take(address_type address) {
     return is_host(address) && taken_.insert(address).second;
 }
 
-void address_pool::give_back(ipv4_address address) {
+template <typename Subnet>
+void address_pool<Subnet>::give_back(address_type address) {
     taken_.erase(address);
 }
+
+template class address_pool<ipv4_subnet>;
+template class address_pool<ipv6_subnet>;
 
 std::optional<ipv4_subnet> choose_subnet(
     const std::vector<ipv4_subnet>& pools, unsigned length, const std::vector<ipv4_subnet>& used) {
@@ -49,6 +90,22 @@ std::optional<ipv4_subnet> choose_subnet(
             // its parts.
             at = std::max(at + step, (std::uint64_t{taken->last().value} + step) / step * step);
         }
+    }
+    return std::nullopt;
+}
+
+std::optional<ipv6_subnet> choose_subnet6(std::string_view seed, const std::vector<ipv6_subnet>& used) {
+    ipv6_subnet candidate{.base = {}, .length = 64};
+    std::uint64_t id = stable_hash(seed);
+    candidate.base.bytes[0] = 0xfd; // RFC 4193 3.1: locally assigned
+    for (std::size_t at = 1; at < 6; ++at, id >>= 8U)
+        candidate.base.bytes[at] = static_cast<std::uint8_t>(id & 255U);
+    for (unsigned number = 0; number <= 0xffffU; ++number) {
+        candidate.base.bytes[6] = static_cast<std::uint8_t>(number >> 8U);
+        candidate.base.bytes[7] = static_cast<std::uint8_t>(number & 255U);
+        if (std::none_of(used.begin(), used.end(),
+                [&](const ipv6_subnet& other) { return other.overlaps(candidate); }))
+            return candidate;
     }
     return std::nullopt;
 }

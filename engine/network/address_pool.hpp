@@ -4,41 +4,52 @@
 
 #include <optional>
 #include <set>
+#include <string_view>
 #include <vector>
 
 namespace engine {
 
-/// The addresses of one subnet. Pure: it knows only what it is told was taken. The network's own address, the
-/// broadcast address and the gateway are never given out.
+/// The addresses of one subnet (ipv4_subnet or ipv6_subnet). Pure: it knows only what it is told was taken.
+/// The network's own address, IPv4's broadcast address and the gateway are never given out.
 ///
 /// Next-fit: an address that was given back is not used again before all others were, as peers may still hold
 /// it in their caches.
+template <typename Subnet>
 class address_pool {
   public:
+    using address_type = decltype(Subnet::base);
+
     /// `range` narrows what is given out by itself (`ip_range`); take() reaches the whole subnet.
-    address_pool(ipv4_subnet subnet, ipv4_address gateway, std::optional<ipv4_subnet> range = std::nullopt);
+    address_pool(Subnet subnet, address_type gateway, std::optional<Subnet> range = std::nullopt);
 
     /// A free address, or nothing when all are taken.
-    std::optional<ipv4_address> allocate();
+    std::optional<address_type> allocate();
 
     /// Takes a given address. False when it is taken already or no host address of the subnet.
-    bool take(ipv4_address address);
-    void give_back(ipv4_address address);
+    bool take(address_type address);
+    void give_back(address_type address);
 
-    bool is_host(ipv4_address address) const noexcept;
+    bool is_host(address_type address) const noexcept;
     std::size_t taken() const noexcept { return taken_.size(); }
 
   private:
-    ipv4_subnet subnet_;
-    ipv4_address gateway_;
-    ipv4_subnet range_;
-    ipv4_address next_;
-    std::set<ipv4_address> taken_;
+    Subnet subnet_;
+    address_type gateway_;
+    Subnet range_;
+    address_type next_;
+    std::set<address_type> taken_;
 };
+
+extern template class address_pool<ipv4_subnet>;
+extern template class address_pool<ipv6_subnet>;
 
 /// The first subnet of `length` bits in `pools`, in their order, that overlaps none of `used`; nothing when
 /// there is none left.
 std::optional<ipv4_subnet> choose_subnet(
     const std::vector<ipv4_subnet>& pools, unsigned length, const std::vector<ipv4_subnet>& used);
+
+/// The first /64 of a /48 of RFC 4193 that overlaps none of `used`; the /48 derives from `seed`, so that two
+/// hosts hardly ever have the same.
+std::optional<ipv6_subnet> choose_subnet6(std::string_view seed, const std::vector<ipv6_subnet>& used);
 
 } // namespace engine

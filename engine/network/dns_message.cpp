@@ -7,6 +7,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 
 namespace engine {
@@ -40,26 +41,38 @@ dns_bytes to_wire(const ldns_pkt* packet) {
     return {wire, wire + size};
 }
 
-void add_record(ldns_pkt* packet, const ldns_rr* question, ldns_rr_type type, ldns_rdf* data) {
+void add_record(
+    ldns_pkt* packet, const ldns_rr* question, ldns_rr_type type, std::initializer_list<ldns_rdf*> data) {
     ldns_rr* record = ::ldns_rr_new();
     ::ldns_rr_set_owner(record, ::ldns_rdf_clone(::ldns_rr_owner(question)));
     ::ldns_rr_set_type(record, type);
     ::ldns_rr_set_class(record, LDNS_RR_CLASS_IN);
     ::ldns_rr_set_ttl(record, dns_ttl_seconds);
-    ::ldns_rr_push_rdf(record, data);
+    for (ldns_rdf* each : data)
+        ::ldns_rr_push_rdf(record, each);
     ::ldns_pkt_push_rr(packet, LDNS_SECTION_ANSWER, record);
 }
 
-void add_answers(ldns_pkt* packet, const ldns_rr* question, const std::vector<ipv4_address>& addresses,
-    const std::vector<std::string>& names) {
-    for (const ipv4_address address : addresses) {
+ldns_rdf* number(std::uint16_t value) {
+    return ::ldns_native2rdf_int16(LDNS_RDF_TYPE_INT16, value);
+}
+
+void add_answers(ldns_pkt* packet, const ldns_rr* question, const dns_records& records) {
+    for (const ipv4_address address : records.addresses) {
         const std::uint32_t wire = htonl(address.value);
-        add_record(
-            packet, question, LDNS_RR_TYPE_A, ::ldns_rdf_new_frm_data(LDNS_RDF_TYPE_A, sizeof(wire), &wire));
+        add_record(packet, question, LDNS_RR_TYPE_A,
+            {::ldns_rdf_new_frm_data(LDNS_RDF_TYPE_A, sizeof(wire), &wire)});
     }
-    for (const std::string& name : names)
+    for (const ipv6_address& address : records.addresses6)
+        add_record(packet, question, LDNS_RR_TYPE_AAAA,
+            {::ldns_rdf_new_frm_data(LDNS_RDF_TYPE_AAAA, address.bytes.size(), address.bytes.data())});
+    for (const std::string& name : records.names)
         if (ldns_rdf* target = ::ldns_dname_new_frm_str(name.c_str()))
-            add_record(packet, question, LDNS_RR_TYPE_PTR, target);
+            add_record(packet, question, LDNS_RR_TYPE_PTR, {target});
+    for (const dns_service& service : records.services)
+        if (ldns_rdf* host = ::ldns_dname_new_frm_str(service.host.c_str()))
+            add_record(
+                packet, question, LDNS_RR_TYPE_SRV, {number(0), number(0), number(service.port), host});
 }
 
 } // namespace
@@ -86,8 +99,37 @@ std::optional<dns_question> parse_query(std::span<const std::uint8_t> message) {
     return question;
 }
 
-std::optional<ipv4_address> address_in_ptr(std::string_view name) {
+namespace {
+
+/// RFC 3596 2.5: the digits of the address from the last to the first, a dot between each two.
+std::optional<ipv6_address> address_of_nibbles(std::string_view digits) {
+    constexpr std::size_t count = 32;
+    ipv6_address address;
+    if (digits.size() != 2 * count - 1)
+        return std::nullopt;
+    for (std::size_t at = 0; at < count; ++at) {
+        unsigned value = 0;
+        const char* digit = digits.data() + 2 * at;
+        const auto [end, failed] = std::from_chars(digit, digit + 1, value, 16);
+        if (failed != std::errc() || (at + 1 < count && digit[1] != '.'))
+            return std::nullopt;
+        const std::size_t from_front = count - 1 - at;
+        const unsigned shift = from_front % 2 == 0 ? 4 : 0;
+        address.bytes[from_front / 2] =
+            static_cast<std::uint8_t>(address.bytes[from_front / 2] | value << shift);
+    }
+    return address;
+}
+
+} // namespace
+
+std::optional<ip_address> address_in_ptr(std::string_view name) {
     constexpr std::string_view suffix = ".in-addr.arpa";
+    constexpr std::string_view suffix6 = ".ip6.arpa";
+    if (name.ends_with(suffix6)) {
+        const auto address = address_of_nibbles(name.substr(0, name.size() - suffix6.size()));
+        return address ? std::optional<ip_address>(*address) : std::nullopt;
+    }
     if (!name.ends_with(suffix))
         return std::nullopt;
     name.remove_suffix(suffix.size());
@@ -97,8 +139,8 @@ std::optional<ipv4_address> address_in_ptr(std::string_view name) {
     return ipv4_address{::ntohl(reversed->value)};
 }
 
-dns_bytes make_answer(std::span<const std::uint8_t> query, dns_code code,
-    const std::vector<ipv4_address>& addresses, const std::vector<std::string>& names, std::size_t limit) {
+dns_bytes make_answer(
+    std::span<const std::uint8_t> query, dns_code code, const dns_records& records, std::size_t limit) {
     const packet_ptr asked = parse(query);
     if (!asked || ::ldns_pkt_qdcount(asked.get()) != 1)
         return {};
@@ -110,7 +152,7 @@ dns_bytes make_answer(std::span<const std::uint8_t> query, dns_code code,
     ::ldns_pkt_set_rcode(answer.get(), static_cast<std::uint8_t>(code));
     const ldns_rr* question = ::ldns_rr_list_rr(::ldns_pkt_question(asked.get()), 0);
     ::ldns_pkt_push_rr(answer.get(), LDNS_SECTION_QUESTION, ::ldns_rr_clone(question));
-    add_answers(answer.get(), question, addresses, names);
+    add_answers(answer.get(), question, records);
     dns_bytes wire = to_wire(answer.get());
     if (wire.size() <= limit)
         return wire;

@@ -13,7 +13,7 @@ namespace engine {
 
 using dns_bytes = std::vector<std::uint8_t>;
 
-enum class dns_type : std::uint16_t { a = 1, ptr = 12, aaaa = 28, any = 255 };
+enum class dns_type : std::uint16_t { a = 1, ptr = 12, aaaa = 28, srv = 33, any = 255 };
 
 /// The part of a query that decides its answer.
 struct dns_question {
@@ -26,19 +26,32 @@ struct dns_question {
 /// Nothing for what is no query with exactly one question of class IN: it gets no answer.
 std::optional<dns_question> parse_query(std::span<const std::uint8_t> message);
 
-/// The address in a name of the form 4.3.2.1.in-addr.arpa.
-std::optional<ipv4_address> address_in_ptr(std::string_view name);
+/// The address in a name of the form 4.3.2.1.in-addr.arpa, or of 32 hex digits and ip6.arpa.
+std::optional<ip_address> address_in_ptr(std::string_view name);
+
+/// Where a service is offered (RFC 2782). Priorities and weights are all the same.
+struct dns_service {
+    std::uint16_t port = 0;
+    std::string host;
+};
+
+/// What an answer holds: A, AAAA, PTR and SRV records, all for the name that was asked.
+struct dns_records {
+    std::vector<ipv4_address> addresses;
+    std::vector<ipv6_address> addresses6;
+    std::vector<std::string> names;
+    std::vector<dns_service> services;
+};
 
 /// Ours answer lives this long in a resolver's cache: names move when containers are made again.
 constexpr std::uint32_t dns_ttl_seconds = 2;
 
 enum class dns_code : std::uint8_t { no_error = 0, server_failure = 2, name_error = 3, refused = 5 };
 
-/// An answer to `query` (the message as it came). Addresses become A records, names PTR records; both empty
-/// with no_error says that the name exists but has nothing of that type. Above `limit` bytes it is cut and
-/// marked truncated.
-dns_bytes make_answer(std::span<const std::uint8_t> query, dns_code code,
-    const std::vector<ipv4_address>& addresses, const std::vector<std::string>& names, std::size_t limit);
+/// An answer to `query` (the message as it came). No records with no_error says that the name exists but has
+/// nothing of that type. Above `limit` bytes it is cut and marked truncated.
+dns_bytes make_answer(
+    std::span<const std::uint8_t> query, dns_code code, const dns_records& records, std::size_t limit);
 
 /// A message as it goes over TCP: its length in two bytes before it. Requires: at most 65,535 bytes.
 dns_bytes with_length(std::span<const std::uint8_t> message);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/network/address.hpp"
+#include "engine/network/dns_message.hpp"
 #include "engine/system/fd.hpp"
 #include "engine/system/task.hpp"
 
@@ -17,8 +17,7 @@ namespace engine {
 struct dns_answer {
     bool known =
         false; // ours: answered here, never forwarded, even when it has no record of the type asked for
-    std::vector<ipv4_address> addresses;
-    std::vector<std::string> names;
+    dns_records records;
     std::vector<std::string> servers; // to ask in place of the host's
     bool may_forward = true; // false on internal networks: the outside is not to be reached, nor its names
 };
@@ -28,7 +27,8 @@ struct dns_answer {
 /// buffers and are answered by the next one.
 ///
 /// Names that are not ours go to the host's servers (/etc/resolv.conf, read again when it changes), over the
-/// transport that the question came by: at most 3 servers, 3 s each, 1,024 in flight; above that REFUSED.
+/// transport that the question came by: at most 3 servers, 3 s each, 1,024 in flight, 128 of them of one
+/// container; above that REFUSED.
 class dns_server {
   public:
     /// `lookup` is asked on the engine's thread, with the id of the asking container.

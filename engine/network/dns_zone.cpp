@@ -34,39 +34,92 @@ bool dns_zone::may_forward(const attachment& asker) const {
     });
 }
 
-dns_answer dns_zone::find_name(const attachment& asker, std::uint16_t type, const std::string& name) const {
-    dns_answer answer;
-    for (const std::string& id : running) {
+namespace {
+
+bool asks_for(std::uint16_t type, dns_type which) {
+    return type == static_cast<std::uint16_t>(which) || type == static_cast<std::uint16_t>(dns_type::any);
+}
+
+/// _PORT._PROTOCOL.NAME, the port by its name or number.
+struct service_question {
+    std::string_view port;
+    std::string_view protocol;
+    std::string_view name;
+};
+
+std::optional<service_question> service_in(std::string_view name) {
+    const auto first = name.find('.');
+    const auto second = first == std::string_view::npos ? first : name.find('.', first + 1);
+    if (second == std::string_view::npos || name[0] != '_' || name[first + 1] != '_')
+        return std::nullopt;
+    return service_question{.port = name.substr(1, first - 1),
+        .protocol = name.substr(first + 2, second - first - 2),
+        .name = name.substr(second + 1)};
+}
+
+/// The first alias is the container's own name; Docker answers NAME.NETWORK.
+std::string full_name(const endpoint& of) {
+    return (of.aliases.empty() ? std::string() : of.aliases.front() + ".") + of.network;
+}
+
+} // namespace
+
+template <typename Take>
+void dns_zone::for_peers(const attachment& asker, std::string_view name, Take take) const {
+    const auto link = asker.links.find(std::string(name));
+    if (link != asker.links.end())
+        name = link->second;
+    for (const auto& [id, shim] : running) {
         const auto peer = attachments.find(id);
         if (peer == attachments.end())
             continue;
-        for (const endpoint& mine : asker.endpoints) {
-            const endpoint* theirs = endpoint_on(peer->second, mine.network);
-            if (theirs == nullptr || !is_called(*theirs, name))
-                continue;
-            answer.known = true;
-            if (type == static_cast<std::uint16_t>(dns_type::a) ||
-                type == static_cast<std::uint16_t>(dns_type::any))
-                answer.addresses.push_back(theirs->address);
-        }
+        for (const endpoint& mine : asker.endpoints)
+            if (const endpoint* theirs = endpoint_on(peer->second, mine.network);
+                theirs != nullptr && is_called(*theirs, name))
+                take(peer->second, *theirs);
     }
+}
+
+dns_answer dns_zone::find_name(const attachment& asker, std::uint16_t type, const std::string& name) const {
+    dns_answer answer;
+    for_peers(asker, name, [&](const attachment&, const endpoint& theirs) {
+        answer.known = true;
+        if (theirs.ipv4 && asks_for(type, dns_type::a))
+            answer.records.addresses.push_back(*theirs.ipv4);
+        if (theirs.ipv6 && asks_for(type, dns_type::aaaa))
+            answer.records.addresses6.push_back(*theirs.ipv6);
+    });
+    const auto service = answer.known ? std::nullopt : service_in(name);
+    if (!service)
+        return answer;
+    for_peers(asker, service->name, [&](const attachment& peer, const endpoint& theirs) {
+        for (const offered_port& port : peer.offers)
+            if (to_string(port.protocol) == service->protocol &&
+                (port.name == service->port || std::to_string(port.port) == service->port)) {
+                answer.known = true;
+                if (asks_for(type, dns_type::srv))
+                    answer.records.services.push_back({.port = port.port, .host = full_name(theirs)});
+            }
+    });
     return answer;
 }
 
-dns_answer dns_zone::find_address(const attachment& asker, ipv4_address address) const {
+dns_answer dns_zone::find_address(const attachment& asker, const ip_address& address) const {
     dns_answer answer;
-    for (const std::string& id : running) {
+    for (const auto& [id, shim] : running) {
         const auto peer = attachments.find(id);
         if (peer == attachments.end())
             continue;
         for (const endpoint& mine : asker.endpoints) {
             const endpoint* theirs = endpoint_on(peer->second, mine.network);
-            if (theirs == nullptr || theirs->address != address)
+            const bool meant =
+                theirs != nullptr && (std::holds_alternative<ipv4_address>(address)
+                                             ? theirs->ipv4 == std::get<ipv4_address>(address)
+                                             : theirs->ipv6 == std::get<ipv6_address>(address));
+            if (!meant)
                 continue;
             answer.known = true;
-            // The first alias is the container's own name; Docker answers NAME.NETWORK.
-            if (!theirs->aliases.empty())
-                answer.names.push_back(theirs->aliases.front() + "." + theirs->network);
+            answer.records.names.push_back(full_name(*theirs));
         }
     }
     return answer;

@@ -4,16 +4,18 @@
 #include "engine/network/dns_server.hpp"
 #include "engine/network/network_record.hpp"
 
+#include <sys/types.h>
+
 #include <map>
-#include <set>
 #include <string>
+#include <string_view>
 
 namespace engine {
 
 /// The names around a container: those of the running containers that share a network with it. Pure.
 struct dns_zone {
     const std::map<std::string, attachment>& attachments; // by container id
-    const std::set<std::string>& running;                 // container ids
+    const std::map<std::string, pid_t>& running;          // by container id
     const std::map<std::string, network_record>& networks;
 
     /// A name of ours without a record of the type asked for is known and empty: with NXDOMAIN or a forwarded
@@ -22,7 +24,10 @@ struct dns_zone {
 
   private:
     dns_answer find_name(const attachment& asker, std::uint16_t type, const std::string& name) const;
-    dns_answer find_address(const attachment& asker, ipv4_address address) const;
+    dns_answer find_address(const attachment& asker, const ip_address& address) const;
+    /// Gives `take` each running container that the asker knows by the name, with the network they share.
+    template <typename Take>
+    void for_peers(const attachment& asker, std::string_view name, Take take) const;
     bool may_forward(const attachment& asker) const;
 };
 

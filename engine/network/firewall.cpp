@@ -6,43 +6,45 @@
 #include <nftables/libnftables.h>
 
 #include <string_view>
+#include <utility>
 
 namespace engine {
 
 namespace {
 
-// What the chains do, probe by probe, is in tests/e2e/firewall_test.py. `%` stands for the table's name.
+// What the chains do, probe by probe, is in tests/e2e/firewall_test.py and ipv6_test.py. Words in capitals
+// stand for what differs between the two families, and TABLE for the table's name.
 //
 // The guard in raw_prerouting: our bridges have route_localnet set, so that 127.0.0.1:PORT of the host can be
 // translated to a container; without the guard a container could forge 127.0.0.1 as a destination and reach
 // what listens on the host's loopback alone (CVE-2020-8558).
 constexpr std::string_view skeleton = R"(
-table ip %
-delete table ip %
-table ip % {
+table FAMILY TABLE
+delete table FAMILY TABLE
+table FAMILY TABLE {
   set bridges   { type ifname; }
   set internal  { type ifname; }
   set hairpin   { type ifname . ifname; }
-  set members   { type ipv4_addr . ifname; flags interval; }
-  set natted    { type ipv4_addr; flags interval; }
-  map pub_any   { type inet_proto . inet_service : ipv4_addr . inet_service; }
-  map pub_addr  { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
+  set members   { type ADDRESS . ifname; flags interval; }
+  set natted    { type ADDRESS; flags interval; }
+  map pub_any   { type inet_proto . inet_service : ADDRESS . inet_service; }
+  map pub_addr  { type ADDRESS . inet_proto . inet_service : ADDRESS . inet_service; }
 
   chain raw_prerouting {
     type filter hook prerouting priority raw; policy accept;
-    iifname != "lo" ip daddr 127.0.0.0/8 counter drop comment "route_localnet guard"
+    iifname != "lo" FAMILY daddr LOOPBACK counter drop comment "route_localnet guard"
   }
   chain publish {
-    dnat ip to ip daddr . meta l4proto . th dport map @pub_addr
-    dnat ip to meta l4proto . th dport map @pub_any
+    dnat FAMILY to FAMILY daddr . meta l4proto . th dport map @pub_addr
+    dnat FAMILY to meta l4proto . th dport map @pub_any
   }
   chain prerouting { type nat hook prerouting priority dstnat; fib daddr type local jump publish; }
-  chain output     { type nat hook output     priority -100; fib daddr type local jump publish; }
+  chain output     { type nat hook output     priority -100; PROXIED fib daddr type local jump publish; }
   chain postrouting {
     type nat hook postrouting priority srcnat;
     ct status dnat oifname @bridges fib saddr type local masquerade comment "host to published port"
-    ct status dnat ip saddr . oifname @members masquerade comment "same-bridge hairpin"
-    ip saddr @natted oifname != @bridges masquerade
+    ct status dnat FAMILY saddr . oifname @members masquerade comment "same-bridge hairpin"
+    FAMILY saddr @natted oifname != @bridges masquerade
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
@@ -56,40 +58,79 @@ table ip % {
 }
 )";
 
-std::string replace_all(std::string_view text, char what, std::string_view with) {
-    std::string result;
-    for (const char c : text)
-        c == what ? result.append(with) : result.append(1, c);
-    return result;
-}
+struct address_family {
+    std::string_view name;
+    std::string_view address;
+    std::string_view loopback;
+    std::string_view proxied; // what the shims' proxies take: ::1 cannot be translated, nothing routes it
+};
 
-std::string network_elements(std::string_view verb, std::string_view table, const firewall_network& network) {
-    std::string text = fmt::format("{} element ip {} bridges {{ {} }}\n", verb, table, network.bridge);
-    text +=
-        fmt::format("{} element ip {} hairpin {{ {} . {} }}\n", verb, table, network.bridge, network.bridge);
-    // By source: where br_netfilter passes bridged packets through here, they have no incoming interface.
-    text += fmt::format(
-        "{} element ip {} members {{ {} . {} }}\n", verb, table, to_string(network.subnet), network.bridge);
-    // An internal network has no way out, so nothing of it is translated.
-    if (network.internal)
-        text += fmt::format("{} element ip {} internal {{ {} }}\n", verb, table, network.bridge);
-    else
-        text += fmt::format("{} element ip {} natted {{ {} }}\n", verb, table, to_string(network.subnet));
+constexpr address_family four{.name = "ip", .address = "ipv4_addr", .loopback = "127.0.0.0/8", .proxied = {}};
+constexpr address_family six{
+    .name = "ip6", .address = "ipv6_addr", .loopback = "::1", .proxied = "ip6 daddr ::1 return;"};
+
+std::string skeleton_of(const address_family& family, std::string_view table) {
+    const std::pair<std::string_view, std::string_view> words[]{{"FAMILY", family.name}, {"TABLE", table},
+        {"ADDRESS", family.address}, {"LOOPBACK", family.loopback}, {"PROXIED", family.proxied}};
+    std::string text(skeleton);
+    for (const auto& [word, with] : words)
+        for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + with.size()))
+            text.replace(at, word.size(), with);
     return text;
 }
 
-std::string port_element(std::string_view verb, std::string_view table, const firewall_port& entry) {
-    const published_port& port = entry.port;
-    const bool any = port.host.value == 0;
-    std::string key = fmt::format("{} . {}", to_string(port.protocol), port.port);
-    if (!any)
-        key = fmt::format("{} . {}", to_string(port.host), key);
-    const bool adding = verb == "add";
-    const std::string value =
-        adding ? fmt::format(" : {} . {}", to_string(entry.container), port.target) : std::string();
-    return fmt::format(
-        "{} element ip {} {} {{ {}{} }}\n", verb, table, any ? "pub_any" : "pub_addr", key, value);
-}
+/// Elements of one family's sets and maps, added or deleted.
+class element_writer {
+  public:
+    element_writer(std::string_view verb, std::string_view table) : verb_(verb), table_(table) {}
+
+    void network(const firewall_network& network, bool with_ipv6) {
+        of_network(four, network, network.subnet ? to_string(*network.subnet) : "", network.masquerade);
+        // A bridge without IPv6 is known to that table too: nothing of it is let through there.
+        if (with_ipv6)
+            of_network(six, network, network.subnet6 ? to_string(*network.subnet6) : "", network.masquerade6);
+    }
+
+    void port(const firewall_port& entry) {
+        const published_port& port = entry.port;
+        const bool any = is_any(port.host);
+        std::string key = fmt::format("{} . {}", to_string(port.protocol), port.port);
+        if (!any)
+            key = fmt::format("{} . {}", to_string(port.host), key);
+        if (verb_ == "add")
+            key += fmt::format(" : {} . {}", to_string(entry.container), port.target);
+        element(
+            std::holds_alternative<ipv4_address>(port.host) ? four : six, any ? "pub_any" : "pub_addr", key);
+    }
+
+    std::string take() { return std::move(text_); }
+
+  private:
+    void element(const address_family& family, std::string_view set, std::string_view value) {
+        text_ += fmt::format("{} element {} {} {} {{ {} }}\n", verb_, family.name, table_, set, value);
+    }
+
+    void of_network(const address_family& family, const firewall_network& network, const std::string& subnet,
+        bool masquerade) {
+        const std::string bridge = fmt::format("\"{}\"", network.bridge);
+        element(family, "bridges", bridge);
+        element(family, "hairpin", fmt::format("{} . {}", bridge, bridge));
+        if (network.internal)
+            element(family, "internal", bridge);
+        if (subnet.empty())
+            return;
+        // By source: where br_netfilter passes bridged packets through here, they have no incoming
+        // interface.
+        element(family, "members", fmt::format("{} . {}", subnet, bridge));
+        // An internal network has no way out, so nothing of it is translated.
+        if (!network.internal && masquerade)
+            element(family, "natted", subnet);
+    }
+
+    std::string_view verb_;
+    std::string_view table_;
+    std::string text_;
+};
 
 } // namespace
 
@@ -97,7 +138,8 @@ void firewall::deleter::operator()(nft_ctx* context) const noexcept {
     ::nft_ctx_free(context);
 }
 
-firewall::firewall(std::string table) : table_(std::move(table)), context_(::nft_ctx_new(NFT_CTX_DEFAULT)) {
+firewall::firewall(std::string table, bool ipv6)
+    : table_(std::move(table)), ipv6_(ipv6), context_(::nft_ctx_new(NFT_CTX_DEFAULT)) {
     if (!context_)
         throw compose::error(compose::error_kind::exhausted, "open nftables: out of memory");
     ::nft_ctx_buffer_error(context_.get());
@@ -107,12 +149,15 @@ firewall::firewall(std::string table) : table_(std::move(table)), context_(::nft
 firewall::~firewall() = default;
 
 std::string firewall::render(const firewall_state& state) const {
-    std::string text = replace_all(skeleton, '%', table_);
+    std::string text = skeleton_of(four, table_);
+    if (ipv6_)
+        text += skeleton_of(six, table_);
+    element_writer elements("add", table_);
     for (const firewall_network& network : state.networks)
-        text += network_elements("add", table_, network);
+        elements.network(network, ipv6_);
     for (const firewall_port& port : state.ports)
-        text += port_element("add", table_, port);
-    return text;
+        elements.port(port);
+    return text + elements.take();
 }
 
 void firewall::load(const firewall_state& state) {
@@ -120,29 +165,36 @@ void firewall::load(const firewall_state& state) {
 }
 
 void firewall::add_network(const firewall_network& network) {
-    run(network_elements("add", table_, network));
+    element_writer elements("add", table_);
+    elements.network(network, ipv6_);
+    run(elements.take());
 }
 
 void firewall::remove_network(const firewall_network& network) {
-    run(network_elements("delete", table_, network));
+    element_writer elements("delete", table_);
+    elements.network(network, ipv6_);
+    run(elements.take());
 }
 
 void firewall::add_ports(const std::vector<firewall_port>& ports) {
-    std::string text;
+    element_writer elements("add", table_);
     for (const firewall_port& port : ports)
-        text += port_element("add", table_, port);
-    run(text);
+        elements.port(port);
+    run(elements.take());
 }
 
 void firewall::remove_ports(const std::vector<firewall_port>& ports) {
-    std::string text;
+    element_writer elements("delete", table_);
     for (const firewall_port& port : ports)
-        text += port_element("delete", table_, port);
-    run(text);
+        elements.port(port);
+    run(elements.take());
 }
 
 void firewall::unload() {
-    run(fmt::format("table ip {0}\ndelete table ip {0}\n", table_));
+    std::string text = fmt::format("table ip {0}\ndelete table ip {0}\n", table_);
+    if (ipv6_)
+        text += fmt::format("table ip6 {0}\ndelete table ip6 {0}\n", table_);
+    run(text);
 }
 
 void firewall::run(const std::string& commands) {

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,14 +16,17 @@ namespace engine {
 /// A bridge as the firewall sees it.
 struct firewall_network {
     std::string bridge;
-    ipv4_subnet subnet;
+    std::optional<ipv4_subnet> subnet;
+    std::optional<ipv6_subnet> subnet6;
     bool internal = false;
+    bool masquerade = true; // what leaves it by IPv4 bears this host's address
+    bool masquerade6 = true;
 };
 
 /// A published port and where it leads.
 struct firewall_port {
     published_port port;
-    ipv4_address container;
+    ip_address container; // of the family of the port's address
 };
 
 /// All that the table holds: its content is a function of this value.
@@ -31,22 +35,22 @@ struct firewall_state {
     std::vector<firewall_port> ports;
 };
 
-/// Our one nftables table `ip NAME`: a static skeleton, loaded in one transaction, to which networks and
-/// ports only add elements of sets and maps (lookups stay O(1), the rules stay reviewable). It never touches
-/// another table. Every call blocks, is one transaction, and throws error{internal} with nft's words when it
-/// was refused.
+/// Our nftables tables `ip NAME` and, where the kernel has IPv6, `ip6 NAME`: one static skeleton, loaded in
+/// one transaction, to which networks and ports only add elements of sets and maps (lookups stay O(1), the
+/// rules stay reviewable). It never touches another table. Every call blocks, is one transaction, and throws
+/// error{internal} with nft's words when it was refused.
 class firewall {
   public:
-    explicit firewall(std::string table);
+    explicit firewall(std::string table, bool ipv6 = true);
     ~firewall();
 
-    /// Replaces the whole table in one transaction: no packet meets a half of it.
+    /// Replaces both tables in one transaction: no packet meets a half of it.
     void load(const firewall_state& state);
     void add_network(const firewall_network& network);
     void remove_network(const firewall_network& network);
     void add_ports(const std::vector<firewall_port>& ports);
     void remove_ports(const std::vector<firewall_port>& ports);
-    /// Deletes the table; no error when there is none.
+    /// Deletes the tables; no error when there are none.
     void unload();
 
     /// The text that load() gives to nft: tests and `composed --check` show it.
@@ -59,6 +63,7 @@ class firewall {
         void operator()(nft_ctx* context) const noexcept;
     };
     std::string table_;
+    bool ipv6_;
     std::unique_ptr<nft_ctx, deleter> context_;
 };
 

@@ -7,10 +7,7 @@
 
 namespace engine {
 
-namespace {
-
-// FNV-1a: only has to be stable over releases and spread well; nobody gains by a collision.
-std::uint64_t hash_of(std::string_view text) noexcept {
+std::uint64_t stable_hash(std::string_view text) noexcept {
     std::uint64_t hash = 0xcbf29ce484222325U;
     for (const char c : text) {
         hash ^= static_cast<unsigned char>(c);
@@ -19,18 +16,20 @@ std::uint64_t hash_of(std::string_view text) noexcept {
     return hash;
 }
 
-} // namespace
-
 host_names::host_names(std::string_view instance)
-    : instance_(instance), tag_(fmt::format("{:05x}", hash_of(instance) & 0xfffffU)) {}
+    : instance_(instance), tag_(fmt::format("{:05x}", stable_hash(instance) & 0xfffffU)) {}
 
 std::string host_names::bridge(std::string_view network_id) const {
-    return fmt::format("b{}-{:08x}", tag_, hash_of(network_id) & 0xffffffffU);
+    return fmt::format("b{}-{:08x}", tag_, stable_hash(network_id) & 0xffffffffU);
 }
 
 std::string host_names::veth(std::string_view container_id, unsigned index, pid_t pid) const {
     return fmt::format(
-        "v{}-{:08x}", tag_, hash_of(fmt::format("{}/{}/{}", container_id, index, pid)) & 0xffffffffU);
+        "v{}-{:08x}", tag_, stable_hash(fmt::format("{}/{}/{}", container_id, index, pid)) & 0xffffffffU);
+}
+
+std::string host_names::alias() const {
+    return "composed:" + instance_;
 }
 
 std::string host_names::table() const {

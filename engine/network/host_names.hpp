@@ -2,10 +2,14 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace engine {
+
+/// FNV-1a: stable over releases and machines, spreads well, keeps nothing secret.
+std::uint64_t stable_hash(std::string_view text) noexcept;
 
 /// The names that an instance uses on the host; each at most 15 characters, as IFNAMSIZ asks.
 class host_names {
@@ -15,6 +19,8 @@ class host_names {
     std::string bridge(std::string_view network_id) const;
     /// Another one each run (`pid` is that of the shim): the kernel takes its time to clear the former away.
     std::string veth(std::string_view container_id, unsigned index, pid_t pid) const;
+    /// What our bridges bear as IFLA_IFALIAS, also those whose name was given.
+    std::string alias() const;
     /// nftables identifiers have no dots and dashes.
     std::string table() const;
 

@@ -7,10 +7,11 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -20,17 +21,40 @@ class store;
 
 struct network_settings {
     std::string instance = "composed";
-    std::vector<ipv4_subnet> pools; // where subnets are cut from, in this order
-    unsigned subnet_length = 24;    // of a subnet that is chosen by the engine
+    std::vector<ipv4_subnet> pools;            // where subnets are cut from, in this order
+    unsigned subnet_length = 24;               // of a subnet that is chosen by the engine
+    std::optional<ip_address> publish_default; // of ports that name no address of the host; none: all
+    std::string ipv6_seed;                     // of this host and instance: what IPv6 subnets derive from
 };
 
 /// One network a container is to be on.
 struct endpoint_request {
     std::string network; // name on this host
     std::vector<std::string> aliases;
-    std::optional<ipv4_address> address;
+    std::optional<ipv4_address> ipv4;
+    std::optional<ipv6_address> ipv6;
     int gateway_priority = 0;
+    std::string interface; // its name inside; empty: the next of ethN
+    std::optional<mac_address> mac;
+    std::vector<ip_address> link_local;
+    std::map<std::string, std::string> sysctls;
 };
+
+/// All that a container asks of its networks.
+struct attachment_request {
+    std::vector<endpoint_request> endpoints; // in the order of their interfaces
+    std::vector<std::string> dns;            // servers for its outside names, in place of the host's
+    std::vector<offered_port> offers;
+    std::map<std::string, std::string> links; // what it alone calls others by
+};
+
+/// Something that others had done to the host and that was put right.
+struct network_repair {
+    std::string network;   // name; empty for the firewall's table
+    std::string container; // id, where it is about one
+    std::string what;      // "its bridge had been deleted"
+};
+using repair_listener = std::function<void(const network_repair&)>;
 
 /// The networks of this host and the containers on them: bridges, addresses, published ports, the firewall
 /// table and the names that DNS answers. Engine state: used on the engine's thread only.
@@ -40,17 +64,25 @@ struct endpoint_request {
 ///
 /// Survives a crash: network records and leases (store). Survives the daemon: bridges, veths, the firewall
 /// table and the sockets in the shims; start() takes them over. Everything else is made again from
-/// the records: ensure() puts right a bridge that somebody deleted, load of the whole table a firewall that
-/// somebody flushed. Every name on the host (bridges, veths, table) derives from the instance, and what bears
-/// our prefix but is in no record is removed at start.
+/// the records, whenever somebody has deleted it: guard(). Every name on the host (bridges, veths, table)
+/// derives from the instance, and what bears our prefix but is in no record is removed at start.
 class network_manager {
   public:
     network_manager(executors on, store& records, network_settings settings);
     ~network_manager();
 
-    /// Takes over the host after a start of the daemon. `alive`: the containers that run. Their published
-    /// ports go into the table in the transaction that replaces it, so traffic flows on.
-    task<> start(std::set<std::string> alive);
+    /// Takes over the host after a start of the daemon. `alive`: the containers that run, each with its shim
+    /// (0: not known yet, adopt() tells). Their published ports go into the table in the transaction that
+    /// replaces it, so traffic flows on.
+    task<> start(std::map<std::string, pid_t> alive);
+
+    /// From now on puts right by itself what others do to bridges, interfaces and the firewall's table: at
+    /// once when the kernel tells, and what it does not tell (kernel settings) every half a minute. `told`
+    /// hears of each thing that was put right.
+    void guard(repair_listener told);
+
+    /// Where a container of start() is, once it is known.
+    void adopt(const std::string& container, pid_t shim);
 
     /// Makes the network if there is none of that name, and puts its bridge right. Throws error{conflict}
     /// when one of the name exists with another definition, error{exhausted} when no subnet is left.
@@ -59,19 +91,35 @@ class network_manager {
     /// Throws error{conflict} naming the containers that are still on it; no error when there is none.
     task<> remove(std::string name);
 
+    /// Waits until what the host has of removed networks is gone; what is left the next daemon removes.
+    task<> settle(std::chrono::milliseconds limit);
+
+    /// Removes a network that no container has an address on. No error when there is none, or one has.
+    task<> remove_if_idle(std::string name);
+
     const network_record* find(const std::string& name) const;
     std::vector<network_record> list() const;
 
     /// Chooses an address on each network. The lease is on its way to disk when this returns: `co_await
     /// store.durable()` before the container starts. Throws error{not_found}, error{conflict} for a taken
     /// address, error{exhausted} for a full subnet; then nothing is leased.
-    /// `dns`: servers for its outside names, in place of the host's.
-    const attachment& reserve(const std::string& container, std::vector<endpoint_request> wanted,
-        std::vector<std::string> dns = {});
+    const attachment& reserve(const std::string& container, attachment_request wanted);
 
     /// Takes the host's ports for the next run. The sockets go to the shim. Throws error{conflict}; then none
     /// is taken.
     task<std::vector<port_reservation>> publish(std::string container, std::vector<port_request> wanted);
+
+    /// Where a port of the host goes by the shim, as the kernel cannot translate what arrives at it: that of
+    /// IPv6 when it comes from ::1, or is for a container without IPv6. Nothing for all others.
+    std::optional<ip_address> forward_target(const std::string& container, const published_port& port) const;
+
+    /// What the host is to the container (`host-gateway`): the gateway of its first network; empty when it
+    /// is on none of ours.
+    std::string host_gateway(const std::string& container) const;
+
+    /// Where ports that name no address of the host are published: what a network of the container says
+    /// (com.docker.network.bridge.host_binding_ipv4), or the setting; nothing: everywhere.
+    std::optional<ip_address> default_host(const std::string& container) const;
 
     /// Connects the network namespace of `pid` (the container's shim, before its program starts) and opens
     /// the ports.

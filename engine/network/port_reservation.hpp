@@ -4,17 +4,22 @@
 #include "engine/system/fd.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace engine {
 
-enum class transport : std::uint8_t { tcp, udp };
+enum class transport : std::uint8_t { tcp, udp, sctp };
 
 std::string_view to_string(transport protocol) noexcept;
+std::optional<transport> parse_transport(std::string_view name) noexcept;
 
 /// What a service asks to be published: the host's side may be a range, or left open (0 to 0).
 struct port_request {
-    ipv4_address host; // 0.0.0.0: all addresses
+    ip_address host;            // 0.0.0.0, ::: all addresses of the family
+    bool both_families = false; // the same port of :: too, where this host has IPv6
     std::uint16_t first = 0;
     std::uint16_t last = 0;
     transport protocol = transport::tcp;
@@ -23,7 +28,7 @@ struct port_request {
 
 /// One port of the host that leads to one of a container.
 struct published_port {
-    ipv4_address host;
+    ip_address host;
     std::uint16_t port = 0;
     transport protocol = transport::tcp;
     std::uint16_t target = 0;
@@ -39,8 +44,8 @@ struct port_reservation {
     unique_fd socket;
 };
 
-/// Takes the port, the first free one of a range, or any. Throws error{conflict} that names the port and,
-/// where it can be found, the process that holds it.
-port_reservation reserve_port(const port_request& request);
+/// Takes the port, the first free one of a range, or any: of one family, or the same of both. Throws
+/// error{conflict} that names the port and, where it can be found, the process that holds it.
+std::vector<port_reservation> reserve_port(const port_request& request);
 
 } // namespace engine

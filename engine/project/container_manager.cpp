@@ -1,8 +1,12 @@
 #include "engine/project/container_manager.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/project/container_life.hpp"
 #include "engine/project/container_manager_state.hpp"
+#include "engine/project/definitions.hpp"
+#include "engine/project/mount_resolver.hpp"
 #include "engine/project/naming_files.hpp"
+#include "engine/system/crash_point.hpp"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -19,11 +23,9 @@ using compose::error_kind;
 
 namespace {
 
-constexpr auto default_grace = std::chrono::seconds(10); // as Docker's
-
-/// Names of the volumes that its mounts name; anonymous ones are its own.
+/// Names of the volumes that it has or will have.
 std::set<std::string> volumes_of(const container_record& record) {
-    std::set<std::string> names;
+    std::set<std::string> names = record.volumes;
     for (const compose::mount& mount : record.service_definition().mounts)
         if (mount.type == compose::mount_type::volume && !mount.source.empty())
             names.insert(record.definition.volumes.at(mount.source).name);
@@ -47,9 +49,9 @@ container_manager::~container_manager() = default;
 task<> container_manager::recover() {
     implementation& self = *implementation_;
     const auto running = co_await self.runtime.recover();
-    std::set<std::string> alive;
+    std::map<std::string, pid_t> alive; // with their shims
     for (const auto& [id, run] : running) {
-        alive.insert(id);
+        alive.emplace(id, run.shim);
         const auto found = self.entries.find(id);
         if (found == self.entries.end()) {
             // Its record was never durable, so nobody was told that it runs.
@@ -64,25 +66,32 @@ task<> container_manager::recover() {
     }
     // A shim that has not answered yet holds a run all the same: it keeps its ports, and nobody starts it.
     for (const std::string& id : self.runtime.running())
-        if (const auto found = self.entries.find(id); found != self.entries.end() && alive.insert(id).second)
+        if (const auto found = self.entries.find(id);
+            found != self.entries.end() && alive.emplace(id, 0).second)
             self.set_state(*found->second, run_state::starting);
     for (const auto& [id, each] : self.entries)
         if (!alive.contains(id))
-            self.settle_after_boot(*each);
+            if (host_came_back(each->view.record, std::chrono::system_clock::now(), self.boot))
+                self.save(*each);
     for (const std::string& id : self.runtime.on_disk())
         if (!self.entries.contains(id)) // its record went first
             spawn(self.parts.on.io, "remove container " + id.substr(0, 12), self.runtime.remove(id));
     std::map<std::string, std::set<std::string>> holders;
-    for (const std::string& id : alive)
+    for (const auto& [id, shim] : alive)
         if (const auto found = self.entries.find(id); found != self.entries.end())
             holders.emplace(id, volumes_of(found->second->view.record));
     co_await self.parts.volumes.recover(std::move(holders));
     co_await self.parts.networks.start(std::move(alive));
+    co_await self.parts.networks.remove_if_idle(default_bridge().name);
 }
 
 task<std::string> container_manager::create(container_request what) {
     implementation& self = *implementation_;
     const compose::service& service = what.project.services.at(what.service);
+    if (service.network_mode == "bridge") {
+        network_definition shared = default_bridge();
+        co_await self.parts.networks.ensure(std::move(shared));
+    }
     container_record record;
     record.id = random_identifier();
     record.name = container_name_of(what.project, service, what.number);
@@ -107,12 +116,16 @@ task<std::string> container_manager::create(container_request what) {
     record.definition.services = {{what.service, service}};
     record.definition.disabled_services.clear();
     record.created = timestamp_now();
-    self.parts.networks.reserve(record.id, endpoints_of(what.project, record), service.dns);
+    for (const wanted_mount& each : own_mounts(self.parts.volumes, record, picture->config))
+        if (!each.volume.empty())
+            record.volumes.insert(each.volume);
+    self.parts.networks.reserve(record.id, attachment_of(what.project, record));
     auto fresh = std::make_unique<managed_container>();
     fresh->view.record = std::move(record);
     self.save(*fresh);
     const std::string id = fresh->view.record.id;
     self.entries.emplace(id, std::move(fresh));
+    crash_point("create: its record and addresses are there");
     self.changed.notify_all();
     co_return id;
 }
@@ -122,6 +135,9 @@ task<> container_manager::start(std::string id, bool carry_on) {
     managed_container& of = self.at(id);
     if (of.view.state == run_state::starting || of.view.state == run_state::running)
         co_return;
+    if (self.closed)
+        throw error(error_kind::unavailable,
+            fmt::format("start container \"{}\": composed is going down", of.view.record.name));
     if (of.view.run)
         throw error(error_kind::conflict,
             fmt::format("start container \"{}\": it is being stopped; try again when it has ended",
@@ -129,18 +145,26 @@ task<> container_manager::start(std::string id, bool carry_on) {
     if (of.backoff)
         of.backoff->cancel();
     container_record& record = of.view.record;
-    if (!carry_on)
-        started_by_hand(record.history);
-    record.wanted = true;
+    if (carry_on)
+        record.wanted = true;
+    else
+        wanted_by_hand(record);
+    of.until_it_runs = carry_on;
     self.begin_run(of);
     std::exception_ptr failure;
+    std::string why;
     try {
         co_await self.run(id);
         co_return;
-    } catch (const error&) {
+    } catch (const error& thrown) {
         failure = std::current_exception();
+        why = thrown.what();
     }
     managed_container& failed = self.at(id);
+    if (carry_on && failed.view.record.wanted) {
+        self.start_failed(failed, why); // at boot a disk may come late
+        co_return;
+    }
     failed.view.record.wanted = false;
     self.save(failed);
     std::rethrow_exception(failure);
@@ -150,24 +174,63 @@ task<> container_manager::stop(std::string id, std::optional<std::chrono::nanose
     implementation& self = *implementation_;
     managed_container& of = self.at(id);
     container_record& record = of.view.record;
-    record.wanted = false;
-    record.history.manually_stopped = true;
+    stopped_by_hand(record);
     self.save(of);
     if (of.backoff)
         of.backoff->cancel();
+    crash_point("stop: it is no longer wanted");
     co_await self.parts.records.durable();
+    crash_point("stop: that is durable");
     const bool there = co_await self.end_starting(id);
     if (!there)
         co_return;
     if (of.view.state == run_state::restarting)
         self.set_state(of, run_state::exited);
-    if (!of.view.run)
+    if (of.view.run)
+        self.set_state(of, run_state::stopping);
+    co_await self.end_run(id, grace.value_or(grace_of(record)));
+}
+
+task<> container_manager::end_to_restart(std::string id, std::optional<std::chrono::nanoseconds> grace) {
+    implementation& self = *implementation_;
+    managed_container& of = self.at(id);
+    of.view.record.wanted = true;
+    self.save(of);
+    if (of.backoff)
+        of.backoff->cancel();
+    co_await self.parts.records.durable();
+    co_await end_for_now(id, grace.value_or(grace_of(self.at(id).view.record)));
+}
+
+void container_manager::give_up(const std::string& id) {
+    implementation& self = *implementation_;
+    managed_container& of = self.at(id);
+    if (!is_due(of.view))
+        return;
+    of.view.record.wanted = false;
+    self.save(of);
+}
+
+void container_manager::close() {
+    implementation_->closed = true;
+    implementation_->changed.notify_all();
+}
+
+bool container_manager::closed() const {
+    return implementation_->closed;
+}
+
+task<> container_manager::end_for_now(std::string id, std::chrono::nanoseconds grace) {
+    implementation& self = *implementation_;
+    const bool there = co_await self.end_starting(id);
+    if (!there)
         co_return;
-    self.set_state(of, run_state::stopping);
-    const compose::service& service = record.service_definition();
-    const auto picture = self.parts.images.find(record.image);
-    const int signal = picture ? stop_signal_of(service, picture->config) : SIGTERM;
-    co_await self.runtime.stop(id, signal, grace.value_or(service.stop_grace_period.value_or(default_grace)));
+    managed_container& of = self.at(id);
+    if (of.view.state == run_state::restarting)
+        self.set_state(of, run_state::exited);
+    if (of.view.run)
+        self.set_state(of, run_state::stopping);
+    co_await self.end_run(id, grace);
 }
 
 task<> container_manager::kill(std::string id, int signal) {
@@ -177,8 +240,7 @@ task<> container_manager::kill(std::string id, int signal) {
     const auto picture = self.parts.images.find(of.view.record.image);
     const int stop_signal = picture ? stop_signal_of(service, picture->config) : SIGTERM;
     if (counts_as_stop(signal, stop_signal)) {
-        of.view.record.wanted = false;
-        of.view.record.history.manually_stopped = true;
+        stopped_by_hand(of.view.record);
         self.save(of);
         if (of.backoff)
             of.backoff->cancel();
@@ -205,8 +267,11 @@ task<> container_manager::remove(std::string id) {
     self.parts.networks.release(id);
     self.entries.erase(id);
     self.changed.notify_all();
+    crash_point("remove: its record goes");
     co_await self.parts.records.durable();
+    crash_point("remove: its record has gone");
     co_await self.runtime.remove(id);
+    co_await self.parts.networks.remove_if_idle(default_bridge().name);
 }
 
 const container_view* container_manager::find(const std::string& id) const {
@@ -241,16 +306,23 @@ std::vector<const container_view*> container_manager::of_project(const std::stri
 std::vector<std::string> container_manager::due() const {
     std::vector<std::string> ids;
     for (const auto& [id, each] : implementation_->entries)
-        if (each->view.record.wanted &&
-            (each->view.state == run_state::created || each->view.state == run_state::exited))
+        if (is_due(each->view))
             ids.push_back(id);
     return ids;
 }
 
 std::set<std::string> container_manager::images_in_use() const {
     std::set<std::string> ids;
-    for (const auto& [id, each] : implementation_->entries)
-        ids.insert(each->view.record.image);
+    for (const auto& [id, each] : implementation_->entries) {
+        const container_record& record = each->view.record;
+        ids.insert(record.image);
+        for (const auto& [reference, mounted] : record.mounted_images)
+            ids.insert(mounted);
+        for (const compose::mount& mount : record.service_definition().mounts)
+            if (mount.type == compose::mount_type::image)
+                if (const auto picture = implementation_->parts.images.find(mount.source))
+                    ids.insert(picture->id);
+    }
     return ids;
 }
 
@@ -261,12 +333,20 @@ std::set<std::string> container_manager::volumes_in_use() const {
     return names;
 }
 
+void container_manager::on_restarted(std::function<void(const container_record&)> told) {
+    implementation_->restarted = std::move(told);
+}
+
 notifier& container_manager::changed() {
     return implementation_->changed;
 }
 
 container_runtime& container_manager::runtime() {
     return implementation_->runtime;
+}
+
+bool is_due(const container_view& view) {
+    return view.record.wanted && (view.state == run_state::created || view.state == run_state::exited);
 }
 
 observed_container observe(const container_view& view) {
@@ -278,7 +358,10 @@ observed_container observe(const container_view& view) {
         .image = view.record.image,
         .definition = &view.record.service_definition(),
         .networks = {},
+        .volumes = volumes_of(view.record),
+        .mounted_images = view.record.mounted_images,
         .state = view.state,
+        .due = is_due(view),
         .health = observed_health::none,
         .exit_code = std::nullopt};
     for (const auto& [key, how] : view.record.service_definition().networks)

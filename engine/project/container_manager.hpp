@@ -19,6 +19,7 @@ class image_store;
 class network_manager;
 class store;
 class volume_store;
+class secret_store;
 
 /// The parts of the engine that containers are made of. They outlive whoever holds this.
 struct engine_parts {
@@ -26,6 +27,7 @@ struct engine_parts {
     store& records;
     image_store& images;
     volume_store& volumes;
+    secret_store& secrets;
     network_manager& networks;
     event_log& events;
 };
@@ -65,12 +67,28 @@ class container_manager {
     task<std::string> create(container_request what);
 
     /// Returns when the process runs. Asked for by a person restart counts begin anew; `carry_on`: what a
-    /// former daemon wanted to run goes on where it was.
+    /// former daemon wanted to run goes on where it was, and one that cannot be started now is tried again
+    /// until it can (state restarting), whatever its policy.
     task<> start(std::string id, bool carry_on = false);
 
     /// Ends it and keeps it ended: `manually_stopped` is durable before the signal is sent. Without `grace`
     /// the service's own stop_grace_period.
     task<> stop(std::string id, std::optional<std::chrono::nanoseconds> grace = std::nullopt);
+
+    /// Ends it to be started again, which the caller does: it stays wanted, so that the next daemon does it
+    /// when this one dies in between.
+    task<> end_to_restart(std::string id, std::optional<std::chrono::nanoseconds> grace = std::nullopt);
+
+    /// What is wanted, does not run and is not about to be restarted is not wanted any more.
+    void give_up(const std::string& id);
+
+    /// From now on nothing starts: error{unavailable}.
+    void close();
+    bool closed() const;
+
+    /// Ends it for as long as the engine or the host is down: it stays wanted, and what follows a boot
+    /// follows. Requires close().
+    task<> end_for_now(std::string id, std::chrono::nanoseconds grace);
 
     /// A signal that counts as a stop also ends restarting. Nothing for one that does not run.
     task<> kill(std::string id, int signal);
@@ -91,6 +109,9 @@ class container_manager {
     std::set<std::string> images_in_use() const;
     std::set<std::string> volumes_in_use() const;
 
+    /// Whom to tell when a container runs again after it has ended by itself.
+    void on_restarted(std::function<void(const container_record&)> told);
+
     /// Wakes whenever a container's state, health or existence changes.
     notifier& changed();
 
@@ -100,6 +121,9 @@ class container_manager {
     struct implementation;
     std::shared_ptr<implementation> implementation_;
 };
+
+/// It is to run, and nobody but recover()'s caller is about to start it.
+bool is_due(const container_view& view);
 
 /// `view` as the plan sees it.
 observed_container observe(const container_view& view);

@@ -4,6 +4,7 @@
 #include "engine/network/network_manager.hpp"
 #include "engine/project/container_manager.hpp"
 #include "engine/project/launch_builder.hpp"
+#include "engine/project/mount_resolver.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/identifier.hpp"
 #include "engine/volume/volume_store.hpp"
@@ -11,6 +12,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,6 +28,7 @@ struct managed_container {
     container_view view;
     std::optional<health_monitor> health;
     std::unique_ptr<boost::asio::steady_timer> backoff; // while restarting
+    bool until_it_runs = false; // a start that fails is tried again, whatever the policy says of failures
 };
 
 struct container_manager::implementation {
@@ -46,22 +49,30 @@ struct container_manager::implementation {
 
     task<> run(std::string id);
     task<launch> prepare(std::string id);
-    task<std::vector<unique_fd>> connect(std::string id, pid_t shim);
+    const managed_container& network_owner(const container_record& of) const;
+    std::vector<wanted_mount> mounts_wanted(const container_record& record, unsigned depth = 0) const;
+    const container_record& mount_owner(const container_record& of, const std::string& entry) const;
+    task<std::vector<held_socket>> connect(std::string id, pid_t shim);
     void on_started(const std::string& id, const start_record& started);
     task<> on_exited(std::string id, exit_record exit);
     void schedule_restart(managed_container& of, std::chrono::milliseconds delay);
     task<> restart_after(std::string id, std::chrono::milliseconds delay);
+    bool is_to_restart(const std::string& id) const;
     task<> restart_now(std::string id);
+    void start_failed(managed_container& of, const std::string& why);
     void watch_health(managed_container& of);
-    void settle_after_boot(managed_container& of);
+    task<> end_unhealthy(std::string id, std::uint64_t generation);
     task<bool> end_starting(std::string id);
+    task<> end_run(std::string id, std::chrono::nanoseconds grace);
 
     engine_parts parts;
     log_options log_defaults;
     notifier changed;
+    std::function<void(const container_record&)> restarted;            // by itself
     std::map<std::string, std::unique_ptr<managed_container>> entries; // by id
     std::minstd_rand random{std::random_device{}()};
     const std::string boot = boot_identifier();
+    bool closed = false; // the engine goes down: nothing starts any more
     container_runtime runtime;
 };
 

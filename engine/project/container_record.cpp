@@ -14,8 +14,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr int format_version = 1;
-// What Docker Compose of the 2.x line writes into com.docker.compose.version.
-constexpr std::string_view compose_version = "2.40.3";
 
 std::string_view condition_name(compose::dependency_condition condition) noexcept {
     switch (condition) {
@@ -38,6 +36,11 @@ health_status health_status_from(std::string_view name) {
 
 } // namespace
 
+std::chrono::nanoseconds grace_of(const container_record& record) {
+    constexpr auto default_grace = std::chrono::seconds(10);
+    return record.service_definition().stop_grace_period.value_or(default_grace);
+}
+
 std::string encode(const container_record& record) {
     json::object object{{"v", format_version}, {"name", record.name}, {"project", record.project},
         {"service", record.service}, {"number", record.number}, {"one_off", record.one_off},
@@ -47,7 +50,10 @@ std::string encode(const container_record& record) {
         {"restart_count", record.history.count}, {"generation", record.generation},
         {"restart_delay_ms", record.history.delay.count()}, {"started", record.started},
         {"boot", record.boot}, {"health", to_string(record.health.status)},
-        {"failing_streak", record.health.failing_streak}};
+        {"failing_streak", record.health.failing_streak},
+        {"mounted_sources", json::value_from(record.mounted_sources)},
+        {"volumes", json::value_from(record.volumes)},
+        {"mounted_images", json::value_from(record.mounted_images)}};
     if (record.exit)
         object["exit"] = json::object{{"code", record.exit->code}, {"oom", record.exit->oom},
             {"finished", record.exit->finished}, {"error", record.exit->error}};
@@ -82,6 +88,12 @@ container_record decode_container(std::string_view key, std::string_view text) {
             record.history.delay = std::chrono::milliseconds(delay->to_number<std::int64_t>());
         if (const json::value* boot = object.if_contains("boot"))
             record.boot = boot->as_string();
+        if (const json::value* sources = object.if_contains("mounted_sources"))
+            record.mounted_sources = json::value_to<std::set<std::string>>(*sources);
+        if (const json::value* volumes = object.if_contains("volumes"))
+            record.volumes = json::value_to<std::set<std::string>>(*volumes);
+        if (const json::value* images = object.if_contains("mounted_images"))
+            record.mounted_images = json::value_to<std::map<std::string, std::string>>(*images);
         record.health = {.status = health_status_from(string(object, "health")),
             .failing_streak = object.at("failing_streak").to_number<unsigned>()};
         if (const json::value* value = object.if_contains("exit")) {

@@ -7,11 +7,16 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
 namespace engine {
+
+/// What Docker Compose of the 2.x line writes into com.docker.compose.version.
+constexpr std::string_view compose_version = "2.40.3";
 
 /// How the last run of a container ended, as it is remembered.
 struct last_exit {
@@ -42,12 +47,19 @@ struct container_record {
     restart_history history;      // count and stopped-by-hand
     std::uint64_t generation = 0; // of the last run
     std::string started;          // RFC 3339; empty: never
-    std::string boot;             // of the host, in which it was started last
+    std::string boot; // of the host, in which it was started last; empty: the engine has ended it to go down
     std::optional<last_exit> exit;
-    health_memory health; // of the last run
+    health_memory health;                  // of the last run
+    std::set<std::string> mounted_sources; // of its binds, those on another mount than / when it ran
+    std::set<std::string> volumes; // names of all that it mounts, those of others and without names too
+    std::map<std::string, std::string> mounted_images; // when it ran last: id by reference
 
     const compose::service& service_definition() const { return definition.services.at(service); }
 };
+
+/// What its process has between the stop signal and SIGKILL: its stop_grace_period, or Docker's 10 s;
+/// negative: for ever.
+std::chrono::nanoseconds grace_of(const container_record& record);
 
 std::string encode(const container_record& record);
 /// Throws error{invalid} naming the record when the text is none.

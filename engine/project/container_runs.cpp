@@ -1,7 +1,10 @@
 #include "engine/project/container_manager_state.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/project/container_life.hpp"
 #include "engine/project/mount_resolver.hpp"
+#include "engine/project/secret_mounts.hpp"
+#include "engine/system/crash_point.hpp"
 #include "engine/system/file.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -10,6 +13,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <tuple>
 #include <utility>
 
 namespace engine {
@@ -39,8 +43,7 @@ managed_container& container_manager::implementation::at(const std::string& id) 
 
 /// Intent first: a run is in the store before anything of it happens.
 void container_manager::implementation::begin_run(managed_container& of) {
-    ++of.view.record.generation;
-    of.view.record.health = {};
+    run_begins(of.view.record);
     save(of);
 }
 
@@ -64,6 +67,86 @@ void container_manager::implementation::announce(
     parts.events.add(std::move(what));
 }
 
+/// Whose network a container with network_mode service:NAME or container:NAME is on. Throws error{conflict}
+/// when that does not run.
+const managed_container& container_manager::implementation::network_owner(const container_record& of) const {
+    const std::string& mode = of.service_definition().network_mode;
+    const std::string name = mode.substr(mode.find(':') + 1);
+    const bool by_service = mode.starts_with("service:");
+    const managed_container* owner = nullptr;
+    for (const auto& [id, each] : entries) {
+        const container_record& record = each->view.record;
+        const bool meant = by_service ? record.project == of.project && record.service == name &&
+                                            !record.one_off && record.number == 1
+                                      : record.name == name || (name.size() >= 12 && id.starts_with(name));
+        if (meant)
+            owner = each.get();
+    }
+    if (owner == nullptr || !owner->view.run)
+        throw error(
+            error_kind::conflict, fmt::format("start container \"{}\": it is on the network of {} \"{}\", "
+                                              "which does not run; start that first",
+                                      of.name, by_service ? "service" : "container", name));
+    return *owner;
+}
+
+/// Its own and those that it has from others.
+std::vector<wanted_mount> container_manager::implementation::mounts_wanted(
+    const container_record& record, unsigned depth) const {
+    constexpr unsigned deepest = 32;
+    if (depth > deepest)
+        throw error(error_kind::invalid,
+            fmt::format("start container \"{}\": volumes_from leads back to itself", record.name));
+    const auto picture = parts.images.find(record.image);
+    if (!picture)
+        throw error(error_kind::not_found,
+            fmt::format(
+                "start container \"{}\": the image \"{}\" of \"{}\" is no longer here; pull or load it "
+                "again",
+                record.name, record.image_reference, record.name));
+    std::vector<wanted_mount> mounts = own_mounts(parts.volumes, record, picture->config);
+    for (wanted_mount& each : mounts)
+        each.layers = parts.images.layer_folders(*picture);
+    std::vector<wanted_mount> taken_over;
+    const std::vector<std::string>& sources = record.service_definition().volumes_from;
+    for (auto entry = sources.rbegin(); entry != sources.rend(); ++entry) { // the last one wins
+        const bool read_only = entry->ends_with(":ro");
+        for (wanted_mount& each : mounts_wanted(mount_owner(record, *entry), depth + 1)) {
+            if (each.how.type == compose::mount_type::tmpfs)
+                continue; // of each its own
+            each.how.read_only = each.how.read_only || read_only;
+            taken_over.push_back(std::move(each));
+        }
+    }
+    join_mounts(mounts, std::move(taken_over), record.service_definition());
+    return mounts;
+}
+
+/// Whom SERVICE[:ro] or container:NAME[:ro] of volumes_from means.
+const container_record& container_manager::implementation::mount_owner(
+    const container_record& of, const std::string& entry) const {
+    constexpr std::string_view by_name = "container:";
+    const bool by_service = !entry.starts_with(by_name);
+    const std::string rest = by_service ? entry : entry.substr(by_name.size());
+    const std::string name = rest.substr(0, rest.find(':'));
+    const container_record* owner = nullptr;
+    for (const auto& [id, each] : entries) {
+        const container_record& record = each->view.record;
+        const bool meant = by_service
+                               ? record.project == of.project && record.service == name && !record.one_off
+                               : record.name == name || (name.size() >= 12 && id.starts_with(name));
+        if (meant && record.id != of.id && (owner == nullptr || record.number < owner->number))
+            owner = &record;
+    }
+    if (owner == nullptr)
+        throw error(error_kind::not_found,
+            fmt::format(
+                "start container \"{}\": volumes_from: there is no container of {} \"{}\"; bring that "
+                "up first",
+                of.name, by_service ? "service" : "name", name));
+    return *owner;
+}
+
 task<launch> container_manager::implementation::prepare(std::string id) {
     const container_record record = at(id).view.record;
     const auto picture = parts.images.find(record.image);
@@ -72,14 +155,30 @@ task<launch> container_manager::implementation::prepare(std::string id) {
             fmt::format("start container \"{}\": its image \"{}\" is no longer here; pull or load it again",
                 record.name, record.image_reference));
     const std::vector<std::filesystem::path> layers = parts.images.layer_folders(*picture);
-    std::vector<container_mount> mounts = co_await resolve_mounts(parts, record, picture->config, layers);
-    const attachment* network = parts.networks.find_attachment(id);
-    std::string gateway;
-    if (network != nullptr && !network->endpoints.empty())
-        if (const network_record* first = parts.networks.find(network->endpoints.front().network))
-            gateway = to_string(first->gateway);
+    std::vector<wanted_mount> wanted = mounts_wanted(record);
+    const resolved_mounts mounts = co_await resolve_mounts(parts, record, std::move(wanted));
+    if (entries.contains(id)) {
+        container_record& now = at(id).view.record;
+        const container_record before = now;
+        now.mounted_sources = mounts.mounted_sources;
+        now.mounted_images = mounts.images;
+        now.volumes = mounts.volumes;
+        if (std::tie(now.mounted_sources, now.mounted_images, now.volumes) !=
+            std::tie(before.mounted_sources, before.mounted_images, before.volumes))
+            save(at(id));
+    }
+    contents_in_memory secrets = co_await contents_for(parts, record);
+    // Names are those of the network that it is on.
+    container_record named = record;
+    std::filesystem::path joined;
+    while (joins_network(named.service_definition())) {
+        named = network_owner(named).view.record;
+        joined = runtime.network_namespace(named.id);
+    }
+    const attachment* network = parts.networks.find_attachment(named.id);
+    const std::string gateway = parts.networks.host_gateway(named.id);
     host_names_files host;
-    if (record.service_definition().network_mode == "host") {
+    if (named.service_definition().network_mode == "host") {
         auto read = [] {
             std::string name = read_file_if_there("/proc/sys/kernel/hostname", 4096).value_or("");
             name.resize(std::min(name.find('\n'), name.size()));
@@ -90,20 +189,25 @@ task<launch> container_manager::implementation::prepare(std::string id) {
         host = co_await blocking(parts.on.workers, read);
     }
     co_return build_launch({.record = record,
+        .named = named,
+        .join = joined,
         .image = picture->config,
         .layers = layers,
-        .mounts = std::move(mounts),
+        .mounts = mounts.mounts,
         .network = network,
         .host_gateway = gateway,
         .log = log_options_of(record.service_definition(), log_defaults),
+        .secrets = std::move(secrets),
         .host = std::move(host)});
 }
 
-task<std::vector<unique_fd>> container_manager::implementation::connect(std::string id, pid_t shim) {
-    std::vector<unique_fd> held;
+task<std::vector<held_socket>> container_manager::implementation::connect(std::string id, pid_t shim) {
+    std::vector<held_socket> held;
     if (parts.networks.find_attachment(id) == nullptr)
         co_return held;
-    const std::vector<port_request> ports = ports_of(at(id).view.record.service_definition());
+    const container_record& record = at(id).view.record;
+    const std::vector<port_request> ports =
+        ports_of(record.service_definition(), parts.networks.default_host(id));
     std::vector<port_reservation> reserved;
     try {
         reserved = co_await parts.networks.publish(id, ports);
@@ -119,8 +223,13 @@ task<std::vector<unique_fd>> container_manager::implementation::connect(std::str
                         holder->second->view.record.name));
         throw;
     }
-    for (port_reservation& each : reserved)
-        held.push_back(std::move(each.socket));
+    for (port_reservation& each : reserved) {
+        const auto target = parts.networks.forward_target(id, each.port);
+        held.push_back({.socket = std::move(each.socket),
+            .forward_to = target ? to_string(*target) : std::string(),
+            .port = each.port.target,
+            .udp = each.port.protocol == transport::udp});
+    }
     co_await parts.networks.plug(id, shim);
     co_return held;
 }
@@ -128,6 +237,7 @@ task<std::vector<unique_fd>> container_manager::implementation::connect(std::str
 /// One run, from a record that wants it to a process. What fails leaves the container as it was before.
 task<> container_manager::implementation::run(std::string id) {
     set_state(at(id), run_state::starting);
+    crash_point("start: it is wanted");
     std::exception_ptr failure;
     try {
         co_await parts.records.durable();
@@ -150,29 +260,14 @@ void container_manager::implementation::on_started(const std::string& id, const 
     if (!entries.contains(id))
         return; // recover() ends it
     managed_container& of = at(id);
+    crash_point("start: it runs");
+    parts.networks.adopt(id, started.shim);
+    of.until_it_runs = false;
     of.view.run = started;
-    of.view.record.started = timestamp(started.started_at);
-    of.view.record.boot = boot;
+    run_began(of.view.record, started.started_at, boot);
     save(of);
     set_state(of, run_state::running);
     watch_health(of);
-}
-
-/// What ran when the host went down is gone, and nobody saw how: the restart policy decides whether it comes
-/// back.
-void container_manager::implementation::settle_after_boot(managed_container& of) {
-    container_record& record = of.view.record;
-    if (record.started.empty() || record.boot == boot || record.one_off)
-        return;
-    constexpr int nobody_knows = 255;
-    if (record.wanted)
-        record.exit = last_exit{.code = nobody_knows, .oom = false, .finished = timestamp_now(), .error = {}};
-    record.wanted = restart_at_boot(
-        record.service_definition().restart, record.history, record.exit ? record.exit->code : nobody_knows);
-    if (record.wanted)
-        record.history = {};
-    record.boot = boot; // once for each boot
-    save(of);
 }
 
 /// What is being started can be neither stopped nor removed: waits until it runs or has failed. False when it
@@ -212,12 +307,41 @@ void container_manager::implementation::watch_health(managed_container& of) {
                 return;
             announce(probed, state.status() == health_status::healthy ? "Healthy" : "Unhealthy");
             changed.notify_all();
+            if (is_ill(probed.view.record))
+                spawn(parts.on.io, "end " + probed.view.record.name,
+                    end_unhealthy(id, probed.view.record.generation));
         });
+    if (is_ill(of.view.record)) // and a former daemon died over it
+        spawn(parts.on.io, "end " + record.name, end_unhealthy(record.id, record.generation));
+}
+
+task<> container_manager::implementation::end_unhealthy(std::string id, std::uint64_t generation) {
+    if (!entries.contains(id) || at(id).view.record.generation != generation || !is_ill(at(id).view.record))
+        co_return;
+    managed_container& of = at(id);
+    restart_history history = of.view.record.history; // a copy: nothing has ended yet
+    const bool again =
+        next_restart_of_unhealthy(of.view.record.service_definition().restart, history, {}).restart;
+    announce(of, "Repaired",
+        again ? "it was unhealthy: it is ended and started again"
+              : "it was unhealthy: it is ended, and stays so, as its restarts are used up");
+    co_await end_run(id, grace_of(of.view.record));
+}
+
+task<> container_manager::implementation::end_run(std::string id, std::chrono::nanoseconds grace) {
+    managed_container& of = at(id);
+    if (!of.view.run)
+        co_return;
+    const container_record& record = of.view.record;
+    const auto picture = parts.images.find(record.image);
+    const int signal = picture ? stop_signal_of(record.service_definition(), picture->config) : SIGTERM;
+    co_await runtime.stop(id, signal, grace);
 }
 
 task<> container_manager::implementation::on_exited(std::string id, exit_record exit) {
     if (!entries.contains(id))
         co_return;
+    crash_point("end: it has ended");
     try {
         co_await parts.networks.unplug(id);
         co_await parts.volumes.release(id);
@@ -227,23 +351,29 @@ task<> container_manager::implementation::on_exited(std::string id, exit_record 
     }
     managed_container& of = at(id);
     container_record& record = of.view.record;
+    const bool ours = of.view.state == run_state::stopping && record.wanted;
+    const end_cause cause = !ours ? end_cause::itself : closed ? end_cause::shutdown : end_cause::restart;
     of.health.reset();
     of.view.health.reset();
     of.view.run.reset();
-    record.exit =
-        last_exit{.code = exit.code, .oom = exit.oom, .finished = timestamp(exit.finished_at), .error = {}};
-    restart_decision decision;
-    if (record.wanted && !record.history.manually_stopped) {
-        const double jitter = std::uniform_real_distribution<double>(0, 1)(random);
-        decision = next_restart(record.service_definition().restart, record.history, exit, jitter);
-    }
-    record.wanted = decision.restart;
+    restart_decision decision =
+        run_ended(record, exit, cause, std::uniform_real_distribution<double>(0, 1)(random));
     save(of);
     set_state(of, decision.restart ? run_state::restarting : run_state::exited);
+    // The delay counts from the end of the run, not from when it was heard of.
+    const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now() - exit.finished_at);
+    decision.delay -= std::clamp(since, std::chrono::milliseconds(0), decision.delay);
     announce(of, "Exited", decision.restart ? "restarting" : "", exit.code);
+    if (exit.lost)
+        announce(of, "Repaired",
+            fmt::format("its shim had been killed: the container was ended{}",
+                decision.restart ? " and is started again" : ""));
     if (decision.restart)
         schedule_restart(of, decision.delay);
+    crash_point("end: what follows is decided");
     co_await parts.records.durable();
+    crash_point("end: what follows is durable");
 }
 
 void container_manager::implementation::schedule_restart(
@@ -251,34 +381,44 @@ void container_manager::implementation::schedule_restart(
     spawn(parts.on.io, "restart " + of.view.record.name, restart_after(of.view.record.id, delay));
 }
 
+/// The new run is on its way to the disk some time before it begins, so that it need not wait for that.
 task<> container_manager::implementation::restart_after(std::string id, std::chrono::milliseconds delay) {
-    managed_container& of = at(id);
-    of.backoff = std::make_unique<boost::asio::steady_timer>(parts.on.io, delay);
-    co_await of.backoff->async_wait(boost::asio::use_awaitable);
-    co_await restart_now(id);
+    constexpr std::chrono::milliseconds ahead{50};
+    at(id).backoff = std::make_unique<boost::asio::steady_timer>(parts.on.io, delay - std::min(delay, ahead));
+    co_await at(id).backoff->async_wait(boost::asio::use_awaitable);
+    if (!is_to_restart(id))
+        co_return;
+    begin_run(at(id));
+    at(id).backoff->expires_after(std::min(delay, ahead));
+    co_await at(id).backoff->async_wait(boost::asio::use_awaitable);
+    if (is_to_restart(id))
+        co_await restart_now(id);
+}
+
+bool container_manager::implementation::is_to_restart(const std::string& id) const {
+    const auto found = entries.find(id);
+    return !closed && found != entries.end() && found->second->view.record.wanted &&
+           found->second->view.state == run_state::restarting;
 }
 
 task<> container_manager::implementation::restart_now(std::string id) {
-    if (!entries.contains(id) || !at(id).view.record.wanted || at(id).view.state != run_state::restarting)
-        co_return;
-    begin_run(at(id));
     std::string why;
     try {
         co_await run(id);
+        if (entries.contains(id))
+            announce(at(id), "Started", "restarted by itself");
+        if (restarted && entries.contains(id))
+            restarted(at(id).view.record);
         co_return;
     } catch (const error& failure) {
         why = failure.what();
     }
-    // A port or a mount that is not there now may be there later: the same backoff as for a run that failed.
-    managed_container& of = at(id);
-    container_record& record = of.view.record;
-    exit_record failed{
-        .generation = record.generation, .code = 128, .finished_at = std::chrono::system_clock::now()};
-    restart_decision decision;
-    if (record.wanted && !record.history.manually_stopped)
-        decision = next_restart(record.service_definition().restart, record.history, failed);
-    record.wanted = decision.restart;
-    record.exit = last_exit{.code = 128, .oom = false, .finished = timestamp_now(), .error = why};
+    start_failed(at(id), why);
+}
+
+void container_manager::implementation::start_failed(managed_container& of, const std::string& why) {
+    const restart_decision decision =
+        could_not_start(of.view.record, why, std::chrono::system_clock::now(), of.until_it_runs);
     save(of);
     set_state(of, decision.restart ? run_state::restarting : run_state::exited);
     announce(of, "Error", why);

@@ -10,6 +10,8 @@ namespace engine {
 namespace {
 
 constexpr std::size_t ring_size = 4096;
+constexpr std::size_t repairs_kept = 1000;
+constexpr std::size_t repairs_shown = 20;
 
 } // namespace
 
@@ -20,6 +22,11 @@ void event_log::add(event what) {
         spdlog::debug("{} {}: {} {}", what.kind, what.name, what.status, what.detail);
     what.sequence = next_++;
     what.time = std::chrono::system_clock::now();
+    if (what.status == "Repaired") {
+        repairs_.push_back(what);
+        if (repairs_.size() > repairs_kept)
+            repairs_.pop_front();
+    }
     ring_.push_back(std::move(what));
     if (ring_.size() > ring_size)
         ring_.pop_front();
@@ -33,6 +40,15 @@ event_log::batch event_log::since(std::uint64_t from) const {
     const std::uint64_t first = std::clamp(from, oldest, next_);
     result.events.assign(ring_.begin() + static_cast<std::ptrdiff_t>(first - oldest), ring_.end());
     return result;
+}
+
+std::vector<event> event_log::repairs(const std::string& project) const {
+    std::vector<event> found;
+    for (auto each = repairs_.rbegin(); each != repairs_.rend() && found.size() < repairs_shown; ++each)
+        if (each->project == project || each->project.empty())
+            found.push_back(*each);
+    std::reverse(found.begin(), found.end());
+    return found;
 }
 
 task<> event_log::wait(std::uint64_t from) {

@@ -49,6 +49,10 @@ class event_log {
         std::uint64_t missed = 0; // events that were gone already
     };
 
+    /// What was put right by itself (status "Repaired") for the project, or for the whole host; the latest
+    /// 20, oldest first.
+    std::vector<event> repairs(const std::string& project) const;
+
     /// What there is from `from` on; may be empty.
     batch since(std::uint64_t from) const;
 
@@ -60,6 +64,7 @@ class event_log {
 
   private:
     std::deque<event> ring_;
+    std::deque<event> repairs_; // outlive what else there is in the ring
     std::uint64_t next_ = 1;
     notifier added_;
 };

@@ -4,6 +4,7 @@
 #include "compose/model/units.hpp"
 #include "engine/project/naming_files.hpp"
 
+#include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 
 namespace engine {
 
+namespace json = boost::json;
 using compose::error;
 using compose::error_kind;
 
@@ -150,24 +152,30 @@ int stop_signal_of(const compose::service& service, const image_config& image) {
     }
 }
 
-std::vector<port_request> ports_of(const compose::service& service) {
+std::vector<port_request> ports_of(
+    const compose::service& service, const std::optional<ip_address>& default_host) {
     std::vector<port_request> requests;
     for (const compose::port& port : service.ports) {
         port_request request;
-        if (!port.host_ip.empty() && port.host_ip != "::") {
-            const auto host = parse_ipv4(port.host_ip);
+        if (!port.host_ip.empty()) {
+            const auto host = parse_ip(port.host_ip);
             if (!host)
-                throw error(error_kind::invalid,
-                    fmt::format(
-                        "service \"{}\": host_ip \"{}\" is no IPv4 address; IPv6 is not supported yet",
-                        service.name, port.host_ip));
+                throw error(
+                    error_kind::invalid, fmt::format("service \"{}\": host_ip \"{}\" is no IP address",
+                                             service.name, port.host_ip));
             request.host = *host;
+        } else if (default_host) {
+            request.host = *default_host;
+        } else {
+            request.both_families = true;
         }
-        if (port.protocol != "tcp" && port.protocol != "udp")
+        const auto protocol = parse_transport(port.protocol);
+        if (!protocol)
             throw error(error_kind::invalid,
-                fmt::format("service \"{}\": protocol \"{}\" of a port is not supported; use tcp or udp",
+                fmt::format(
+                    "service \"{}\": protocol \"{}\" of a port is not known; there are tcp, udp, sctp",
                     service.name, port.protocol));
-        request.protocol = port.protocol == "udp" ? transport::udp : transport::tcp;
+        request.protocol = *protocol;
         request.target = port.target;
         if (!port.published.empty()) {
             const auto dash = port.published.find('-');
@@ -239,6 +247,33 @@ log_options log_options_of(const compose::service& service, log_options defaults
     return defaults;
 }
 
+namespace {
+
+/// A switch of x-composed; nothing when it is not there.
+std::optional<bool> own_switch(const compose::extensions& extra, std::string_view name) {
+    const auto found = extra.find("x-composed");
+    if (found == extra.end())
+        return std::nullopt;
+    const json::value parsed = json::parse(found->second);
+    const json::value* value = parsed.is_object() ? parsed.as_object().if_contains(name) : nullptr;
+    return value != nullptr && value->is_bool() ? std::optional(value->as_bool()) : std::nullopt;
+}
+
+} // namespace
+
+bool restarts_unhealthy(const compose::project& project, const compose::service& service) {
+    constexpr std::string_view name = "restart-unhealthy";
+    if (const auto own = own_switch(service.extra, name))
+        return *own;
+    const auto label = service.labels.find("autoheal");
+    return (label != service.labels.end() && label->second == "true") ||
+           own_switch(project.extra, name).value_or(false);
+}
+
+bool joins_network(const compose::service& service) {
+    return service.network_mode.starts_with("service:") || service.network_mode.starts_with("container:");
+}
+
 launch build_launch(const launch_parts& parts) {
     const container_record& record = parts.record;
     const compose::service& service = record.service_definition();
@@ -248,17 +283,19 @@ launch build_launch(const launch_parts& parts) {
     what.generation = record.generation;
     what.layers = parts.layers;
     what.log = parts.log;
+    what.secrets = parts.secrets;
     what.network =
         parts.network == nullptr || parts.network->endpoints.empty() ? network_kind::none : network_kind::own;
-    if (service.network_mode == "host")
+    const compose::service& named = parts.named.service_definition();
+    const bool of_host = named.network_mode == "host";
+    if (!parts.join.empty()) {
+        what.network = network_kind::join;
+        what.join_namespace = parts.join;
+    } else if (of_host) {
         what.network = network_kind::host;
-    if (what.network == network_kind::host) {
-        what.hosts = parts.host.hosts;
-        what.resolv_conf = parts.host.resolv_conf;
-    } else {
-        what.hosts = hosts_file(record, parts.network, parts.host_gateway);
-        what.resolv_conf = resolv_file(service);
     }
+    what.hosts = of_host ? parts.host.hosts : hosts_file(parts.named, parts.network, parts.host_gateway);
+    what.resolv_conf = of_host ? parts.host.resolv_conf : resolv_file(named);
 
     container_spec& spec = what.spec;
     spec.args = arguments_of(service, parts.image);
@@ -267,9 +304,10 @@ launch build_launch(const launch_parts& parts) {
                : !parts.image.working_dir.empty() ? parts.image.working_dir
                                                   : "/";
     spec.user = service.user.empty() ? parts.image.user : service.user;
-    spec.hostname = service.hostname.empty() && what.network == network_kind::host && !parts.host.name.empty()
-                        ? parts.host.name
-                        : hostname_of(record);
+    if (!service.hostname.empty())
+        spec.hostname = service.hostname;
+    else
+        spec.hostname = of_host && !parts.host.name.empty() ? parts.host.name : hostname_of(parts.named);
     spec.domainname = service.domainname;
     spec.tty = service.tty;
     spec.stdin_open = service.stdin_open;

@@ -1,6 +1,9 @@
 #include "engine/project/mount_resolver.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/image/digest.hpp"
+#include "engine/image/image_store.hpp"
+#include "engine/system/mount.hpp"
 #include "engine/volume/volume_store.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -17,12 +20,17 @@ using compose::error_kind;
 namespace {
 
 container_mount bind_of(const compose::mount& from) {
-    return {.type = container_mount::kind::bind,
+    const bool below = from.recursive != "disabled" && from.recursive != "writable";
+    container_mount made{.type = container_mount::kind::bind,
         .source = from.source,
         .destination = from.target,
         .read_only = from.read_only,
         .recursive = from.recursive != "disabled",
         .propagation = from.propagation};
+    made.read_only_below = from.type == compose::mount_type::bind && from.read_only && below;
+    made.read_only_or_fail = from.recursive == "readonly";
+    made.subpath = from.subpath;
+    return made;
 }
 
 container_mount tmpfs_of(const compose::mount& from) {
@@ -35,81 +43,205 @@ container_mount tmpfs_of(const compose::mount& from) {
     return made;
 }
 
-void make_bind_source(const compose::mount& from, const std::string& service) {
-    std::error_code none;
-    if (fs::exists(from.source, none))
+/// What comes and goes below the source is passed on only if its mount does that.
+void check_propagation(const compose::mount& from, const std::string& service) {
+    const bool shared = from.propagation.ends_with("shared");
+    if (!shared && !from.propagation.ends_with("slave"))
         return;
-    if (!from.create_host_path)
+    const mount_propagation there = propagation_of(from.source);
+    if (there.shared || (!shared && there.slave))
+        return;
+    throw error(error_kind::invalid,
+        fmt::format("service \"{}\": bind.propagation {} of \"{}\": its mount is not shared{}; make it so by "
+                    "mount --make-rshared, or use rprivate",
+            service, from.propagation, from.source, shared ? "" : " nor a slave"));
+}
+
+/// Gives whether the source is on another file system than /.
+bool check_bind_source(const compose::mount& from, const container_record& record) {
+    std::error_code none;
+    const bool has_run = !record.started.empty();
+    if (!fs::exists(from.source, none)) {
+        if (has_run || !from.create_host_path)
+            throw error(error_kind::not_found,
+                fmt::format("service \"{}\": bind source \"{}\" {}; make it, or mount its disk",
+                    record.service, from.source, has_run ? "has disappeared" : "does not exist"));
+        fs::create_directories(from.source, none);
+        if (none)
+            throw error(error_kind::not_found,
+                fmt::format("service \"{}\": bind source \"{}\" does not exist and cannot be made: {}",
+                    record.service, from.source, none.message()));
+    }
+    check_propagation(from, record.service);
+    const bool elsewhere = !is_on_root_mount(from.source);
+    if (!elsewhere && record.mounted_sources.contains(from.source))
         throw error(error_kind::not_found,
-            fmt::format("service \"{}\": bind source \"{}\" does not exist; make it, or mount its disk",
-                service, from.source));
-    fs::create_directories(from.source, none);
-    if (none)
-        throw error(error_kind::not_found,
-            fmt::format("service \"{}\": bind source \"{}\" does not exist and cannot be made: {}", service,
-                from.source, none.message()));
+            fmt::format("service \"{}\": the disk of bind source \"{}\" is not mounted; mount it, or make "
+                        "the container anew if the source has moved: compose up -d --force-recreate",
+                record.service, from.source));
+    return elsewhere;
 }
 
 /// An anonymous volume is found again by whom it was made for: it stays with the service when its container
 /// is made anew.
-volume_definition anonymous_of(const container_record& record, const std::string& target) {
-    return {.name = fmt::format("{}-{}-{}{}", record.project, record.service, record.number,
-                [&] {
-                    std::string plain = target;
-                    std::replace(plain.begin(), plain.end(), '/', '-');
-                    return plain;
-                }()),
+std::string anonymous_name(
+    const volume_store& volumes, const container_record& record, const std::string& target) {
+    // Earlier versions had names that more than one could have: who has such a volume keeps it.
+    std::string plain = target;
+    std::replace(plain.begin(), plain.end(), '/', '-');
+    const std::string former =
+        fmt::format("{}-{}-{}{}", record.project, record.service, record.number, plain);
+    const volume_record* there = volumes.find(former);
+    if (there != nullptr && there->definition.key.empty() && there->definition.project == record.project)
+        return former;
+    constexpr std::size_t digits = 24;
+    constexpr std::size_t longest = 200; // of 255 that a name may have
+    const std::string owner = fmt::format("{}-{}-{}", record.project, record.service, record.number);
+    const std::string all = fmt::format("{}/{}/{}{}", record.project, record.service, record.number, target);
+    return fmt::format("{}-{}", owner.substr(0, longest), sha256_of(all).hex().substr(0, digits));
+}
+
+volume_definition anonymous_of(const volume_store& volumes, const container_record& record,
+    const std::string& target, const std::map<std::string, std::string>& labels) {
+    volume_definition made{.name = anonymous_name(volumes, record, target),
         .project = record.project,
         .key = {},
         .driver_opts = {},
-        .labels = {{"com.docker.volume.anonymous", ""}}};
+        .labels = labels};
+    made.labels["com.docker.volume.anonymous"] = "";
+    return made;
+}
+
+std::string tmpfs_target(const std::string& entry) {
+    return entry.substr(0, entry.find(':'));
+}
+
+bool has_tmpfs(const compose::service& service, const std::string& target) {
+    return std::any_of(service.tmpfs.begin(), service.tmpfs.end(),
+        [&](const std::string& entry) { return tmpfs_target(entry) == target; });
+}
+
+bool has_target(const std::vector<wanted_mount>& mounts, const std::string& target) {
+    return std::any_of(
+        mounts.begin(), mounts.end(), [&](const wanted_mount& each) { return each.how.target == target; });
 }
 
 } // namespace
 
-task<std::vector<container_mount>> resolve_mounts(
-    engine_parts parts, container_record record, image_config image, std::vector<fs::path> layers) {
+std::vector<wanted_mount> own_mounts(
+    const volume_store& volumes, const container_record& record, const image_config& image) {
     const compose::service& service = record.service_definition();
-    std::vector<container_mount> mounts;
-    std::vector<compose::mount> wanted = service.mounts;
-    for (const std::string& path : image.volumes) {
-        const bool covered = std::any_of(wanted.begin(), wanted.end(), [&](const compose::mount& m) {
-            return m.target == path;
-        }) || std::any_of(service.tmpfs.begin(), service.tmpfs.end(), [&](const std::string& entry) {
-            return entry.substr(0, entry.find(':')) == path;
-        });
-        if (!covered)
-            wanted.push_back({.target = path});
-    }
-    for (const compose::mount& each : wanted) {
-        if (each.type == compose::mount_type::tmpfs) {
-            mounts.push_back(tmpfs_of(each));
-            continue;
-        }
-        if (each.type == compose::mount_type::bind) {
-            auto work = [each, name = record.service] { make_bind_source(each, name); };
-            co_await blocking(parts.on.workers, work);
-            mounts.push_back(bind_of(each));
-            continue;
-        }
-        std::string name;
-        if (each.source.empty()) {
-            volume_definition anonymous = anonymous_of(record, each.target);
-            name = anonymous.name;
-            co_await parts.volumes.create(std::move(anonymous));
-        } else {
-            name = record.definition.volumes.at(each.source).name;
-        }
-        co_await parts.volumes.hold(name, record.id);
-        std::vector<fs::path> from = each.nocopy ? std::vector<fs::path>() : layers;
-        co_await parts.volumes.populate(name, std::move(from), each.target);
-        container_mount made = bind_of(each);
-        made.source = (parts.volumes.path(name) / each.subpath).native();
-        if (made.source.ends_with('/'))
-            made.source.pop_back();
+    std::vector<wanted_mount> mounts;
+    for (const compose::mount& each : service.mounts) {
+        wanted_mount made{.how = each, .volume = {}, .anonymous = {}, .layers = {}};
+        if (each.type == compose::mount_type::volume && !each.source.empty())
+            made.volume = record.definition.volumes.at(each.source).name;
+        else if (each.type == compose::mount_type::volume)
+            made.anonymous = anonymous_of(volumes, record, each.target, each.labels);
         mounts.push_back(std::move(made));
     }
-    co_return mounts;
+    for (const std::string& target : image.volumes) {
+        if (has_target(mounts, target) || has_tmpfs(service, target))
+            continue;
+        wanted_mount made{.how = {}, .volume = {}, .anonymous = {}, .layers = {}};
+        made.how.target = target;
+        made.anonymous = anonymous_of(volumes, record, target, {});
+        mounts.push_back(std::move(made));
+    }
+    for (wanted_mount& each : mounts)
+        if (!each.anonymous.name.empty())
+            each.volume = each.anonymous.name;
+    return mounts;
+}
+
+void join_mounts(
+    std::vector<wanted_mount>& mounts, std::vector<wanted_mount> others, const compose::service& service) {
+    const auto is_own = [&](const std::string& target) {
+        return has_tmpfs(service, target) ||
+               std::any_of(service.mounts.begin(), service.mounts.end(),
+                   [&](const compose::mount& each) { return each.target == target; });
+    };
+    std::set<std::string> taken;
+    for (wanted_mount& each : others) {
+        const std::string target = each.how.target;
+        if (is_own(target) || !taken.insert(target).second)
+            continue;
+        std::erase_if(mounts, [&](const wanted_mount& own) { return own.how.target == target; });
+        mounts.push_back(std::move(each));
+    }
+}
+
+namespace {
+
+/// Makes, mounts and fills it where that is due.
+task<container_mount> resolve_volume(engine_parts parts, std::string container, wanted_mount wanted) {
+    if (!wanted.anonymous.name.empty()) {
+        volume_definition anonymous = wanted.anonymous;
+        co_await parts.volumes.create(std::move(anonymous));
+    }
+    co_await parts.volumes.hold(wanted.volume, container);
+    const bool whole = wanted.how.subpath.empty();
+    std::vector<fs::path> from = whole && !wanted.how.nocopy ? wanted.layers : std::vector<fs::path>();
+    co_await parts.volumes.populate(wanted.volume, std::move(from), wanted.how.target);
+    container_mount made = bind_of(wanted.how);
+    made.source = parts.volumes.path(wanted.volume).native();
+    made.name = fmt::format("volume \"{}\"", wanted.volume);
+    co_return made;
+}
+
+container_mount image_of(const engine_parts& parts, const compose::mount& from,
+    const container_record& record, std::map<std::string, std::string>& images) {
+    const auto picture = parts.images.find(from.source);
+    if (!picture)
+        throw error(error_kind::not_found,
+            fmt::format(
+                "start container \"{}\": image \"{}\", which it mounts at {}, is not here; pull it or "
+                "load it",
+                record.name, from.source, from.target));
+    images[from.source] = picture->id;
+    container_mount made{.type = container_mount::kind::image, .destination = from.target, .read_only = true};
+    made.name = fmt::format("image \"{}\"", from.source);
+    made.layers = parts.images.layer_folders(*picture);
+    made.subpath = from.subpath;
+    return made;
+}
+
+} // namespace
+
+task<resolved_mounts> resolve_mounts(
+    engine_parts parts, container_record record, std::vector<wanted_mount> wanted) {
+    resolved_mounts result;
+    for (const wanted_mount& each : wanted) {
+        const compose::mount how = each.how;
+        switch (how.type) {
+        case compose::mount_type::tmpfs:
+            result.mounts.push_back(tmpfs_of(how));
+            break;
+        case compose::mount_type::image:
+            result.mounts.push_back(image_of(parts, how, record, result.images));
+            break;
+        case compose::mount_type::bind: {
+            auto work = [how, record] { return check_bind_source(how, record); };
+            const bool elsewhere = co_await blocking(parts.on.workers, work);
+            if (elsewhere)
+                result.mounted_sources.insert(how.source);
+            result.mounts.push_back(bind_of(how));
+            break;
+        }
+        case compose::mount_type::volume: {
+            result.volumes.insert(each.volume);
+            container_mount made = co_await resolve_volume(parts, record.id, each);
+            result.mounts.push_back(std::move(made));
+            break;
+        }
+        default:
+            throw error(error_kind::invalid,
+                fmt::format(
+                    "start container \"{}\": what is mounted at {} is of a type that this host has not",
+                    record.name, how.target));
+        }
+    }
+    co_return result;
 }
 
 } // namespace engine

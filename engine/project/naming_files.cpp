@@ -1,6 +1,8 @@
 #include "engine/project/naming_files.hpp"
 
 #include "compose/model/error.hpp"
+#include "compose/model/units.hpp"
+#include "engine/project/definitions.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -26,7 +28,95 @@ void add_once(std::vector<std::string>& names, const std::string& name) {
 
 } // namespace
 
-std::vector<endpoint_request> endpoints_of(const compose::project& project, const container_record& record) {
+namespace {
+
+/// What the loader has checked, unless a client of the API sent it.
+template <typename Parse>
+auto parsed(const std::string& service, std::string_view key, const std::string& text, Parse parse)
+    -> decltype(parse(std::string_view())) {
+    if (text.empty())
+        return std::nullopt;
+    auto value = parse(text);
+    if (!value)
+        throw compose::error(compose::error_kind::invalid,
+            fmt::format("service \"{}\": {} \"{}\" is none", service, key, text));
+    return value;
+}
+
+/// "net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.conf.IFNAME.forwarding=0": Docker's option for the sysctls
+/// of one interface.
+std::map<std::string, std::string> sysctls_of(const std::string& service, const std::string& text) {
+    std::map<std::string, std::string> settings;
+    std::size_t begin = 0;
+    while (begin < text.size()) {
+        const auto end = std::min(text.find(',', begin), text.size());
+        const std::string each = text.substr(begin, end - begin);
+        const auto equals = each.find('=');
+        const std::string name = each.substr(0, equals);
+        const bool known = name.starts_with("net.") && name.find("IFNAME") != std::string::npos &&
+                           name.find('/') == std::string::npos && name.find("..") == std::string::npos;
+        if (equals == std::string::npos || !known)
+            throw compose::error(compose::error_kind::invalid,
+                fmt::format(
+                    "service \"{}\": sysctl \"{}\" is not of the form net.ipv4.conf.IFNAME.NAME=VALUE",
+                    service, each));
+        settings[name] = each.substr(equals + 1);
+        begin = end + 1;
+    }
+    return settings;
+}
+
+endpoint_request endpoint_of(const std::string& service, const compose::service_network& how) {
+    endpoint_request request;
+    request.gateway_priority = how.gw_priority;
+    request.ipv4 = parsed(service, "ipv4_address", how.ipv4_address, parse_ipv4);
+    request.ipv6 = parsed(service, "ipv6_address", how.ipv6_address, parse_ipv6);
+    request.mac = parsed(service, "mac_address", how.mac_address, parse_mac);
+    request.interface = how.interface_name;
+    for (const std::string& each : how.link_local_ips)
+        if (const auto address = parsed(service, "link_local_ips", each, parse_ip))
+            request.link_local.push_back(*address);
+    for (const auto& [key, value] : how.driver_opts)
+        if (key == "com.docker.network.endpoint.sysctls")
+            request.sysctls = sysctls_of(service, value);
+        else if (key == "com.docker.network.endpoint.ifname" && request.interface.empty())
+            request.interface = value;
+    return request;
+}
+
+/// Ports that SRV records tell of: those that the file names, each once.
+std::vector<offered_port> offers_of(const compose::service& service) {
+    std::vector<offered_port> offers;
+    const auto add = [&](offered_port port) {
+        if (std::find(offers.begin(), offers.end(), port) == offers.end())
+            offers.push_back(std::move(port));
+    };
+    for (const compose::port& port : service.ports)
+        if (const auto protocol = parse_transport(port.protocol))
+            add({.port = port.target,
+                .protocol = *protocol,
+                .name = lower(port.name.empty() ? port.app_protocol : port.name)});
+    for (const std::string& each : service.expose) {
+        const auto slash = std::min(each.find('/'), each.size());
+        const auto number = compose::parse_integer(each.substr(0, slash));
+        const auto protocol = parse_transport(slash == each.size() ? "tcp" : each.substr(slash + 1));
+        if (number && *number > 0 && *number < 65536 && protocol) // a range is not looked into
+            add({.port = static_cast<std::uint16_t>(*number), .protocol = *protocol, .name = {}});
+    }
+    return offers;
+}
+
+/// "NAME:ALIAS", or "NAME", which is its own alias.
+std::pair<std::string, std::string> link_of(const std::string& text) {
+    const auto colon = text.find(':');
+    return colon == std::string::npos
+               ? std::pair(lower(text), lower(text))
+               : std::pair(lower(text.substr(0, colon)), lower(text.substr(colon + 1)));
+}
+
+} // namespace
+
+attachment_request attachment_of(const compose::project& project, const container_record& record) {
     const compose::service& service = project.services.at(record.service);
     std::vector<std::pair<std::string, compose::service_network>> ordered(
         service.networks.begin(), service.networks.end());
@@ -34,26 +124,34 @@ std::vector<endpoint_request> endpoints_of(const compose::project& project, cons
     std::stable_sort(ordered.begin(), ordered.end(),
         [](const auto& a, const auto& b) { return a.second.priority > b.second.priority; });
 
-    std::vector<endpoint_request> wanted;
+    attachment_request wanted;
+    wanted.dns = service.dns;
+    wanted.offers = offers_of(service);
+    for (const auto* links : {&service.links, &service.external_links})
+        for (const std::string& each : *links) {
+            auto [target, alias] = link_of(each);
+            wanted.links[alias] = target;
+        }
     for (const auto& [key, how] : ordered) {
-        endpoint_request request{.network = project.networks.at(key).name,
-            .aliases = {},
-            .address = std::nullopt,
-            .gateway_priority = how.gw_priority};
+        endpoint_request request = endpoint_of(record.service, how);
+        request.network = project.networks.at(key).name;
         add_once(request.aliases, record.name);
-        add_once(request.aliases, record.service);
+        if (request.network != default_bridge().name)
+            add_once(request.aliases, record.service);
         add_once(request.aliases, record.id.substr(0, 12));
         for (const std::string& alias : how.aliases)
             add_once(request.aliases, alias);
-        if (!how.ipv4_address.empty()) {
-            request.address = parse_ipv4(how.ipv4_address);
-            if (!request.address)
-                throw compose::error(compose::error_kind::invalid,
-                    fmt::format("service \"{}\": ipv4_address \"{}\" is no IPv4 address", record.service,
-                        how.ipv4_address));
-        }
-        wanted.push_back(std::move(request));
+        wanted.endpoints.push_back(std::move(request));
     }
+    if (service.network_mode == "bridge") {
+        endpoint_request request;
+        request.network = default_bridge().name;
+        add_once(request.aliases, record.name);
+        add_once(request.aliases, record.id.substr(0, 12));
+        wanted.endpoints.push_back(std::move(request));
+    }
+    if (!wanted.endpoints.empty() && !wanted.endpoints.front().mac)
+        wanted.endpoints.front().mac = parsed(record.service, "mac_address", service.mac_address, parse_mac);
     return wanted;
 }
 
@@ -83,8 +181,12 @@ std::string hosts_file(
         const std::string hostname = hostname_of(record);
         const std::string full =
             service.domainname.empty() ? "" : fmt::format("{}.{} ", hostname, service.domainname);
-        for (const endpoint& each : network->endpoints)
-            text += fmt::format("{}\t{}{}\n", to_string(each.address), full, hostname);
+        for (const endpoint& each : network->endpoints) {
+            if (each.ipv4)
+                text += fmt::format("{}\t{}{}\n", to_string(*each.ipv4), full, hostname);
+            if (each.ipv6)
+                text += fmt::format("{}\t{}{}\n", to_string(*each.ipv6), full, hostname);
+        }
     }
     return text;
 }

@@ -10,8 +10,9 @@
 namespace engine {
 
 /// The networks a container is to be on, in the order of its interfaces, with the names it has there: its own
-/// name first, then the service, the first 12 digits of its id, and the aliases of the file.
-std::vector<endpoint_request> endpoints_of(const compose::project& project, const container_record& record);
+/// name first, then the service, the first 12 digits of its id, and the aliases of the file. On the network
+/// that all of this host share it has its own name alone. Throws error{invalid} for what is no address.
+attachment_request attachment_of(const compose::project& project, const container_record& record);
 
 /// The hostname inside: the service's, or the first 12 digits of the id.
 std::string hostname_of(const container_record& record);

@@ -22,6 +22,7 @@ namespace {
 struct queued {
     std::string project;
     operation_kind kind = operation_kind::up;
+    bool by_itself = false;
     std::optional<operation_kind> superseded_by;
 };
 
@@ -53,12 +54,12 @@ std::string_view to_string(operation_kind kind) noexcept {
     return "unknown";
 }
 
-bool takes_over(operation_kind next, bool new_definition, operation_kind under_way) noexcept {
+bool takes_over(operation_kind next, bool new_definition, operation_kind under_way, bool by_itself) noexcept {
     const bool brings_up = under_way == operation_kind::up || under_way == operation_kind::start ||
                            under_way == operation_kind::restart;
     switch (next) {
     case operation_kind::up:
-        return brings_up && new_definition;
+        return brings_up && (new_definition || by_itself);
     case operation_kind::stop:
     case operation_kind::down:
         return brings_up;
@@ -66,7 +67,7 @@ bool takes_over(operation_kind next, bool new_definition, operation_kind under_w
         return brings_up && under_way != operation_kind::restart;
     case operation_kind::start:
     case operation_kind::remove:
-        return false;
+        return by_itself && brings_up;
     }
     return false;
 }
@@ -144,14 +145,24 @@ operation_queue::~operation_queue() = default;
 std::shared_ptr<operation> operation_queue::begin(
     const std::string& project, operation_kind kind, bool new_definition, work what) {
     const auto self = implementation_;
-    const auto mine =
-        std::make_shared<queued>(queued{.project = project, .kind = kind, .superseded_by = std::nullopt});
+    const auto mine = std::make_shared<queued>(
+        queued{.project = project, .kind = kind, .by_itself = false, .superseded_by = std::nullopt});
     lane& way = self->lane_of(project);
     for (const std::shared_ptr<queued>& other : way.operations)
-        if (!other->superseded_by && takes_over(kind, new_definition, other->kind))
+        if (!other->superseded_by && takes_over(kind, new_definition, other->kind, other->by_itself))
             other->superseded_by = kind;
     way.operations.push_back(mine);
     self->changed.notify_all(); // one that waits sees that it is superseded
+    return begin_beside(
+        project, [self, mine, what = std::move(what)] { return implementation::in_turn(self, mine, what); });
+}
+
+std::shared_ptr<operation> operation_queue::begin_by_itself(
+    const std::string& project, operation_kind kind, work what) {
+    const auto self = implementation_;
+    const auto mine = std::make_shared<queued>(
+        queued{.project = project, .kind = kind, .by_itself = true, .superseded_by = std::nullopt});
+    self->lane_of(project).operations.push_back(mine);
     return begin_beside(
         project, [self, mine, what = std::move(what)] { return implementation::in_turn(self, mine, what); });
 }

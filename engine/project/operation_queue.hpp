@@ -22,7 +22,9 @@ std::string_view to_string(operation_kind kind) noexcept;
 /// What brings up may wait for a condition that never comes, so whoever asks for something else takes over;
 /// what ends containers is bounded and always finished. Two of a kind are done one after the other: neither
 /// caller sees the other's as a failure. `new_definition`: `next` is an `up` of another definition.
-bool takes_over(operation_kind next, bool new_definition, operation_kind under_way) noexcept;
+/// `by_itself`: nobody waits for what is under way, so whoever asks for the same need not wait for it.
+bool takes_over(
+    operation_kind next, bool new_definition, operation_kind under_way, bool by_itself = false) noexcept;
 
 /// What is done to stacks, in order: of one stack one operation runs at a time, of several stacks at the same
 /// time. Whoever asked for one may go away, it carries on. Engine state: used on the engine's thread only.
@@ -37,6 +39,9 @@ class operation_queue {
 
     std::shared_ptr<operation> begin(
         const std::string& project, operation_kind kind, bool new_definition, work what);
+
+    /// One that nobody has asked for: it takes nothing over.
+    std::shared_ptr<operation> begin_by_itself(const std::string& project, operation_kind kind, work what);
 
     /// One that neither waits for its turn nor takes over from another.
     std::shared_ptr<operation> begin_beside(const std::string& project, std::function<task<>()> what);

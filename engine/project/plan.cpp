@@ -87,6 +87,20 @@ std::vector<std::string> in_dependency_order(const compose::project& project) {
     return order;
 }
 
+std::set<std::string> restarted_with(const compose::project& project, const std::set<std::string>& services) {
+    std::set<std::string> found;
+    for (const std::string& name : in_dependency_order(project)) {
+        const auto& dependencies = project.services.at(name).depends_on;
+        if (!services.contains(name) &&
+            std::any_of(dependencies.begin(), dependencies.end(), [&](const auto& entry) {
+                return entry.second.restart &&
+                       (services.contains(entry.first) || found.contains(entry.first));
+            }))
+            found.insert(name);
+    }
+    return found;
+}
+
 std::set<std::string> with_dependencies(
     const compose::project& project, const std::set<std::string>& services) {
     std::set<std::string> seen;
@@ -100,14 +114,26 @@ bool is_up(run_state state) noexcept {
     return state == run_state::starting || state == run_state::running || state == run_state::restarting;
 }
 
-std::vector<const observed_container*> containers_of(
-    const observed_project& now, const std::string& service) {
-    std::vector<const observed_container*> found;
+std::set<std::string> one_shots_of(const compose::project& project) {
+    std::set<std::string> names;
+    for (const auto& [other, service] : project.services)
+        for (const auto& [name, how] : service.depends_on)
+            if (how.condition == compose::dependency_condition::completed_successfully)
+                names.insert(name);
+    return names;
+}
+
+containers_by_service::containers_by_service(const observed_project& now) {
     for (const observed_container& container : now.containers)
-        if (container.service == service)
-            found.push_back(&container);
-    std::sort(found.begin(), found.end(), [](const auto* a, const auto* b) { return a->number < b->number; });
-    return found;
+        found_[container.service].push_back(&container);
+    for (auto& [service, containers] : found_)
+        std::sort(containers.begin(), containers.end(),
+            [](const auto* a, const auto* b) { return a->number < b->number; });
+}
+
+const std::vector<const observed_container*>& containers_by_service::of(const std::string& service) const {
+    const auto found = found_.find(service);
+    return found == found_.end() ? none_ : found->second;
 }
 
 std::size_t plan_steps::add(step next) {
@@ -118,7 +144,7 @@ std::size_t plan_steps::add(step next) {
 std::optional<std::size_t> plan_steps::end(const observed_container& container, bool remove,
     const std::string& reason, const std::vector<std::size_t>& after) {
     std::optional<std::size_t> last;
-    if (is_up(container.state) || container.state == run_state::stopping)
+    if (is_up(container.state) || container.state == run_state::stopping || container.due)
         last = add({.kind = step_kind::stop_container,
             .name = container.name,
             .service = container.service,
@@ -133,6 +159,28 @@ std::optional<std::size_t> plan_steps::end(const observed_container& container, 
             .reason = reason,
             .after = last ? std::vector<std::size_t>{*last} : after});
     return last;
+}
+
+std::set<std::string> on_the_network_of(
+    const compose::project& project, const std::set<std::string>& services) {
+    std::set<std::string> modes; // that name one of these
+    const auto add = [&](const std::string& name) {
+        const auto found = project.services.find(name);
+        if (found == project.services.end())
+            return;
+        modes.insert("service:" + name);
+        for (unsigned number = 1; number <= found->second.scale; ++number)
+            modes.insert("container:" + container_name_of(project, found->second, number));
+    };
+    for (const std::string& name : services)
+        add(name);
+    std::set<std::string> found;
+    for (const std::string& name : in_dependency_order(project))
+        if (!services.contains(name) && modes.contains(project.services.at(name).network_mode)) {
+            found.insert(name);
+            add(name);
+        }
+    return found;
 }
 
 } // namespace engine

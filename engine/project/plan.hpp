@@ -27,11 +27,14 @@ struct observed_container {
     std::string name;
     std::string service;
     unsigned number = 1;
-    std::string hash;                             // of the definition it was made from
-    std::string image;                            // id of the image it was made from
-    const compose::service* definition = nullptr; // that it was made from, while its record lives
-    std::set<std::string> networks;               // their names on the host
+    std::string hash;                                  // of the definition it was made from
+    std::string image;                                 // id of the image it was made from
+    const compose::service* definition = nullptr;      // that it was made from, while its record lives
+    std::set<std::string> networks;                    // their names on the host
+    std::set<std::string> volumes;                     // likewise, those without names too
+    std::map<std::string, std::string> mounted_images; // when it ran last: id by reference
     run_state state = run_state::created;
+    bool due = false; // it is to run, and waits for something
     observed_health health = observed_health::none;
     std::optional<int> exit_code; // of the last run; nothing before there was one
 };
@@ -69,7 +72,8 @@ struct step {
     std::string key;       // of a network or volume in the project
     std::string reason;    // for people: «image changed»
     compose::dependency_condition condition = compose::dependency_condition::started;
-    bool carry_on = false;          // of a start: what a former daemon wanted to run
+    bool carry_on = false;          // of a start or a condition: of what a former daemon wanted to run
+    bool again = false;             // of a stop: it is started again after that
     bool required = true;           // of a condition: false lets what follows go on when it fails
     std::vector<std::size_t> after; // indexes into the plan
 
@@ -85,11 +89,14 @@ struct up_request {
     std::set<std::string> services; // the ones to bring up; others are left as they are
     bool start = true;              // false: create only
     bool remove_orphans = false;
+    bool carry_on = false;                // what a former daemon was about
     std::set<std::string> force_recreate; // services whose containers are made anew even if nothing changed
+    bool renew_anonymous = false;         // their volumes without names begin empty, with new containers
 };
 
 /// The steps from `now` to what is asked for: empty when there is nothing to do. Pure.
 /// A network whose definition has changed is made anew, with the containers on it.
+/// What depends with `restart: true` on a service whose containers are started is restarted with it.
 /// Throws error{not_found} for an external network or volume that is not there, error{invalid} for an image
 /// that may not be pulled (pull_policy never) and is not there, error{conflict} for a changed network with
 /// containers that are not among `services`.
@@ -98,6 +105,10 @@ plan plan_up(const up_request& wanted, const observed_project& now);
 /// What an `up` leaves as it is although the file has another definition of it by now: one line each, for
 /// people. Data is at stake, so volumes are not made anew.
 std::vector<std::string> left_unchanged(const up_request& wanted, const observed_project& now);
+
+/// What of the mounts of the services that are brought up has no effect on this host: one line each, for
+/// people. `selinux`: whether the host runs it.
+std::vector<std::string> mounts_without_effect(const up_request& wanted, bool selinux);
 
 /// What is to be taken down: the last definition with the services that are off.
 struct down_request {
@@ -114,6 +125,13 @@ plan plan_down(const down_request& wanted, const observed_project& now);
 plan plan_stop(const compose::project& project, const observed_project& now,
     const std::set<std::string>& services, bool remove);
 
+/// Whether it was made for a mount without a source, or for a VOLUME of an image.
+bool is_anonymous(const volume_definition& volume);
+
+/// Adds to `steps`, which remove containers, the removal of the volumes without names that no other container
+/// of `now` uses.
+void remove_anonymous_volumes(plan& steps, const observed_project& now);
+
 /// The steps that start the existing containers of `services` in dependency order with their conditions.
 /// `only`: of those, the ones with these ids, to carry on with what a former daemon wanted to run.
 plan plan_start(const compose::project& project, const observed_project& now,
@@ -128,6 +146,17 @@ std::string container_name_of(
 
 /// Services in dependency order, each after all it depends on. Requires: no cycles (the loader refuses them).
 std::vector<std::string> in_dependency_order(const compose::project& project);
+
+/// The services whose success others wait for.
+std::set<std::string> one_shots_of(const compose::project& project);
+
+/// The services that are to be restarted whenever one of `services` is (depends_on: {…: {restart: true}},
+/// and network_mode service:…, which implies it), directly or not; without `services` themselves.
+std::set<std::string> restarted_with(const compose::project& project, const std::set<std::string>& services);
+
+/// Those whose network_mode names one of `services` or its container, or one that does.
+std::set<std::string> on_the_network_of(
+    const compose::project& project, const std::set<std::string>& services);
 
 /// `services` and all they depend on, directly or not.
 std::set<std::string> with_dependencies(

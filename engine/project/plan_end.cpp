@@ -11,6 +11,7 @@ namespace {
 void end_in_reverse(plan_steps& steps, const compose::project& project, const observed_project& now,
     const std::set<std::string>& services, bool remove, const std::string& reason) {
     std::map<std::string, std::vector<std::size_t>> ended; // last steps by service
+    const containers_by_service containers(now);
     std::vector<std::string> order = in_dependency_order(project);
     std::reverse(order.begin(), order.end());
     for (const std::string& name : order) {
@@ -21,7 +22,7 @@ void end_in_reverse(plan_steps& steps, const compose::project& project, const ob
             if (service.depends_on.contains(name))
                 if (const auto found = ended.find(dependent); found != ended.end())
                     after.insert(after.end(), found->second.begin(), found->second.end());
-        for (const observed_container* container : containers_of(now, name))
+        for (const observed_container* container : containers.of(name))
             if (const auto last = steps.end(*container, remove, reason, after))
                 ended[name].push_back(*last);
         // One without containers passes on what it waits for, so that a chain does not break at it.
@@ -99,13 +100,43 @@ plan plan_stop(const compose::project& project, const observed_project& now,
     return steps.take();
 }
 
+bool is_anonymous(const volume_definition& volume) {
+    return volume.key.empty() && volume.labels.contains("com.docker.volume.anonymous");
+}
+
+void remove_anonymous_volumes(plan& steps, const observed_project& now) {
+    std::map<std::string, std::size_t> removed; // step by container
+    for (std::size_t index = 0; index < steps.size(); ++index)
+        if (steps[index].kind == step_kind::remove_container)
+            removed[steps[index].container] = index;
+    std::map<std::string, std::vector<std::size_t>> gone; // by volume: its users
+    std::set<std::string> kept;
+    for (const observed_container& container : now.containers)
+        for (const std::string& volume : container.volumes) {
+            const auto there = now.volumes.find(volume);
+            if (there == now.volumes.end() || !is_anonymous(there->second))
+                continue;
+            if (const auto step = removed.find(container.id); step != removed.end())
+                gone[volume].push_back(step->second);
+            else
+                kept.insert(volume);
+        }
+    for (auto& [volume, users] : gone)
+        if (!kept.contains(volume))
+            steps.push_back({.kind = step_kind::remove_volume,
+                .name = volume,
+                .reason = "asked for",
+                .after = std::move(users)});
+}
+
 plan plan_start(const compose::project& project, const observed_project& now,
     const std::set<std::string>& services, const std::optional<std::set<std::string>>& only) {
     plan result;
     std::map<std::string, std::vector<std::size_t>> started;
+    const containers_by_service containers(now);
     for (const std::string& name : in_dependency_order(project)) {
         std::vector<const observed_container*> due;
-        for (const observed_container* container : containers_of(now, name))
+        for (const observed_container* container : containers.of(name))
             if (!is_up(container->state) && (!only || only->contains(container->id)))
                 due.push_back(container);
         if (!services.contains(name) || due.empty())
@@ -113,14 +144,19 @@ plan plan_start(const compose::project& project, const observed_project& now,
         std::vector<std::size_t> gates;
         for (const auto& [dependency, how] : project.services.at(name).depends_on) {
             const auto earlier = started.find(dependency);
-            if (earlier == started.end())
+            const auto& there = containers.of(dependency);
+            const bool up = std::any_of(there.begin(), there.end(),
+                [](const observed_container* each) { return is_up(each->state); });
+            // What is not to run is not waited for: nobody would ever start it.
+            if (earlier == started.end() && (!up || how.condition == compose::dependency_condition::started))
                 continue;
             result.push_back({.kind = step_kind::await_condition,
                 .name = dependency,
                 .service = dependency,
                 .condition = how.condition,
+                .carry_on = only.has_value(),
                 .required = how.required,
-                .after = earlier->second});
+                .after = earlier == started.end() ? std::vector<std::size_t>() : earlier->second});
             gates.push_back(result.size() - 1);
         }
         for (const observed_container* container : due) {

@@ -2,6 +2,7 @@
 
 #include "engine/project/plan.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,8 +12,17 @@ namespace engine {
 /// The process runs, or will without anybody asking.
 bool is_up(run_state state) noexcept;
 
-/// In the order of their numbers.
-std::vector<const observed_container*> containers_of(const observed_project& now, const std::string& service);
+/// The containers of each service, in the order of their numbers.
+class containers_by_service {
+  public:
+    explicit containers_by_service(const observed_project& now);
+
+    const std::vector<const observed_container*>& of(const std::string& service) const;
+
+  private:
+    std::map<std::string, std::vector<const observed_container*>> found_;
+    std::vector<const observed_container*> none_;
+};
 
 /// A plan while it is made: steps by what later ones wait for.
 class plan_steps {

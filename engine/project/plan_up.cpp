@@ -23,19 +23,25 @@ namespace {
 /// plan_up in its parts; each fills what the next wait for.
 class up_planner {
   public:
-    up_planner(const up_request& wanted, const observed_project& now) : wanted_(wanted), now_(now) {}
+    up_planner(const up_request& wanted, const observed_project& now)
+        : wanted_(wanted), now_(now), order_(in_dependency_order(wanted.project)),
+          one_shots_(one_shots_of(wanted.project)), containers_(now) {}
 
     plan make() {
         networks();
         volumes();
         images();
+        if (wanted_.renew_anonymous)
+            renew();
         if (wanted_.remove_orphans)
             orphans();
-        for (const std::string& name : in_dependency_order(wanted_.project))
+        if (wanted_.start)
+            stop_dependents();
+        for (const std::string& name : order_)
             if (wanted_.services.contains(name))
                 containers(wanted_.project.services.at(name));
         if (wanted_.start)
-            for (const std::string& name : in_dependency_order(wanted_.project))
+            for (const std::string& name : order_)
                 if (wanted_.services.contains(name))
                     starts(wanted_.project.services.at(name));
         return steps_.take();
@@ -46,11 +52,18 @@ class up_planner {
     void remake(const std::string& key, const network_definition& there);
     void volumes();
     void images();
+    void pull(const std::string& reference, const std::string& service);
+    void renew();
     void orphans();
+    bool has_succeeded(const observed_container& container) const;
+    bool begins_anew(const compose::service& service) const;
+    void stop_dependents();
+    std::vector<std::size_t> dependents_stopped(const std::string& service) const;
     void containers(const compose::service& service);
     void create(const compose::service& service, unsigned number, const std::string& reason,
         std::optional<std::size_t> after);
     std::string change_of(const compose::service& service, const observed_container& container) const;
+    bool is_remade(const std::string& service) const;
     void starts(const compose::service& service);
     std::vector<std::size_t> conditions(const compose::service& service);
     std::optional<std::size_t> condition(const std::string& name, const compose::dependency& how);
@@ -70,16 +83,26 @@ class up_planner {
 
     const up_request& wanted_;
     const observed_project& now_;
+    const std::vector<std::string> order_; // of dependencies
+    const std::set<std::string> one_shots_;
+    const containers_by_service containers_;
     plan_steps steps_;
     std::map<std::string, std::size_t> network_steps_; // by key in the project
     std::map<std::string, std::size_t> volume_steps_;
     std::map<std::string, ended_container> ended_;              // by id
+    std::map<std::string, std::size_t> stopped_;                // by id: those that go on as they are after
     std::map<std::string, std::size_t> image_steps_;            // by reference
     std::map<std::string, std::vector<pending_start>> pending_; // by service
     std::map<std::string, std::vector<std::size_t>> start_steps_;
     // One that is required and one that is not are two: the second lets go on what the first holds back.
     std::map<std::tuple<std::string, dependency_condition, bool>, std::size_t> condition_steps_;
 };
+
+/// A one-shot whose success others wait for is not run a second time.
+bool up_planner::has_succeeded(const observed_container& container) const {
+    return one_shots_.contains(container.service) && container.state == run_state::exited &&
+           container.exit_code == 0;
+}
 
 /// Containers on a network that has changed go before it does.
 void up_planner::remake(const std::string& key, const network_definition& there) {
@@ -166,6 +189,9 @@ void up_planner::volumes() {
 void up_planner::images() {
     for (const std::string& name : wanted_.services) {
         const compose::service& service = wanted_.project.services.at(name);
+        for (const compose::mount& mount : service.mounts)
+            if (mount.type == compose::mount_type::image)
+                pull(mount.source, name);
         if (now_.images.contains(service.image) || image_steps_.contains(service.image))
             continue;
         if (service.pull_policy == "never")
@@ -174,9 +200,51 @@ void up_planner::images() {
                     "image \"{}\" of service \"{}\" is not here and pull_policy is never; load it with: "
                     "compose load -i FILE",
                     service.image, name));
-        image_steps_[service.image] = steps_.add(
-            {.kind = step_kind::pull_image, .name = service.image, .service = name, .reason = "missing"});
+        pull(service.image, name);
     }
+}
+
+void up_planner::pull(const std::string& reference, const std::string& service) {
+    if (now_.images.contains(reference) || image_steps_.contains(reference))
+        return;
+    image_steps_[reference] = steps_.add(
+        {.kind = step_kind::pull_image, .name = reference, .service = service, .reason = "missing"});
+}
+
+/// All that use one of the volumes end before it does, dependents first.
+void up_planner::renew() {
+    const std::string reason = "volumes without names are renewed";
+    std::set<std::string> volumes;
+    for (const std::string& name : wanted_.services)
+        for (const observed_container* container : containers_.of(name))
+            for (const std::string& volume : container->volumes)
+                if (const auto there = now_.volumes.find(volume);
+                    there != now_.volumes.end() && is_anonymous(there->second))
+                    volumes.insert(volume);
+    std::vector<const observed_container*> users;
+    for (auto name = order_.rbegin(); name != order_.rend(); ++name)
+        for (const observed_container* container : containers_.of(*name))
+            if (std::any_of(volumes.begin(), volumes.end(),
+                    [&](const std::string& volume) { return container->volumes.contains(volume); }))
+                users.push_back(container);
+    std::vector<std::size_t> gone;
+    for (const observed_container* container : users) {
+        if (!wanted_.services.contains(container->service))
+            throw error(error_kind::conflict,
+                fmt::format(
+                    "container \"{}\", which this `up` is not about, has volumes that are to be renewed; "
+                    "bring the whole stack up, or remove that container first",
+                    container->name));
+        if (!ended_.contains(container->id))
+            ended_[container->id] = {.reason = reason, .last = *steps_.end(*container, true, reason, gone)};
+        gone.push_back(ended_.at(container->id).last);
+    }
+    for (const std::string& volume : volumes)
+        gone = {steps_.add(
+            {.kind = step_kind::remove_volume, .name = volume, .key = {}, .reason = reason, .after = gone})};
+    if (!volumes.empty())
+        for (const observed_container* container : users)
+            ended_.at(container->id).last = gone.front();
 }
 
 void up_planner::orphans() {
@@ -199,7 +267,23 @@ std::string up_planner::change_of(
     const auto image = now_.images.find(service.image);
     if (image != now_.images.end() && image->second != container.image)
         return "image changed";
+    for (const auto& [reference, mounted] : container.mounted_images)
+        if (const auto there = now_.images.find(reference);
+            there != now_.images.end() && there->second != mounted)
+            return fmt::format("image {} changed", reference);
+    for (const std::string& source : service.volumes_from)
+        if (const std::string other = source.substr(0, source.find(':')); is_remade(other))
+            return fmt::format("{}, whose volumes it has, is made anew", other);
     return {};
+}
+
+bool up_planner::is_remade(const std::string& service) const {
+    if (!wanted_.services.contains(service))
+        return false;
+    const std::vector<const observed_container*>& there = containers_.of(service);
+    return std::any_of(there.begin(), there.end(), [&](const observed_container* each) {
+        return ended_.contains(each->id) || !change_of(wanted_.project.services.at(service), *each).empty();
+    });
 }
 
 void up_planner::create(const compose::service& service, unsigned number, const std::string& reason,
@@ -217,6 +301,10 @@ void up_planner::create(const compose::service& service, unsigned number, const 
         if (const auto network = network_steps_.find(key); network != network_steps_.end())
             next.after.push_back(network->second);
     for (const compose::mount& mount : service.mounts)
+        if (const auto pull = image_steps_.find(mount.source);
+            mount.type == compose::mount_type::image && pull != image_steps_.end())
+            next.after.push_back(pull->second);
+    for (const compose::mount& mount : service.mounts)
         if (mount.type == compose::mount_type::volume)
             if (const auto volume = volume_steps_.find(mount.source); volume != volume_steps_.end())
                 next.after.push_back(volume->second);
@@ -225,9 +313,60 @@ void up_planner::create(const compose::service& service, unsigned number, const 
     pending_[service.name].push_back({.name = name, .id = {}, .created = index});
 }
 
+/// Whether containers of it are made or started.
+bool up_planner::begins_anew(const compose::service& service) const {
+    unsigned kept = 0;
+    for (const observed_container* container : containers_.of(service.name)) {
+        if (container->number > service.scale)
+            continue;
+        const bool done = has_succeeded(*container);
+        if (ended_.contains(container->id) || !change_of(service, *container).empty() ||
+            (!is_up(container->state) && !done))
+            return true;
+        ++kept;
+    }
+    return kept < service.scale;
+}
+
+/// What follows the restarts of others ends before they do, in reverse order, and is started after them.
+void up_planner::stop_dependents() {
+    std::set<std::string> anew;
+    for (const std::string& name : wanted_.services)
+        if (begins_anew(wanted_.project.services.at(name)))
+            anew.insert(name);
+    const std::set<std::string> followers = restarted_with(wanted_.project, anew);
+    for (auto each = order_.rbegin(); each != order_.rend(); ++each) {
+        const std::string& name = *each;
+        if (!followers.contains(name) || !wanted_.services.contains(name))
+            continue;
+        for (const observed_container* container : containers_.of(name))
+            if (is_up(container->state) && container->number <= wanted_.project.services.at(name).scale)
+                stopped_[container->id] =
+                    *steps_.end(*container, false, "what it depends on is started", dependents_stopped(name));
+    }
+}
+
+/// The steps that end those that follow the restarts of a service.
+std::vector<std::size_t> up_planner::dependents_stopped(const std::string& service) const {
+    std::vector<std::size_t> steps;
+    if (stopped_.empty())
+        return steps;
+    for (const observed_container& container : now_.containers) {
+        const auto stopped = stopped_.find(container.id);
+        if (stopped == stopped_.end())
+            continue;
+        const auto& dependencies = wanted_.project.services.at(container.service).depends_on;
+        const auto how = dependencies.find(service);
+        if (how != dependencies.end() && how->second.restart)
+            steps.push_back(stopped->second);
+    }
+    return steps;
+}
+
 void up_planner::containers(const compose::service& service) {
     std::set<unsigned> present;
-    for (const observed_container* container : containers_of(now_, service.name)) {
+    const std::vector<std::size_t> alone = dependents_stopped(service.name);
+    for (const observed_container* container : containers_.of(service.name)) {
         const auto ended = ended_.find(container->id);
         if (container->number > service.scale) {
             if (ended == ended_.end())
@@ -240,9 +379,13 @@ void up_planner::containers(const compose::service& service) {
             continue;
         }
         const std::string change = change_of(service, *container);
+        const auto stopped = stopped_.find(container->id);
         if (!change.empty())
-            create(service, container->number, change, steps_.end(*container, true, change, {}));
-        else if (!is_up(container->state))
+            create(service, container->number, change, steps_.end(*container, true, change, alone));
+        else if (stopped != stopped_.end())
+            pending_[service.name].push_back(
+                {.name = container->name, .id = container->id, .created = stopped->second});
+        else if (!is_up(container->state) && !has_succeeded(*container))
             pending_[service.name].push_back({.name = container->name, .id = container->id, .created = {}});
     }
     for (unsigned number = 1; number <= service.scale; ++number)
@@ -263,6 +406,7 @@ std::optional<std::size_t> up_planner::condition(const std::string& name, const 
         .name = name,
         .service = name,
         .condition = how.condition,
+        .carry_on = wanted_.carry_on,
         .required = how.required};
     if (starts_now)
         next.after = started->second;
@@ -283,29 +427,9 @@ std::vector<std::size_t> up_planner::conditions(const compose::service& service)
     return all;
 }
 
-/// A one-shot whose success others wait for is not run a second time.
-bool has_succeeded(const compose::project& project, const observed_project& now, const std::string& service,
-    const std::string& id) {
-    const bool one_shot =
-        std::any_of(project.services.begin(), project.services.end(), [&](const auto& entry) {
-            const auto found = entry.second.depends_on.find(service);
-            return found != entry.second.depends_on.end() &&
-                   found->second.condition == dependency_condition::completed_successfully;
-        });
-    return one_shot &&
-           std::any_of(now.containers.begin(), now.containers.end(), [&](const observed_container& each) {
-               return each.id == id && each.state == run_state::exited && each.exit_code == 0;
-           });
-}
-
 void up_planner::starts(const compose::service& service) {
     const auto due = pending_.find(service.name);
     if (due == pending_.end())
-        return;
-    std::erase_if(due->second, [&](const pending_start& each) {
-        return !each.id.empty() && has_succeeded(wanted_.project, now_, service.name, each.id);
-    });
-    if (due->second.empty())
         return;
     const std::vector<std::size_t> gates = conditions(service);
     for (const pending_start& each : due->second) {
@@ -314,6 +438,7 @@ void up_planner::starts(const compose::service& service) {
             .service = service.name,
             .container = each.id,
             .reason = "not running",
+            .carry_on = wanted_.carry_on,
             .after = gates};
         if (each.created)
             next.after.push_back(*each.created);
@@ -340,6 +465,17 @@ std::vector<std::string> left_unchanged(const up_request& wanted, const observed
                         "others by now; `down -v` removes it with its data, the next `up` makes it anew",
                 volume.name));
     }
+    return notes;
+}
+
+std::vector<std::string> mounts_without_effect(const up_request& wanted, bool selinux) {
+    std::vector<std::string> notes;
+    for (const std::string& name : wanted.services)
+        for (const compose::mount& mount : wanted.project.services.at(name).mounts)
+            if (!mount.selinux.empty())
+                notes.push_back(fmt::format("services.{}.volumes: {}: selinux \"{}\" has no effect: {}", name,
+                    mount.target, mount.selinux,
+                    selinux ? "composed does not label files; use chcon" : "this host does not run SELinux"));
     return notes;
 }
 

@@ -36,18 +36,30 @@ class project_manager {
     task<std::shared_ptr<operation>> start(std::string project, std::set<std::string> services);
     task<std::shared_ptr<operation>> stop(std::string project, std::set<std::string> services,
         std::optional<std::chrono::nanoseconds> grace, bool remove);
-    task<std::shared_ptr<operation>> restart(
-        std::string project, std::set<std::string> services, std::optional<std::chrono::nanoseconds> grace);
+    /// `dependents`: also what is to be restarted with them (restarted_with()).
+    task<std::shared_ptr<operation>> restart(std::string project, std::set<std::string> services,
+        std::optional<std::chrono::nanoseconds> grace, bool dependents = true);
     task<std::shared_ptr<operation>> kill(std::string project, std::set<std::string> services, int signal);
 
-    /// Removes the containers of `services` that do not run.
-    task<std::shared_ptr<operation>> remove_stopped(std::string project, std::set<std::string> services);
+    /// The engine goes down, and all containers with it: dependents before what they depend on, each with its
+    /// grace period, all within `limit`. They come back as after a boot. What is under way is carried on
+    /// then.
+    task<> end_all(std::chrono::nanoseconds limit);
+
+    /// Removes the containers of `services` that do not run; with `volumes` those of their volumes that have
+    /// no name and that nobody else uses.
+    task<std::shared_ptr<operation>> remove_stopped(
+        std::string project, std::set<std::string> services, bool volumes);
 
     /// The revisions that are kept, in order. Throws error{not_found}.
     task<std::vector<revision>> revisions(std::string project);
 
     /// The plan that up() would follow now: `up --dry-run`.
-    plan preview(const compose::project& wanted, const up_options& options) const;
+    plan preview(compose::project wanted, const up_options& options) const;
+
+    /// Whether that is what the project is to be by its newest revision, the contents of its secrets
+    /// included.
+    bool is_defined_as(compose::project wanted) const;
 
     /// Whether an operation on the project is under way: what has stopped may be about to start again.
     /// containers.changed() wakes when that ends.

@@ -38,9 +38,12 @@ struct up_options {
     bool start = true;
     bool force_recreate = false;
     bool remove_orphans = false;
-    bool wait = false; // until running or healthy
+    bool renew_anonymous = false; // volumes without names begin empty; not remembered, or a crash would twice
+    bool wait = false;            // until running or healthy
     std::optional<std::chrono::nanoseconds> wait_timeout;
-    std::optional<unsigned> user; // who asked, where the socket tells
+    bool carry_on = false;                         // what a former daemon was about
+    std::optional<std::chrono::nanoseconds> grace; // of what is recreated; without it each service's own
+    std::optional<unsigned> user;                  // who asked, where the socket tells
 };
 
 /// An `up` that has not ended yet (table::operation, key: the project's name): the next daemon carries on

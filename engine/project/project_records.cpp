@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace engine {
@@ -23,6 +24,9 @@ constexpr std::uint64_t revisions_kept = 20;
 project_records::project_records(store& records) : store_(records) {
     for (const record& row : store_.load(table::project))
         projects_.emplace(row.key, decode_project(row.key, row.value));
+    for (const record& row : store_.load(table::operation)) {
+        ups_.emplace(row.key, decode_up(row.key, row.value));
+    }
 }
 
 bool project_records::save_revision(compose::project wanted, const up_options& options) {
@@ -37,26 +41,56 @@ bool project_records::save_revision(compose::project wanted, const up_options& o
         .removing = false,
         .remove = {}};
     store_.put(table::project, name, encode(record));
+    projects_.insert_or_assign(name, std::move(record));
+    begin_revision(name, options);
+    return true;
+}
+
+/// The project's record has its number already.
+revision& project_records::begin_revision(const std::string& project, const up_options& options) {
+    const project_record& record = projects_.at(project);
     revision fresh{.number = record.revision,
         .created = record.created,
         .user = options.user,
         .definition = record.definition,
         .steps = {}};
-    store_.put(table::revision, revision_key(name, fresh.number), encode(fresh));
-    unplanned_.insert_or_assign(name, std::move(fresh));
+    store_.put(table::revision, revision_key(project, fresh.number), encode(fresh));
     if (record.revision > revisions_kept)
-        store_.erase(table::revision, revision_key(name, record.revision - revisions_kept));
-    projects_.insert_or_assign(name, std::move(record));
-    return true;
+        store_.erase(table::revision, revision_key(project, record.revision - revisions_kept));
+    return newest_.insert_or_assign(project, newest{.value = std::move(fresh)}).first->second.value;
 }
 
-void project_records::note_plan(const std::string& project, const plan& steps) {
-    const auto found = unplanned_.find(project);
-    if (found == unplanned_.end())
+void project_records::note_plan(const std::string& project, const plan& steps, const up_options& options) {
+    const auto known = projects_.find(project);
+    if (known == projects_.end())
         return;
-    found->second.steps = planned(steps);
-    store_.put(table::revision, revision_key(project, found->second.number), encode(found->second));
-    unplanned_.erase(found);
+    const auto found = newest_.find(project);
+    const bool unplanned = found != newest_.end() && !found->second.planned;
+    const bool anew = !options.carry_on && std::any_of(steps.begin(), steps.end(), [](const step& each) {
+        return each.kind == step_kind::remove_container;
+    });
+    if (!unplanned && !anew)
+        return;
+    if (!unplanned) {
+        project_record& record = known->second;
+        ++record.revision;
+        record.created = timestamp_now();
+        store_.put(table::project, project, encode(record));
+        begin_revision(project, options);
+    }
+    newest& mine = newest_.at(project);
+    mine.planned = true;
+    mine.value.steps = planned(steps);
+    store_.put(table::revision, revision_key(project, mine.value.number), encode(mine.value));
+}
+
+void project_records::note_end(const std::string& project, bool failed) {
+    const auto found = newest_.find(project);
+    if (found == newest_.end() || found->second.value.failed == failed)
+        return;
+    revision& value = found->second.value;
+    value.failed = failed;
+    store_.put(table::revision, revision_key(project, value.number), encode(value));
 }
 
 task<std::vector<revision>> project_records::revisions(std::string project) {
@@ -88,6 +122,8 @@ void project_records::empty(const std::string& project) {
     record.definition.disabled_services.clear();
     record.definition.networks.clear();
     record.definition.volumes.clear();
+    record.definition.secrets.clear();
+    record.definition.configs.clear();
     store_.put(table::project, project, encode(record));
 }
 
@@ -99,27 +135,23 @@ void project_records::forget(const std::string& project) {
     for (std::uint64_t number = last > revisions_kept ? last - revisions_kept : 0; number <= last; ++number)
         store_.erase(table::revision, revision_key(project, number));
     store_.erase(table::project, project);
-    unplanned_.erase(project);
+    newest_.erase(project);
     projects_.erase(found);
 }
 
 void project_records::remember_up(const std::string& project, const up_options& options) {
-    ups_under_way_.insert(project);
+    ups_.insert_or_assign(project, options);
     store_.put(table::operation, project, encode(options));
 }
 
 void project_records::forget_up(const std::string& project) {
-    if (ups_under_way_.erase(project) > 0)
+    if (ups_.erase(project) > 0)
         store_.erase(table::operation, project);
 }
 
-std::map<std::string, up_options> project_records::interrupted_ups() {
-    std::map<std::string, up_options> found;
-    for (const record& row : store_.load(table::operation)) {
-        found.emplace(row.key, decode_up(row.key, row.value));
-        ups_under_way_.insert(row.key);
-    }
-    return found;
+const up_options* project_records::up_under_way(const std::string& project) const {
+    const auto found = ups_.find(project);
+    return found == ups_.end() ? nullptr : &found->second;
 }
 
 const project_record* project_records::find(const std::string& name) const {

@@ -24,8 +24,13 @@ class project_records {
     /// was not; then the `up` is remembered too, for the next daemon if this one dies before it has ended.
     bool save_revision(compose::project wanted, const up_options& options);
 
-    /// The plan that leads to the newest revision, if that has none yet.
-    void note_plan(const std::string& project, const plan& steps);
+    /// The plan that leads to the newest revision, if that has none yet. One that makes containers anew
+    /// without another definition (another image under the same name, or because it was asked for) is a
+    /// revision too.
+    void note_plan(const std::string& project, const plan& steps, const up_options& options);
+
+    /// How the `up` that made the newest revision, or was asked for again, has ended.
+    void note_end(const std::string& project, bool failed);
 
     /// Of the last 20, in order. Throws error{not_found} for a project that there is none of.
     task<std::vector<revision>> revisions(std::string project);
@@ -43,8 +48,8 @@ class project_records {
     /// What an interrupted `up` needs to be carried on by the next daemon. A later one takes its place.
     void remember_up(const std::string& project, const up_options& options);
     void forget_up(const std::string& project);
-    /// By project, as an earlier daemon left them.
-    std::map<std::string, up_options> interrupted_ups();
+    /// The `up` of a project that has not ended; null when there is none.
+    const up_options* up_under_way(const std::string& project) const;
 
     const project_record* find(const std::string& name) const;
     /// Throws error{not_found}.
@@ -54,8 +59,15 @@ class project_records {
   private:
     store& store_;
     std::map<std::string, project_record> projects_;
-    std::map<std::string, revision> unplanned_; // the newest ones of projects, until their plan is made
-    std::set<std::string> ups_under_way_;       // projects with a record in table::operation
+    /// The newest of projects, as far as this daemon has made them; `planned`: with its plan.
+    struct newest {
+        revision value;
+        bool planned = false;
+    };
+    revision& begin_revision(const std::string& project, const up_options& options);
+
+    std::map<std::string, newest> newest_;
+    std::map<std::string, up_options> ups_; // under way, by project: table::operation
 };
 
 } // namespace engine

@@ -22,6 +22,8 @@ std::string encode(const revision& value) {
         steps.push_back(json::object{{"action", each.action}, {"name", each.name}, {"reason", each.reason}});
     json::object object{{"v", format_version}, {"revision", value.number}, {"created", value.created},
         {"definition", json::parse(compose::to_wire(value.definition))}, {"steps", std::move(steps)}};
+    if (value.failed)
+        object["failed"] = true;
     if (value.user)
         object["user"] = *value.user;
     return json::serialize(object);
@@ -36,6 +38,7 @@ revision decode_revision(std::string_view key, std::string_view text) {
             .user = std::nullopt,
             .definition = compose::from_wire(json::serialize(object.at("definition"))),
             .steps = {}};
+        value.failed = object.contains("failed") && object.at("failed").as_bool();
         if (const json::value* user = object.if_contains("user"))
             value.user = user->to_number<unsigned>();
         if (const json::value* steps = object.if_contains("steps"))

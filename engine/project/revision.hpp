@@ -26,6 +26,7 @@ struct revision {
     std::optional<unsigned> user; // uid of who asked for it, where the socket tells
     compose::project definition;
     std::vector<planned_step> steps;
+    bool failed = false; // its `up` ended with an error: a rollback passes it over
 };
 
 std::string encode(const revision& value);

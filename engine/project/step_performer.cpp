@@ -5,6 +5,7 @@
 #include "engine/network/network_manager.hpp"
 #include "engine/project/definitions.hpp"
 #include "engine/project/project_record.hpp"
+#include "engine/system/crash_point.hpp"
 #include "engine/volume/volume_store.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -63,7 +64,9 @@ std::string_view kind_of(step_kind step) noexcept {
 
 task<> step_performer::perform(step what) {
     std::string failure;
+    const std::string point = fmt::format("step {}", to_string(what.kind));
     try {
+        crash_point(point, "before");
         switch (what.kind) {
         case step_kind::create_network:
             co_await create_network(what);
@@ -96,6 +99,7 @@ task<> step_performer::perform(step what) {
             co_await remove_volume(what);
             break;
         }
+        crash_point(point, "after");
         co_return;
     } catch (const error& thrown) {
         failure = thrown.what();
@@ -164,14 +168,33 @@ task<> step_performer::start_container(step what) {
     }
     announce("container", what.name, what.service, "Starting");
     co_await containers_.start(id, what.carry_on);
+    if (what.carry_on)
+        co_await await_run(id);
     announce("container", what.name, what.service, "Started");
+}
+
+/// What depends on a container that cannot be started yet waits with it.
+task<> step_performer::await_run(std::string id) {
+    for (;;) {
+        const container_view* of = containers_.find(id);
+        if (of == nullptr || of->state == run_state::exited || superseded_())
+            throw error(error_kind::conflict,
+                fmt::format("start container \"{}\": somebody else has decided about it meanwhile",
+                    of == nullptr ? id.substr(0, 12) : of->record.name));
+        if (of->run)
+            co_return;
+        co_await containers_.changed().wait();
+    }
 }
 
 task<> step_performer::stop_container(step what) {
     if (containers_.find(what.container) == nullptr)
         co_return;
     announce("container", what.name, what.service, "Stopping");
-    co_await containers_.stop(what.container, grace_);
+    if (what.again)
+        co_await containers_.end_to_restart(what.container, grace_);
+    else
+        co_await containers_.stop(what.container, grace_);
     announce("container", what.name, what.service, "Stopped");
 }
 
@@ -210,7 +233,7 @@ task<> step_performer::remove_volume(step what) {
 task<> step_performer::gate(step what) {
     std::string failure;
     try {
-        co_await await_condition(what.service, what.condition);
+        co_await await_condition(what.service, what.condition, what.carry_on && what.required);
         co_return;
     } catch (const error& thrown) {
         if (what.required || thrown.kind() == error_kind::conflict)
@@ -260,8 +283,10 @@ std::string reason_of(const observed_container& seen, dependency_condition condi
 
 } // namespace
 
-task<> step_performer::await_condition(std::string service, dependency_condition condition) {
+/// `patient`: nobody is there who could try again, so what has failed may still come about.
+task<> step_performer::await_condition(std::string service, dependency_condition condition, bool patient) {
     std::set<std::string> waiting;
+    std::set<std::string> failed;
     for (;;) {
         if (superseded_())
             throw error(error_kind::conflict,
@@ -272,7 +297,13 @@ task<> step_performer::await_condition(std::string service, dependency_condition
             if (each->record.service != service || each->record.one_off)
                 continue;
             const observed_container seen = observe(*each);
-            const verdict now = judge(seen, condition);
+            verdict now = judge(seen, condition);
+            if (now == verdict::never && patient) {
+                now = verdict::not_yet;
+                waiting.insert(seen.id);
+                if (failed.insert(seen.id).second)
+                    announce("container", seen.name, service, "Waiting", reason_of(seen, condition));
+            }
             if (now == verdict::never) {
                 announce("container", seen.name, service, "Error", reason_of(seen, condition));
                 throw error(error_kind::unavailable, reason_of(seen, condition));

@@ -21,7 +21,7 @@ class step_performer {
 
     /// Waits until every container of the service fulfils the condition. Throws error{unavailable} when one
     /// cannot any more, error{conflict} when the operation is superseded meanwhile.
-    task<> await_condition(std::string service, compose::dependency_condition condition);
+    task<> await_condition(std::string service, compose::dependency_condition condition, bool patient);
 
     const std::string& project() const noexcept { return project_.name; }
 
@@ -34,6 +34,7 @@ class step_performer {
     task<> pull_image(step what);
     task<> create_container(step what);
     task<> start_container(step what);
+    task<> await_run(std::string id);
     task<> stop_container(step what);
     task<> remove_container(step what);
     task<> remove_network(step what);

@@ -19,15 +19,6 @@ constexpr auto settled_after = std::chrono::seconds(1);
 // Their delays are 3.1 s together (restart.hpp): time enough for what only waits for its database to begin.
 constexpr unsigned restarts_allowed = 5;
 
-std::set<std::string> one_shots_of(const compose::project& project) {
-    std::set<std::string> names;
-    for (const auto& [other, service] : project.services)
-        for (const auto& [name, how] : service.depends_on)
-            if (how.condition == compose::dependency_condition::completed_successfully)
-                names.insert(name);
-    return names;
-}
-
 std::chrono::milliseconds uptime_of(const container_view& view) {
     if (!view.run)
         return std::chrono::milliseconds(0);

@@ -50,8 +50,8 @@ monitor::monitor(int socket)
 monitor::~monitor() {
     for (int& fd : kept_)
         close_fd(fd);
-    for (int* fd :
-        {&lock_, &signals_, &network_.udp, &network_.tcp, &network_.host, &streams_[0], &streams_[1]})
+    for (int* fd : {&lock_, &signals_, &contents_, &network_.udp, &network_.tcp, &network_.host, &streams_[0],
+             &streams_[1]})
         close_fd(*fd);
 }
 
@@ -88,6 +88,8 @@ void monitor::turn() {
     for (const auto which : {json_log::out, json_log::err})
         poll.watch(streams_[which], POLLIN, [this, which](short) { read_stream(streams_[which], which); });
     clients_.watch(poll);
+    flows_until_ = ports_.expire(now(CLOCK_MONOTONIC));
+    ports_.watch(poll);
     poll.wait(wait_limit());
 
     const bool nothing_to_look_after =
@@ -102,7 +104,7 @@ void monitor::turn() {
 
 int monitor::wait_limit() const {
     std::int64_t next = 0;
-    for (const std::int64_t deadline : {drain_until_, delete_until_, leave_at_})
+    for (const std::int64_t deadline : {drain_until_, delete_until_, leave_at_, flows_until_})
         if (deadline != 0 && (next == 0 || deadline < next))
             next = deadline;
     if (next == 0)
@@ -114,7 +116,7 @@ int monitor::wait_limit() const {
 void monitor::on_message(message& in, std::vector<int>& descriptors) {
     switch (in.type) {
     case message_type::setup:
-        on_setup(in);
+        on_setup(in, descriptors);
         break;
     case message_type::hello:
         if (snapshot_.state == shim_state::failed)
@@ -127,6 +129,9 @@ void monitor::on_message(message& in, std::vector<int>& descriptors) {
             kept_.push_back(descriptors.back());
             descriptors.pop_back();
         }
+        break;
+    case message_type::forward:
+        on_forward(in, descriptors);
         break;
     case message_type::go:
         if (have_setup_ && snapshot_.state == shim_state::preparing)
@@ -159,9 +164,11 @@ void monitor::on_message(message& in, std::vector<int>& descriptors) {
         close_fd(fd);
 }
 
-void monitor::on_setup(const message& in) {
+void monitor::on_setup(const message& in, std::vector<int>& descriptors) {
     if (have_setup_ || !decode(in.payload, setup_))
         return;
+    if (!setup_.secrets.empty() && !descriptors.empty())
+        contents_ = std::exchange(descriptors.front(), -1);
     have_setup_ = true;
     snapshot_.generation = setup_.generation;
     snapshot_.shim = ::getpid();
@@ -187,6 +194,14 @@ void monitor::on_attach(const message& in, std::vector<int>& descriptors) {
     clients_.add(taken[0], taken[1], taken[2]);
     if (snapshot_.state == shim_state::exited || leaving_)
         clients_.finish();
+}
+
+void monitor::on_forward(const message& in, std::vector<int>& descriptors) {
+    std::vector<forward_target> targets;
+    if (snapshot_.state != shim_state::preparing || !decode(in.payload, targets))
+        return;
+    for (std::size_t at = 0; at < targets.size() && at < descriptors.size(); ++at)
+        ports_.add(std::exchange(descriptors[at], -1), targets[at]);
 }
 
 void monitor::on_signal(const message& in) {
@@ -217,10 +232,12 @@ void monitor::on_acknowledge() {
 
 void monitor::fail(failure_step step, std::int64_t code, std::string text) {
     snapshot_.state = shim_state::failed;
+    close_fd(contents_);
     failure_ = field_writer().number(static_cast<std::int64_t>(step)).number(code).text(text).take();
     clients_.finish();
     for (int& fd : kept_)
         close_fd(fd);
+    ports_.stop();
     send_failure();
 }
 
@@ -280,8 +297,9 @@ void monitor::start_container() {
     if (setup_.tty)
         words.insert(words.end(), {"--console-socket", console_.name()});
     words.push_back(setup_.id);
-    start_ = start_runtime(setup_, words, stdio, runtime_view::with_root, network_.host);
+    start_ = start_runtime(setup_, words, stdio, runtime_view::with_root, network_.host, contents_);
     const int failure = errno;
+    close_fd(contents_);
     for (int& fd : stdio)
         close_fd(fd);
     if (start_.pid < 0)
@@ -329,6 +347,7 @@ void monitor::on_runtime_returned(int status) {
     snapshot_.started_at = now(CLOCK_REALTIME);
     replace_file(run_file::init, init_record(snapshot_, process_start_time(static_cast<pid_t>(pid))));
     send_snapshot(message_type::started);
+    ports_.start(network_.host);
     int early = 0;
     if (take_unknown_exit(static_cast<pid_t>(pid), early))
         on_init_exit(early);
@@ -393,6 +412,7 @@ void monitor::record_exit() {
     for (int& fd : kept_)
         close_fd(fd);
     kept_.clear();
+    ports_.stop();
     snapshot_.oom = has_oom_kill(setup_.oom_file) ? 1 : 0;
     replace_file(run_file::exit, exit_record_line(snapshot_));
     const int stdio[3] = {-1, -1, -1};

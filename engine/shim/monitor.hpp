@@ -7,6 +7,7 @@
 #include "engine/shim/json_log.hpp"
 #include "engine/shim/network_namespace.hpp"
 #include "engine/shim/poller.hpp"
+#include "engine/shim/port_proxy.hpp"
 #include "engine/shim/protocol.hpp"
 #include "engine/shim/runtime_command.hpp"
 
@@ -45,8 +46,9 @@ class monitor {
     int wait_limit() const;
 
     void on_message(message& in, std::vector<int>& descriptors);
-    void on_setup(const message& in);
+    void on_setup(const message& in, std::vector<int>& descriptors);
     void on_attach(const message& in, std::vector<int>& descriptors);
+    void on_forward(const message& in, std::vector<int>& descriptors);
     void on_signal(const message& in);
     void on_resize(const message& in);
     void on_acknowledge();
@@ -80,6 +82,7 @@ class monitor {
     shim_snapshot snapshot_;
     network_descriptors network_;
     std::vector<int> kept_;
+    int contents_ = -1; // of secrets; until the runtime has them
     std::string failure_;
 
     runtime_command start_;
@@ -89,6 +92,8 @@ class monitor {
     json_log log_;
     attach_hub clients_;
     exec_table execs_;
+    port_proxy ports_;
+    std::int64_t flows_until_ = 0;
 
     std::int64_t started_ = 0; // monotonic ns
     bool exiting_ = false;

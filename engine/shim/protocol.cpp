@@ -46,6 +46,23 @@ bool read_list(field_reader& in, std::vector<std::string>& values) {
     return true;
 }
 
+bool read_secrets(field_reader& in, std::vector<secret_file>& values) {
+    const std::int64_t count = in.number();
+    if (count < 0 || static_cast<std::size_t>(count) > max_list)
+        return false;
+    values.clear();
+    for (std::int64_t at = 0; at < count; ++at) {
+        secret_file& each = values.emplace_back();
+        each.target = in.text();
+        each.offset = in.number();
+        each.size = in.number();
+        each.uid = in.number();
+        each.gid = in.number();
+        each.mode = in.number();
+    }
+    return true;
+}
+
 } // namespace
 
 field_writer& field_writer::number(std::int64_t value) {
@@ -87,6 +104,38 @@ std::string field_reader::text() {
     return value;
 }
 
+namespace {
+
+void write_mounts(field_writer& out, const std::vector<shim_mount>& mounts) {
+    out.number(static_cast<std::int64_t>(mounts.size()));
+    for (const shim_mount& each : mounts) {
+        out.text(each.name).text(each.source).text(each.subpath).number(each.recursive);
+        out.number(each.read_only).number(each.read_only_or_fail).number(each.shared);
+        write_list(out, each.layers);
+    }
+}
+
+bool read_mounts(field_reader& in, std::vector<shim_mount>& mounts) {
+    const std::int64_t count = in.number();
+    if (count < 0 || static_cast<std::size_t>(count) > max_list)
+        return false;
+    mounts.resize(static_cast<std::size_t>(count));
+    for (shim_mount& each : mounts) {
+        each.name = in.text();
+        each.source = in.text();
+        each.subpath = in.text();
+        each.recursive = in.number() != 0;
+        each.read_only = in.number() != 0;
+        each.read_only_or_fail = in.number() != 0;
+        each.shared = in.number() != 0;
+        if (!read_list(in, each.layers))
+            return false;
+    }
+    return true;
+}
+
+} // namespace
+
 std::string encode(const shim_setup& value) {
     field_writer out;
     out.text(value.id).number(value.generation).number(static_cast<std::int64_t>(value.network));
@@ -97,6 +146,15 @@ std::string encode(const shim_setup& value) {
     out.number(value.rows).number(value.columns);
     out.text(value.log).number(value.log_max_size).number(value.log_max_files).text(value.oom_file);
     write_list(out, value.mount_files);
+    write_mounts(out, value.mounts);
+    out.number(static_cast<std::int64_t>(value.secrets.size()));
+    for (const secret_file& each : value.secrets)
+        out.text(each.target)
+            .number(each.offset)
+            .number(each.size)
+            .number(each.uid)
+            .number(each.gid)
+            .number(each.mode);
     return out.take();
 }
 
@@ -122,7 +180,8 @@ bool decode(std::string_view payload, shim_setup& value) {
     value.log_max_size = in.number();
     value.log_max_files = in.number();
     value.oom_file = in.text();
-    return read_list(in, value.mount_files) && !in.torn();
+    return read_list(in, value.mount_files) && read_mounts(in, value.mounts) &&
+           read_secrets(in, value.secrets) && !in.torn();
 }
 
 std::string encode(const shim_snapshot& value) {
@@ -160,6 +219,29 @@ bool decode(std::string_view payload, exec_order& value) {
     value.tty = in.number() != 0;
     value.rows = in.number();
     value.columns = in.number();
+    return !in.torn();
+}
+
+std::string encode(const std::vector<forward_target>& value) {
+    field_writer out;
+    out.number(static_cast<std::int64_t>(value.size()));
+    for (const forward_target& each : value)
+        out.number(each.udp).text(each.address).number(each.port);
+    return out.take();
+}
+
+bool decode(std::string_view payload, std::vector<forward_target>& value) {
+    field_reader in(payload);
+    const std::int64_t count = in.number();
+    if (count < 0 || static_cast<std::size_t>(count) > max_list)
+        return false;
+    for (std::int64_t at = 0; at < count && !in.torn(); ++at) {
+        forward_target each;
+        each.udp = in.number() != 0;
+        each.address = in.text();
+        each.port = in.number();
+        value.push_back(std::move(each));
+    }
     return !in.torn();
 }
 

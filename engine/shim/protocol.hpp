@@ -33,6 +33,7 @@ enum class message_type : std::uint16_t {
     signal = 7,      // number: to the first process (session 0) or to an exec
     resize = 8,      // numbers: rows, columns
     acknowledge = 9, // the exit or the failure is known: leave
+    forward = 10,    // forward_targets; descriptors: a bound IPv6 socket for each, read once it runs
 
     // shim to daemon
     network_ready = 32, // descriptors: none, or DNS sockets UDP and TCP
@@ -51,7 +52,8 @@ enum class failure_step : std::int64_t {
     root_filesystem = 2,
     runtime = 3,
     terminal = 4,
-    limit = 5
+    limit = 5,
+    mount = 6, // text: shim_mount::name
 };
 
 /// Descriptors that come with `attach`, as bits of its number.
@@ -91,6 +93,29 @@ class field_reader {
 
 enum class shim_network : std::int64_t { own = 0, none = 1, join = 2, host = 3 };
 
+/// A mount that the shim makes where only the runtime sees it, at `mounts/INDEX` of the run folder, for the
+/// runtime to bind from there.
+struct shim_mount {
+    std::string name;                // for messages: volume "data"
+    std::string source;              // a folder or file of the host; empty: `layers`
+    std::vector<std::string> layers; // of an image, topmost first: read-only
+    std::string subpath;             // what of it; links lead nowhere but into it. Empty: all
+    bool recursive = true;           // with the mounts below it
+    bool read_only = false;          // all of these
+    bool read_only_or_fail = false;  // where the kernel cannot make them so
+    bool shared = false;             // mounts that are made in the one are seen in the other
+};
+
+/// A secret or config of the container: a part of the memory file that comes with the setup.
+struct secret_file {
+    std::string target; // in the container, for messages
+    std::int64_t offset = 0;
+    std::int64_t size = 0;
+    std::int64_t uid = 0;
+    std::int64_t gid = 0;
+    std::int64_t mode = 0;
+};
+
 /// What a shim is told at birth. Paths are absolute unless they lie in the run folder, the shim's working
 /// directory.
 struct shim_setup {
@@ -114,6 +139,8 @@ struct shim_setup {
     std::int64_t log_max_files = 1;
     std::string oom_file;                 // the cgroup's file with the line "oom_kill N"
     std::vector<std::string> mount_files; // in the root: regular files that must be there to be mounted on
+    std::vector<shim_mount> mounts;
+    std::vector<secret_file> secrets; // of the memory file that is the packet's descriptor
 };
 
 enum class shim_state : std::int64_t { preparing = 0, starting = 1, running = 2, exited = 3, failed = 4 };
@@ -138,6 +165,16 @@ struct exec_order {
     std::int64_t rows = 0;
     std::int64_t columns = 0;
 };
+
+/// Where the shim carries what reaches a socket of the host.
+struct forward_target {
+    bool udp = false;
+    std::string address; // of the container
+    std::int64_t port = 0;
+};
+
+std::string encode(const std::vector<forward_target>& value);
+bool decode(std::string_view payload, std::vector<forward_target>& value);
 
 std::string encode(const shim_setup& value);
 std::string encode(const shim_snapshot& value);

@@ -1,5 +1,8 @@
 #include "engine/shim/root_filesystem.hpp"
 
+#include "engine/shim/prepared_mounts.hpp"
+#include "engine/shim/secret_files.hpp"
+
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sched.h>
@@ -18,10 +21,13 @@ namespace {
 constexpr const char* root_folder = "rootfs";
 constexpr const char* unified_cgroup = "/sys/fs/cgroup/unified";
 
-int private_mounts(const char*& what) {
+int own_namespace(const char*& what) {
     what = "mount namespace";
-    if (::unshare(CLONE_NEWNS) != 0)
-        return errno;
+    return ::unshare(CLONE_NEWNS) == 0 ? 0 : errno;
+}
+
+int detach_mounts(const char*& what) {
+    what = "mount namespace";
     // Slave, not private: what the host unmounts later must not be pinned by us.
     return ::mount("", "/", nullptr, MS_SLAVE | MS_REC, nullptr) == 0 ? 0 : errno;
 }
@@ -114,18 +120,46 @@ int make_mount_points(const shim_setup& setup, const char*& what) {
 
 } // namespace
 
-int hide_unified_cgroup(const char*& what) {
-    if (const int failure = private_mounts(what); failure != 0)
-        return failure;
+namespace {
+
+int unmount_unified(const char*& what) {
     what = unified_cgroup;
     return ::umount2(unified_cgroup, MNT_DETACH) == 0 || errno == EINVAL || errno == ENOENT ? 0 : errno;
 }
 
-int prepare_root_filesystem(const shim_setup& setup, const char*& what) {
-    int failure = setup.hide_unified ? hide_unified_cgroup(what) : private_mounts(what);
+} // namespace
+
+int hide_unified_cgroup(const char*& what) {
+    int failure = own_namespace(what);
+    if (failure == 0)
+        failure = detach_mounts(what);
+    return failure == 0 ? unmount_unified(what) : failure;
+}
+
+int prepare_root_filesystem(const shim_setup& setup, int contents, const char*& what, failure_step& step) {
+    step = failure_step::root_filesystem;
+    int failure = own_namespace(what);
+    if (failure != 0)
+        return failure;
+    prepared_mounts mounts(setup.mounts);
+    step = failure_step::mount;
+    failure = mounts.open_shared(what); // while they are the host's own
+    if (failure != 0)
+        return failure;
+    step = failure_step::root_filesystem;
+    failure = detach_mounts(what);
+    if (failure == 0 && setup.hide_unified)
+        failure = unmount_unified(what);
     if (failure == 0)
         failure = mount_overlay(setup, what);
-    return failure == 0 ? make_mount_points(setup, what) : failure;
+    if (failure == 0)
+        failure = write_secret_files(setup, contents, what);
+    if (failure == 0)
+        failure = make_mount_points(setup, what);
+    if (failure != 0)
+        return failure;
+    step = failure_step::mount;
+    return mounts.place_all(what);
 }
 
 } // namespace engine

@@ -10,8 +10,10 @@ namespace engine {
 /// process.
 ///
 /// Makes sure that what the runtime mounts on is there and real: a /dev that is a symlink of the image would
-/// be followed by crun before 1.28 (CVE-2026-47766). 0, or errno with `what` naming the object.
-int prepare_root_filesystem(const shim_setup& setup, const char*& what);
+/// be followed by crun before 1.28 (CVE-2026-47766). Makes the mounts of shim_setup::mounts as well.
+/// `contents`: as for write_secret_files(). 0, or errno with `what` naming the object and `step` what it is
+/// of.
+int prepare_root_filesystem(const shim_setup& setup, int contents, const char*& what, failure_step& step);
 
 /// Only the mount namespace, for the runtime's other commands on hosts where it must not see the unified
 /// cgroup.

@@ -29,7 +29,7 @@ enum class runtime_view { plain, with_root };
 /// with the caller until it has made the container. pid is -1 with errno set when there is no process to be
 /// had.
 runtime_command start_runtime(const shim_setup& setup, const std::vector<std::string>& arguments,
-    const int stdio[3], runtime_view view, int host_network = -1);
+    const int stdio[3], runtime_view view, int host_network = -1, int contents = -1);
 
 /// Once the command's exit was heard: whether it failed before exec. Closes the report.
 child_failure take_report(runtime_command& command);

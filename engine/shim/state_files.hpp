@@ -16,7 +16,9 @@ constexpr const char* socket = "shim.sock";        // where a later daemon conne
 constexpr const char* init = "init";               // init_record, once the process runs
 constexpr const char* exit = "exit";               // exit record, once it is known
 constexpr const char* config = "config.json";      // OCI
+constexpr const char* secrets = "secrets";         // mount point of their tmpfs, empty on the host
 constexpr const char* root = "rootfs";             // mount point of the overlay, empty on the host
+constexpr const char* mounts = "mounts";           // places of shim_setup::mounts, empty on the host
 constexpr const char* pid = "pid";                 // written by the OCI runtime
 constexpr const char* runtime_log = "runtime.log"; // its messages
 } // namespace run_file

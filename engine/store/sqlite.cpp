@@ -34,7 +34,8 @@ void sqlite_connection::closer::operator()(sqlite3* handle) const noexcept {
 sqlite_connection::sqlite_connection(const std::filesystem::path& file) : file_(file) {
     sqlite3* handle = nullptr;
     const int result = ::sqlite3_open_v2(file.c_str(), &handle,
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, nullptr);
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE,
+        nullptr);
     handle_.reset(handle);
     if (result != SQLITE_OK)
         fail("open");

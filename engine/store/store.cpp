@@ -1,32 +1,25 @@
 #include "engine/store/store.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/store/schema.hpp"
 #include "engine/store/sqlite.hpp"
+#include "engine/system/crash_point.hpp"
 #include "engine/system/notifier.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
-#include <array>
+#include <algorithm>
+#include <chrono>
 #include <exception>
 #include <optional>
-#include <span>
 #include <utility>
 
 namespace engine {
 
 namespace {
-
-constexpr std::array<std::string_view, 8> table_names{
-    "project", "revision", "container", "network", "lease", "volume", "image", "operation"};
-
-// Raised by one for each change of the tables, together with a step in migrate().
-constexpr long schema_version = 2;
-
-std::string_view name_of(table which) noexcept {
-    return table_names.at(static_cast<std::size_t>(which));
-}
 
 struct change {
     table where;
@@ -34,35 +27,59 @@ struct change {
     std::optional<std::string> value; // nothing: erase
 };
 
-void migrate(sqlite_connection& connection, long from) {
-    connection.execute("BEGIN IMMEDIATE");
-    const std::size_t there = from < 1 ? 0 : 7; // version 2 added the last
-    for (const std::string_view name : std::span(table_names).subspan(there))
-        connection.execute(
-            fmt::format("CREATE TABLE {} (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", name));
-    connection.execute(fmt::format("PRAGMA user_version = {}", schema_version));
-    connection.execute("COMMIT");
+/// What is wrong with the first value that is none; empty: all are sound.
+std::string spoilt_record(sqlite_connection& connection) {
+    const long version = connection.query_number("PRAGMA user_version");
+    for (const std::string_view name : tables_of(version > schema_version ? 0 : version)) {
+        sqlite_statement statement(connection, fmt::format("SELECT key, value FROM {}", name));
+        while (statement.step())
+            if (!is_sound(statement.text(1)))
+                return fmt::format("table {}: the record \"{}\" is no JSON", name, statement.text(0));
+    }
+    return {};
+}
+
+void check_whole(sqlite_connection& connection, const std::filesystem::path& file) {
+    std::string verdict;
+    try {
+        // The lock is held until the process ends, so a second daemon on one state folder is refused at once.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE");
+        // WAL with synchronous FULL: one flush a transaction, and each is durable when COMMIT returns.
+        connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+        verdict = connection.query_text("PRAGMA quick_check(1)");
+    } catch (const compose::error& failure) {
+        if (failure.kind() != compose::error_kind::invalid)
+            throw;
+        verdict = failure.what();
+    }
+    if (verdict == "ok")
+        verdict = spoilt_record(connection);
+    if (verdict.empty())
+        return;
+    std::replace(verdict.begin(), verdict.end(), '\n', ' ');
+    throw compose::error(compose::error_kind::invalid,
+        fmt::format(
+            "store \"{}\" is damaged ({}); containers go on meanwhile. Put together what can be read, and "
+            "the rest from its copy, with: composed --repair-store --state {}, and the --instance and --run "
+            "of "
+            "the daemon",
+            file.native(), verdict, file.parent_path().native()));
 }
 
 void prepare(sqlite_connection& connection, const std::filesystem::path& file) {
-    // The lock is held until the process ends, so a second daemon on one state folder is refused at once.
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE");
-    // WAL with synchronous FULL: one flush a transaction, and each is durable when COMMIT returns.
-    connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-    if (const std::string verdict = connection.query_text("PRAGMA quick_check(1)"); verdict != "ok")
+    check_whole(connection, file);
+    const long version = version_of(connection, file);
+    // An empty one is a new one only where there was none before: else all that runs would be nobody's.
+    if (version == 0 && std::filesystem::exists(copy_of(file)))
         throw compose::error(compose::error_kind::invalid,
-            fmt::format("store \"{}\" is damaged ({}): move it away and restore a backup, or recover what is "
-                        "readable with: sqlite3 {} .recover | sqlite3 recovered.db",
-                file.native(), verdict, file.native()));
-    const long version = connection.query_number("PRAGMA user_version");
-    if (version > schema_version)
-        throw compose::error(compose::error_kind::invalid,
-            fmt::format(
-                "store \"{}\" was written by a newer composed (schema {}, this one knows {}): install "
-                "that version again",
-                file.native(), version, schema_version));
+            fmt::format("store \"{}\" is empty or was missing, but \"{}\" tells of stacks; containers go on "
+                        "meanwhile. Put it together from that copy with: composed --repair-store --state {}, "
+                        "with the --instance and --run of the daemon. To begin anew, remove both",
+                file.native(), copy_of(file).native(), file.parent_path().native()));
     if (version < schema_version)
         migrate(connection, version);
+    write_copy(connection, file);
+    publish_copy(file);
 }
 
 void write(sqlite_connection& connection, const std::vector<change>& batch) {
@@ -78,7 +95,9 @@ void write(sqlite_connection& connection, const std::vector<change>& batch) {
                 statement.bind(2, *entry.value);
             statement.step();
         }
+        crash_point("store commit", "before");
         connection.execute("COMMIT");
+        crash_point("store commit", "after");
     } catch (...) {
         // A failed COMMIT may have rolled back by itself; then this has nothing to do and its own error none
         // to tell.
@@ -107,6 +126,15 @@ struct store::implementation : std::enable_shared_from_this<implementation> {
 
     static task<> flush(std::shared_ptr<implementation> self);
 
+    /// The connection is nobody's again.
+    void release() {
+        in_use = false;
+        flushing = false;
+        flushed.notify_all();
+        if (!pending.empty() && !failure && !std::exchange(flushing, true))
+            spawn(executors_.io, "store", flush(shared_from_this()));
+    }
+
     executors executors_;
     std::filesystem::path file;
     sqlite_connection connection; // a worker's while `flushing`
@@ -118,6 +146,8 @@ struct store::implementation : std::enable_shared_from_this<implementation> {
     unsigned long tried = 0;    // how many of these a flush has been made for
     unsigned long flushes = 0;
     bool flushing = false;
+    bool in_use = false;       // the connection, by a worker
+    bool copy_pending = false; // something has changed since the last one
 };
 
 task<> store::implementation::flush(std::shared_ptr<implementation> self) {
@@ -129,11 +159,13 @@ task<> store::implementation::flush(std::shared_ptr<implementation> self) {
         self->failure = nullptr;
         try {
             auto work = [self, batch] { write(self->connection, *batch); };
+            self->in_use = true;
             co_await blocking(self->executors_.workers, work);
             self->done = upto;
         } catch (const compose::error&) {
             self->failure = std::current_exception();
         }
+        self->in_use = false;
         self->tried = upto;
         ++self->flushes;
         self->flushed.notify_all();
@@ -145,15 +177,28 @@ task<> store::implementation::flush(std::shared_ptr<implementation> self) {
             break;
         }
     }
-    self->flushing = false;
+    self->copy_pending = true;
+    self->release();
 }
 
 store::store(executors on, std::filesystem::path file)
     : implementation_(std::make_shared<implementation>(on, file)) {}
 
-store::~store() = default;
+store::~store() {
+    if (!implementation_->copy_pending || implementation_->in_use)
+        return;
+    try {
+        write_copy(implementation_->connection, implementation_->file);
+        publish_copy(implementation_->file);
+    } catch (const std::exception& failure) {
+        spdlog::warn("copy of the store: {}; the former one is kept", failure.what());
+    }
+}
 
 std::vector<record> store::load(table from) const {
+    if (implementation_->in_use)
+        throw compose::error(compose::error_kind::internal,
+            fmt::format("read table {} of the store: it is being written; use find()", name_of(from)));
     std::vector<record> records;
     sqlite_statement statement(
         implementation_->connection, fmt::format("SELECT key, value FROM {} ORDER BY key", name_of(from)));
@@ -168,6 +213,7 @@ task<std::vector<record>> store::find(table from, std::string prefix) {
     while (self->flushing)
         co_await self->flushed.wait();
     self->flushing = true; // the connection is this one's now
+    self->in_use = true;
     auto work = [self, from, prefix] {
         std::vector<record> records;
         sqlite_statement statement(self->connection,
@@ -188,10 +234,7 @@ task<std::vector<record>> store::find(table from, std::string prefix) {
     } catch (const compose::error&) {
         failure = std::current_exception();
     }
-    self->flushing = false;
-    self->flushed.notify_all();
-    if (!self->pending.empty() && !std::exchange(self->flushing, true))
-        spawn(self->executors_.io, "store", implementation::flush(self));
+    self->release();
     if (failure)
         std::rethrow_exception(failure);
     co_return found;
@@ -215,6 +258,34 @@ task<> store::durable() {
         if (self->failure && self->tried >= wanted)
             std::rethrow_exception(self->failure);
     }
+}
+
+task<> store::refresh_copy() {
+    const auto self = implementation_;
+    if (!self->copy_pending)
+        co_return;
+    while (self->flushing)
+        co_await self->flushed.wait();
+    self->flushing = true; // the connection is this one's now
+    self->in_use = true;
+    self->copy_pending = false;
+    std::string failure;
+    try {
+        auto work = [self] { write_copy(self->connection, self->file); };
+        co_await blocking(self->executors_.workers, work);
+    } catch (const std::exception& caught) {
+        failure = caught.what();
+    }
+    self->release();
+    try {
+        auto work = [file = self->file] { publish_copy(file); };
+        if (failure.empty())
+            co_await blocking(self->executors_.workers, work);
+    } catch (const std::exception& caught) {
+        failure = caught.what();
+    }
+    if (!failure.empty())
+        spdlog::warn("copy of the store: {}; the former one is kept", failure);
 }
 
 unsigned long store::flushes() const noexcept {

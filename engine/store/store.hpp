@@ -11,7 +11,7 @@
 namespace engine {
 
 /// The kinds of records, each a table of state.db. The names are part of the format: never change one.
-enum class table { project, revision, container, network, lease, volume, image, operation };
+enum class table { project, revision, container, network, lease, volume, image, operation, secret };
 
 /// One record: its key within the table and its value, JSON text in the writer's own versioned form.
 struct record {
@@ -30,7 +30,8 @@ struct record {
 /// effect on the host both wait for it: intent first.
 ///
 /// After a crash the file holds a prefix of the transactions, each whole. A file of a newer schema, or a
-/// corrupt one, is refused at open with what to do; nothing is ever repaired silently.
+/// corrupt one, is refused at open with what to do; nothing is ever repaired silently (repair.hpp). A whole
+/// copy beside it is made at open, at the end, and whenever refresh_copy() is called.
 class store {
   public:
     /// Opens or makes `file`. Throws error{conflict} when another process has it, error{invalid} when it is
@@ -38,7 +39,8 @@ class store {
     store(executors executors, std::filesystem::path file);
     ~store();
 
-    /// All records of a table in order of their keys.
+    /// All records of a table in order of their keys. For the start, while nothing is written: throws
+    /// error{internal} later, when the connection is a worker's.
     std::vector<record> load(table from) const;
 
     /// The records of a table whose keys begin with `prefix` (not empty), with all that was queued before, in
@@ -52,6 +54,9 @@ class store {
     /// Resumes when all that was queued before is on disk. Throws error{exhausted} or error{internal} when
     /// the disk refused; what was queued is then tried again with the next transaction.
     task<> durable();
+
+    /// Makes the copy anew when something was written since. What fails is logged: the former one is kept.
+    task<> refresh_copy();
 
     /// Flushes made since the start: `make bench` prints it.
     unsigned long flushes() const noexcept;

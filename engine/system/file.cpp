@@ -57,6 +57,12 @@ std::optional<std::string> read_file_if_there(const std::filesystem::path& path,
     return read_all(fd, path, limit);
 }
 
+void flush_file(const std::filesystem::path& path) {
+    const unique_fd file = open_file(path, O_RDONLY);
+    if (::fsync(file.get()) != 0)
+        throw_errno("flush", path.native());
+}
+
 void write_to(const unique_fd& file, std::string_view text, const std::filesystem::path& path) {
     while (!text.empty()) {
         const ssize_t put = ::write(file.get(), text.data(), text.size());
@@ -79,6 +85,13 @@ void write_kernel_file(const std::filesystem::path& path, std::string_view value
     const unique_fd fd = open_file(path, O_WRONLY);
     if (::write(fd.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size()))
         throw_errno(fmt::format("write \"{}\" to", value), path.native());
+}
+
+void keep_kernel_setting(const std::filesystem::path& path, std::string_view value) {
+    constexpr std::size_t limit = 64;
+    const std::optional<std::string> now = read_file_if_there(path, limit);
+    if (now && *now != std::string(value) + "\n")
+        write_kernel_file(path, value);
 }
 
 } // namespace engine

@@ -27,11 +27,17 @@ std::optional<std::string> read_file_if_there(
 /// whole. Not flushed: what must survive a power cut belongs in the store.
 void write_file(const std::filesystem::path& path, std::string_view text, mode_t mode = 0644);
 
+/// Returns when the file's content is on disk.
+void flush_file(const std::filesystem::path& path);
+
 /// All of `text` to an open file; `path` is for the message.
 void write_to(const unique_fd& file, std::string_view text, const std::filesystem::path& path);
 
 /// Writes into an existing kernel file (sysctl, cgroup) with one write(2). Throws error naming file and
 /// value.
 void write_kernel_file(const std::filesystem::path& path, std::string_view value);
+
+/// As write_kernel_file(), unless the file has the value already or this kernel has no such file.
+void keep_kernel_setting(const std::filesystem::path& path, std::string_view value);
 
 } // namespace engine

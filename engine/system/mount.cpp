@@ -2,6 +2,7 @@
 
 #include "compose/model/error.hpp"
 #include "engine/system/fd.hpp"
+#include "engine/system/file.hpp"
 
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <libmount.h>
 #include <memory>
+#include <sstream>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -29,6 +31,10 @@ void mount_file_system(const mount_request& what) {
     mnt_context_disable_mtab(context.get(), 1); // the kernel's own table is enough
     // "none" is what people write for a bind; libmount wants no type then.
     const char* type = what.type.empty() || what.type == "none" ? nullptr : what.type.c_str();
+    // Docker's way of writing NFS (device: ":/path", addr= in the options) is the kernel's own, which
+    // mount.nfs does not know.
+    if (what.source.starts_with(':'))
+        mnt_context_disable_helpers(context.get(), 1);
     const bool prepared = mnt_context_set_source(context.get(), what.source.c_str()) == 0 &&
                           mnt_context_set_target(context.get(), what.target.c_str()) == 0 &&
                           mnt_context_set_fstype(context.get(), type) == 0 &&
@@ -49,11 +55,40 @@ bool knows_file_system(const std::string& name) {
     return static_cast<bool>(context);
 }
 
+bool runs_selinux() {
+    return ::access("/sys/fs/selinux/enforce", F_OK) == 0;
+}
+
 bool is_mount_point(const std::filesystem::path& path) {
     struct statx status {};
     if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &status) != 0)
         return false;
     return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0; // Linux 5.8
+}
+
+bool is_on_root_mount(const std::filesystem::path& path) {
+    struct statx root {};
+    struct statx there {};
+    if (::statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &root) != 0 ||
+        ::statx(AT_FDCWD, path.c_str(), AT_NO_AUTOMOUNT, STATX_MNT_ID, &there) != 0)
+        return false;
+    return root.stx_mnt_id == there.stx_mnt_id; // Linux 5.8
+}
+
+mount_propagation propagation_of(const std::filesystem::path& path) {
+    struct statx there {};
+    if (::statx(AT_FDCWD, path.c_str(), AT_NO_AUTOMOUNT, STATX_MNT_ID, &there) != 0)
+        return {};
+    const std::string wanted = std::to_string(there.stx_mnt_id);
+    std::istringstream table(read_file("/proc/self/mountinfo"));
+    for (std::string line; std::getline(table, line);) {
+        if (!line.starts_with(wanted + " "))
+            continue;
+        const std::string options = line.substr(0, line.find(" - "));
+        return {.shared = options.find(" shared:") != std::string::npos,
+            .slave = options.find(" master:") != std::string::npos};
+    }
+    return {};
 }
 
 void unmount(const std::filesystem::path& target) {

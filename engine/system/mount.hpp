@@ -20,8 +20,23 @@ void mount_file_system(const mount_request& what);
 /// Whether this kernel has a file system of that name, built in or as a module, which is loaded then.
 bool knows_file_system(const std::string& name);
 
+/// Whether the kernel runs SELinux: its file system is mounted then.
+bool runs_selinux();
+
 /// Whether something is mounted at the very path.
 bool is_mount_point(const std::filesystem::path& path);
+
+/// Whether the path is on the mount of /: nothing else is mounted at it or above it.
+bool is_on_root_mount(const std::filesystem::path& path);
+
+/// How mounts that come and go below a mount are passed on.
+struct mount_propagation {
+    bool shared = false; // to and from others of its group
+    bool slave = false;  // from a group
+};
+
+/// Of the mount that the path is on.
+mount_propagation propagation_of(const std::filesystem::path& path);
 
 /// Takes away what is mounted there; no error when nothing is. What still uses it keeps it until it ends
 /// (MNT_DETACH). Blocks.

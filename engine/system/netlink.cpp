@@ -17,7 +17,7 @@
 
 #include <cerrno>
 #include <cstring>
-#include <optional>
+#include <map>
 
 namespace engine {
 
@@ -56,6 +56,17 @@ class nest {
 
 void put_text(const message_ptr& message, int type, const std::string& text) {
     ::nla_put_string(message.get(), type, text.c_str());
+}
+
+std::uint32_t macvlan_mode(std::string_view name) {
+    return name == "private"    ? MACVLAN_MODE_PRIVATE
+           : name == "vepa"     ? MACVLAN_MODE_VEPA
+           : name == "passthru" ? MACVLAN_MODE_PASSTHRU
+                                : MACVLAN_MODE_BRIDGE;
+}
+
+std::uint16_t ipvlan_mode(std::string_view name) {
+    return name == "l3" ? IPVLAN_MODE_L3 : name == "l3s" ? IPVLAN_MODE_L3S : IPVLAN_MODE_L2;
 }
 
 [[noreturn]] void refuse(int code, std::string_view what, std::string_view object) {
@@ -100,18 +111,75 @@ int netlink_socket::find_link(const std::string& name) {
     return static_cast<int>(::if_nametoindex(name.c_str()));
 }
 
-std::vector<link_info> netlink_socket::list_links() {
-    std::vector<link_info> links;
-    const std::unique_ptr<struct if_nameindex, decltype(&::if_freenameindex)> all(
-        ::if_nameindex(), &::if_freenameindex);
-    if (!all)
-        throw_errno("list", "network interfaces");
-    for (const auto* entry = all.get(); entry->if_index != 0; ++entry)
-        links.push_back({.index = static_cast<int>(entry->if_index), .name = entry->if_name});
-    return links;
+void netlink_socket::dump(nl_msg* message, const std::function<void(nlmsghdr*)>& take) {
+    ::nl_complete_msg(socket_.get(), message);
+    const std::uint32_t sequence = ::nlmsg_hdr(message)->nlmsg_seq;
+    if (::nl_send(socket_.get(), message) < 0)
+        refuse(-EIO, "list", "network interfaces");
+    for (;;) {
+        sockaddr_nl from{};
+        unsigned char* buffer = nullptr;
+        int left = ::nl_recv(socket_.get(), &from, &buffer, nullptr);
+        if (left <= 0)
+            refuse(-EIO, "list", "network interfaces");
+        const std::unique_ptr<unsigned char, decltype(&::free)> owner(buffer, &::free);
+        for (auto* answer = reinterpret_cast<nlmsghdr*>(buffer); ::nlmsg_ok(answer, left);
+             answer = ::nlmsg_next(answer, &left)) {
+            if (answer->nlmsg_seq != sequence)
+                continue;
+            if (answer->nlmsg_type == NLMSG_DONE)
+                return;
+            if (answer->nlmsg_type == NLMSG_ERROR)
+                refuse(static_cast<nlmsgerr*>(::nlmsg_data(answer))->error, "list", "network interfaces");
+            take(answer);
+        }
+    }
 }
 
-int netlink_socket::create_bridge(const std::string& name) {
+std::vector<link_info> netlink_socket::list_links() {
+    std::map<int, link_info> links;
+    const auto ask_links = make_message(RTM_GETLINK, NLM_F_DUMP);
+    append(ask_links, ifinfomsg{});
+    ::nla_put_u32(ask_links.get(), IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    dump(ask_links.get(), [&](nlmsghdr* answer) {
+        const auto* header = static_cast<const ifinfomsg*>(::nlmsg_data(answer));
+        const nlattr* name = ::nlmsg_find_attr(answer, sizeof(*header), IFLA_IFNAME);
+        const nlattr* master = ::nlmsg_find_attr(answer, sizeof(*header), IFLA_MASTER);
+        const nlattr* alias = ::nlmsg_find_attr(answer, sizeof(*header), IFLA_IFALIAS);
+        if (name == nullptr)
+            return;
+        links[header->ifi_index] = {.index = header->ifi_index,
+            .name = ::nla_get_string(name),
+            .up = (header->ifi_flags & IFF_UP) != 0,
+            .master = master == nullptr ? 0 : static_cast<int>(::nla_get_u32(master)),
+            .addresses = {},
+            .ipv6_addresses = {},
+            .alias = alias == nullptr ? "" : ::nla_get_string(alias)};
+    });
+    const auto ask_addresses = make_message(RTM_GETADDR, NLM_F_DUMP);
+    append(ask_addresses, ifaddrmsg{}); // of both families
+    dump(ask_addresses.get(), [&](nlmsghdr* answer) {
+        const auto* header = static_cast<const ifaddrmsg*>(::nlmsg_data(answer));
+        const bool ipv6 = header->ifa_family == AF_INET6;
+        // IPv6 has IFA_LOCAL for the near end of a tunnel alone.
+        const nlattr* local = ::nlmsg_find_attr(answer, sizeof(*header), ipv6 ? IFA_ADDRESS : IFA_LOCAL);
+        const auto found = links.find(static_cast<int>(header->ifa_index));
+        if (local == nullptr || found == links.end())
+            return;
+        if (!ipv6)
+            found->second.addresses.push_back(ntohl(::nla_get_u32(local)));
+        else if (::nla_len(local) == sizeof(ipv6_bytes))
+            std::memcpy(
+                found->second.ipv6_addresses.emplace_back().data(), ::nla_data(local), sizeof(ipv6_bytes));
+    });
+    std::vector<link_info> all;
+    all.reserve(links.size());
+    for (auto& [index, link] : links)
+        all.push_back(std::move(link));
+    return all;
+}
+
+int netlink_socket::create_bridge(const std::string& name, unsigned mtu, const std::string& alias) {
     const auto message = make_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
     ifinfomsg header{};
     header.ifi_family = AF_UNSPEC;
@@ -119,13 +187,31 @@ int netlink_socket::create_bridge(const std::string& name) {
     header.ifi_change = IFF_UP;
     append(message, header);
     put_text(message, IFLA_IFNAME, name);
+    if (mtu != 0)
+        ::nla_put_u32(message.get(), IFLA_MTU, mtu);
     {
         const nest info(message, IFLA_LINKINFO);
         put_text(message, IFLA_INFO_KIND, "bridge");
     }
-    if (const int result = exchange(message.get()); result < 0)
+    const int result = exchange(message.get());
+    if (result < 0 && result != -EEXIST)
         refuse(result, "create bridge", name);
-    return find_link(name);
+    const int index = find_link(name);
+    if (result == 0)
+        set_alias(index, alias);
+    return index;
+}
+
+void netlink_socket::set_alias(int index, const std::string& alias) {
+    // The kernel takes it of an interface that is there, not with the order to make one.
+    const auto message = make_message(RTM_SETLINK, 0);
+    ifinfomsg header{};
+    header.ifi_family = AF_UNSPEC;
+    header.ifi_index = index;
+    append(message, header);
+    put_text(message, IFLA_IFALIAS, alias);
+    if (const int result = exchange(message.get()); result < 0)
+        refuse(result, "mark network interface", std::to_string(index));
 }
 
 void netlink_socket::create_veth(const veth_request& request) {
@@ -137,6 +223,8 @@ void netlink_socket::create_veth(const veth_request& request) {
     append(message, header);
     put_text(message, IFLA_IFNAME, request.name);
     ::nla_put_u32(message.get(), IFLA_MASTER, static_cast<std::uint32_t>(request.bridge));
+    if (request.mtu != 0)
+        ::nla_put_u32(message.get(), IFLA_MTU, request.mtu);
     {
         const nest info(message, IFLA_LINKINFO);
         put_text(message, IFLA_INFO_KIND, "veth");
@@ -149,21 +237,68 @@ void netlink_socket::create_veth(const veth_request& request) {
         ::nla_put_u32(message.get(), IFLA_NET_NS_PID, static_cast<std::uint32_t>(request.peer_pid));
         ::nla_put(
             message.get(), IFLA_ADDRESS, static_cast<int>(request.peer_mac.size()), request.peer_mac.data());
+        if (request.mtu != 0)
+            ::nla_put_u32(message.get(), IFLA_MTU, request.mtu);
     }
     if (const int result = exchange(message.get()); result < 0)
         refuse(result, "create network interface", request.name);
+    set_port_options(find_link(request.name), request.isolated);
+}
 
+void netlink_socket::create_sublink(const sublink_request& request) {
+    const auto message = make_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    append(message, ifinfomsg{});
+    put_text(message, IFLA_IFNAME, request.name);
+    ::nla_put_u32(message.get(), IFLA_LINK, static_cast<std::uint32_t>(request.parent));
+    ::nla_put_u32(message.get(), IFLA_NET_NS_PID, static_cast<std::uint32_t>(request.pid));
+    if (request.mtu != 0)
+        ::nla_put_u32(message.get(), IFLA_MTU, request.mtu);
+    const bool macvlan = request.kind == "macvlan";
+    if (macvlan)
+        ::nla_put(message.get(), IFLA_ADDRESS, static_cast<int>(request.mac.size()), request.mac.data());
+    {
+        const nest info(message, IFLA_LINKINFO);
+        put_text(message, IFLA_INFO_KIND, request.kind);
+        const nest data(message, IFLA_INFO_DATA);
+        if (macvlan)
+            ::nla_put_u32(message.get(), IFLA_MACVLAN_MODE, macvlan_mode(request.mode));
+        else
+            ::nla_put_u16(message.get(), IFLA_IPVLAN_MODE, ipvlan_mode(request.mode));
+    }
+    if (const int result = exchange(message.get()); result < 0)
+        refuse(result,
+            result == -EOPNOTSUPP
+                ? fmt::format("the kernel has no {}: create network interface", request.kind)
+                : fmt::format("create {} network interface", request.kind),
+            request.name);
+}
+
+void netlink_socket::set_port_options(int index, bool isolated) {
     const auto port = make_message(RTM_SETLINK, 0);
     ifinfomsg bridge_port{};
     bridge_port.ifi_family = AF_BRIDGE;
-    bridge_port.ifi_index = find_link(request.name);
+    bridge_port.ifi_index = index;
     append(port, bridge_port);
     {
         const nest options(port, IFLA_PROTINFO | NLA_F_NESTED);
-        ::nla_put_u8(port.get(), IFLA_BRPORT_MODE, 1);
+        ::nla_put_u8(port.get(), IFLA_BRPORT_MODE, 1); // hairpin
+        if (isolated)
+            ::nla_put_u8(port.get(), IFLA_BRPORT_ISOLATED, 1);
     }
     if (const int result = exchange(port.get()); result < 0)
-        refuse(result, "set hairpin mode of", request.name);
+        refuse(result, "set the bridge options of network interface", std::to_string(index));
+}
+
+void netlink_socket::set_master(int index, int bridge, bool isolated) {
+    const auto message = make_message(RTM_SETLINK, 0);
+    ifinfomsg header{};
+    header.ifi_family = AF_UNSPEC;
+    header.ifi_index = index;
+    append(message, header);
+    ::nla_put_u32(message.get(), IFLA_MASTER, static_cast<std::uint32_t>(bridge));
+    if (const int result = exchange(message.get()); result < 0)
+        refuse(result, "put under its bridge network interface", std::to_string(index));
+    set_port_options(index, isolated);
 }
 
 void netlink_socket::delete_link(const std::string& name) {
@@ -207,16 +342,53 @@ void netlink_socket::add_address(int index, std::uint32_t address, unsigned pref
         refuse(result, "add an address to network interface", std::to_string(index));
 }
 
-void netlink_socket::add_default_route(std::uint32_t gateway) {
-    const auto message = make_message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+void netlink_socket::add_address(int index, const ipv6_bytes& address, unsigned prefix_length) {
+    const auto message = make_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
+    ifaddrmsg header{};
+    header.ifa_family = AF_INET6;
+    header.ifa_prefixlen = static_cast<std::uint8_t>(prefix_length);
+    header.ifa_flags = IFA_F_NODAD;
+    header.ifa_index = static_cast<std::uint32_t>(index);
+    append(message, header);
+    ::nla_put(message.get(), IFA_LOCAL, sizeof(address), address.data());
+    ::nla_put(message.get(), IFA_ADDRESS, sizeof(address), address.data());
+    if (const int result = exchange(message.get()); result < 0 && result != -EEXIST)
+        refuse(result, "add an IPv6 address to network interface", std::to_string(index));
+}
+
+namespace {
+
+message_ptr default_route(unsigned char family) {
+    message_ptr message = make_message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
     rtmsg header{};
-    header.rtm_family = AF_INET;
+    header.rtm_family = family;
     header.rtm_table = RT_TABLE_MAIN;
     header.rtm_protocol = RTPROT_BOOT;
     header.rtm_scope = RT_SCOPE_UNIVERSE;
     header.rtm_type = RTN_UNICAST;
     append(message, header);
+    return message;
+}
+
+} // namespace
+
+void netlink_socket::add_default_route(std::uint32_t gateway) {
+    const auto message = default_route(AF_INET);
     ::nla_put_u32(message.get(), RTA_GATEWAY, htonl(gateway));
+    if (const int result = exchange(message.get()); result < 0)
+        refuse(result, "add route", "default");
+}
+
+void netlink_socket::add_default_route(const ipv6_bytes& gateway) {
+    const auto message = default_route(AF_INET6);
+    ::nla_put(message.get(), RTA_GATEWAY, sizeof(gateway), gateway.data());
+    if (const int result = exchange(message.get()); result < 0)
+        refuse(result, "add IPv6 route", "default");
+}
+
+void netlink_socket::add_default_route_by(int index, bool ipv6) {
+    const auto message = default_route(ipv6 ? AF_INET6 : AF_INET);
+    ::nla_put_u32(message.get(), RTA_OIF, static_cast<std::uint32_t>(index));
     if (const int result = exchange(message.get()); result < 0)
         refuse(result, "add route", "default");
 }

@@ -16,8 +16,10 @@
 
 #include <array>
 #include <exception>
+#include <map>
 #include <memory>
 #include <thread>
+#include <utility>
 
 namespace engine {
 
@@ -97,23 +99,37 @@ void copy_bytes(int from, const unique_fd& to, const std::string& path) {
     }
 }
 
-void copy_entry(tree_writer& to, int folder, const std::string& name, const std::string& path);
+/// Where a copy goes, and the first path of each file that has more names than one.
+struct copy_target {
+    tree_writer to;
+    std::map<std::pair<dev_t, ino_t>, std::string> names;
+};
 
-void copy_content(tree_writer& to, int folder, const std::string& path) {
+void copy_entry(copy_target& into, int folder, const std::string& name, const std::string& path);
+
+void copy_content(copy_target& into, int folder, const std::string& path) {
     const std::unique_ptr<DIR, listing_closer> listing(::fdopendir(::fcntl(folder, F_DUPFD_CLOEXEC, 0)));
     if (!listing)
         throw_errno("list", path);
     while (const dirent* entry = ::readdir(listing.get())) {
         const std::string name = entry->d_name;
         if (name != "." && name != "..")
-            copy_entry(to, folder, name, path.empty() ? name : fmt::format("{}/{}", path, name));
+            copy_entry(into, folder, name, path.empty() ? name : fmt::format("{}/{}", path, name));
     }
 }
 
-void copy_entry(tree_writer& to, int folder, const std::string& name, const std::string& path) {
+void copy_entry(copy_target& into, int folder, const std::string& name, const std::string& path) {
+    tree_writer& to = into.to;
     struct stat status {};
     if (::fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
         throw_errno("look at", path);
+    if (!S_ISDIR(status.st_mode) && status.st_nlink > 1) {
+        const auto [first, fresh] = into.names.emplace(std::pair(status.st_dev, status.st_ino), path);
+        if (!fresh) {
+            to.make_hard_link(path, first->second);
+            return;
+        }
+    }
     tree_attributes how = attributes_of(status);
     if (S_ISLNK(status.st_mode)) {
         std::string target(4096, '\0');
@@ -136,7 +152,7 @@ void copy_entry(tree_writer& to, int folder, const std::string& name, const std:
     how.extended = attributes_of(from.get());
     if (is_folder) {
         to.make_folder(path, how);
-        copy_content(to, from.get(), path);
+        copy_content(into, from.get(), path);
         return;
     }
     unique_fd file = to.begin_file(path);
@@ -177,9 +193,9 @@ void copy_tree_inside(
         static_cast<int>(::syscall(SYS_openat2, base.get(), path.c_str(), &how, sizeof(how))));
     if (!from)
         return;
-    tree_writer to(into);
-    copy_content(to, from.get(), {});
-    to.finish();
+    copy_target target{.to = tree_writer(into), .names = {}};
+    copy_content(target, from.get(), {});
+    target.to.finish();
     struct stat status {};
     if (::fstat(from.get(), &status) != 0)
         throw_errno("look at", path);

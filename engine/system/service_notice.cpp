@@ -1,8 +1,10 @@
 #include "engine/system/service_notice.hpp"
 
+#include "engine/system/child_process.hpp"
 #include "engine/system/fd.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,7 +12,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -37,6 +42,59 @@ void notify_service_manager(std::string_view state) noexcept {
     const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
     ::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL,
         reinterpret_cast<const sockaddr*>(&address), size);
+}
+
+namespace {
+
+/// A number that systemd has put into the environment for this process, `name`_PID being its own.
+std::optional<std::uint64_t> number_for_us(const char* name, const char* pid_name) noexcept {
+    const auto number = [](const char* text) -> std::optional<std::uint64_t> {
+        std::uint64_t value = 0;
+        if (text == nullptr)
+            return std::nullopt;
+        const char* end = text + std::strlen(text);
+        const auto [stop, failed] = std::from_chars(text, end, value);
+        return failed == std::errc() && stop == end ? std::optional(value) : std::nullopt;
+    };
+    const auto pid = number(std::getenv(pid_name));
+    if (pid && *pid != static_cast<std::uint64_t>(::getpid()))
+        return std::nullopt;
+    return number(std::getenv(name));
+}
+
+} // namespace
+
+std::optional<unique_fd> take_inherited_socket() noexcept {
+    constexpr int first_descriptor = 3; // SD_LISTEN_FDS_START
+    const auto count = number_for_us("LISTEN_FDS", "LISTEN_PID");
+    ::unsetenv("LISTEN_FDS");
+    if (count != 1)
+        return std::nullopt;
+    ::fcntl(first_descriptor, F_SETFD, FD_CLOEXEC);
+    ::fcntl(first_descriptor, F_SETFL, O_NONBLOCK);
+    return unique_fd(first_descriptor);
+}
+
+std::optional<std::chrono::microseconds> watchdog_interval() noexcept {
+    const auto patience = number_for_us("WATCHDOG_USEC", "WATCHDOG_PID");
+    if (!patience || *patience < 2)
+        return std::nullopt;
+    return std::chrono::microseconds(*patience / 2);
+}
+
+bool host_goes_down() {
+    constexpr int patience = 5'000; // ms: systemd is busy at such times
+    if (::access("/run/systemd/system", F_OK) != 0)
+        return false;
+    const child_process asked = start_program({.program = "/bin/sh",
+        .arguments = {"-c", "[ \"$(systemctl is-system-running)\" = stopping ]"},
+        .folder = {}});
+    pollfd ended{.fd = asked.handle.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&ended, 1, patience) != 1) {
+        send_signal(asked.handle, SIGKILL);
+        ::poll(&ended, 1, -1);
+    }
+    return reap(asked) == 0;
 }
 
 void go_to_background() {

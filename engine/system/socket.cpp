@@ -4,8 +4,10 @@
 #include "engine/system/file.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/filter.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -13,49 +15,119 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <sstream>
 
 namespace engine {
 
-std::optional<bound_socket> bind_deaf_socket(bool udp, std::uint32_t address, std::uint16_t port) {
-    const std::string name = fmt::format("{}/{}", port, udp ? "udp" : "tcp");
-    bound_socket bound{
-        .socket = unique_fd(::socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0))};
-    if (!bound.socket)
-        throw_errno("open socket for port", name);
+namespace {
+
+std::string_view name_of(int protocol) {
+    return protocol == IPPROTO_UDP ? "udp" : protocol == IPPROTO_SCTP ? "sctp" : "tcp";
+}
+
+/// The two forms of an address that the kernel takes.
+struct socket_address {
+    explicit socket_address(const socket_place& where) {
+        if (where.ipv6) {
+            six.sin6_family = AF_INET6;
+            six.sin6_port = htons(where.port);
+            std::memcpy(&six.sin6_addr, where.address.data(), sizeof(six.sin6_addr));
+            size = sizeof(six);
+        } else {
+            four.sin_family = AF_INET;
+            four.sin_port = htons(where.port);
+            std::memcpy(&four.sin_addr, where.address.data(), sizeof(four.sin_addr));
+            size = sizeof(four);
+        }
+    }
+
+    sockaddr* get() noexcept {
+        return reinterpret_cast<sockaddr*>(size == sizeof(six) ? static_cast<void*>(&six) : &four);
+    }
+    std::uint16_t port() const noexcept { return ntohs(size == sizeof(six) ? six.sin6_port : four.sin_port); }
+
+    sockaddr_in four{};
+    sockaddr_in6 six{};
+    socklen_t size = 0;
+};
+
+std::string text_of(const socket_place& where) {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    ::inet_ntop(where.ipv6 ? AF_INET6 : AF_INET, where.address.data(), text.data(), text.size());
+    return text.data();
+}
+
+[[noreturn]] void refuse(const socket_place& where, const std::string& why) {
+    throw compose::error(
+        compose::error_kind::invalid, fmt::format("publish port \"{}:{}/{}\": {}",
+                                          where.ipv6 ? fmt::format("[{}]", text_of(where)) : text_of(where),
+                                          where.port, name_of(where.protocol), why));
+}
+
+unique_fd open_socket(const socket_place& where) {
+    const int type = where.protocol == IPPROTO_UDP ? SOCK_DGRAM : SOCK_STREAM;
+    unique_fd socket(::socket(where.ipv6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, where.protocol));
+    if (!socket && errno == EPROTONOSUPPORT)
+        refuse(where, fmt::format("the kernel of this host has no {0}; if there is a module: modprobe {0}",
+                          name_of(where.protocol)));
+    if (!socket && errno == EAFNOSUPPORT)
+        refuse(where, "this host has no IPv6");
+    if (!socket)
+        throw_errno("open socket for port", fmt::format("{}/{}", where.port, name_of(where.protocol)));
+    return socket;
+}
+
+std::optional<bound_socket> bind_socket(const socket_place& where, bool deaf) {
+    const std::string name = fmt::format("{}/{}", where.port, name_of(where.protocol));
+    bound_socket bound{.socket = open_socket(where)};
+    const int fd = bound.socket.get();
+    const int on = 1;
     // Before bind: no SYN may be answered and no datagram queued in between.
     sock_filter drop_all = BPF_STMT(BPF_RET | BPF_K, 0);
     const sock_fprog program{.len = 1, .filter = &drop_all};
-    if (::setsockopt(bound.socket.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0)
+    if (deaf && ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0)
         throw_errno("filter socket of port", name);
-    const int on = 1;
+    if (where.ipv6 && ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0)
+        throw_errno("set up socket of port", name);
+    if (!deaf && ::fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
+        throw_errno("set up socket of port", name);
+    const bool udp = where.protocol == IPPROTO_UDP;
     // A TCP port that a process has just left is in TIME_WAIT and would be refused without it.
     if (!udp)
-        ::setsockopt(bound.socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    sockaddr_in where{};
-    where.sin_family = AF_INET;
-    where.sin_port = htons(port);
-    where.sin_addr.s_addr = htonl(address);
-    if (::bind(bound.socket.get(), reinterpret_cast<const sockaddr*>(&where), sizeof(where)) != 0 ||
-        (!udp && ::listen(bound.socket.get(), 1) != 0)) {
+        ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    socket_address address(where);
+    const int backlog = deaf ? 1 : SOMAXCONN;
+    if (::bind(fd, address.get(), address.size) != 0 || (!udp && ::listen(fd, backlog) != 0)) {
         if (errno == EADDRINUSE)
             return std::nullopt;
-        if (errno == EADDRNOTAVAIL) {
-            std::array<char, INET_ADDRSTRLEN> text{};
-            ::inet_ntop(AF_INET, &where.sin_addr, text.data(), text.size());
-            throw compose::error(compose::error_kind::invalid,
-                fmt::format(
-                    "publish port \"{}:{}\": this host has no address {}", text.data(), name, text.data()));
-        }
+        if (errno == EADDRNOTAVAIL)
+            refuse(where, fmt::format("this host has no address {}", text_of(where)));
         throw_errno("bind port", name);
     }
-    socklen_t size = sizeof(where);
-    if (::getsockname(bound.socket.get(), reinterpret_cast<sockaddr*>(&where), &size) != 0)
+    if (::getsockname(fd, address.get(), &address.size) != 0)
         throw_errno("read address of port", name);
-    bound.port = ntohs(where.sin_port);
+    bound.port = address.port();
     return bound;
+}
+
+} // namespace
+
+std::optional<bound_socket> bind_deaf_socket(const socket_place& where) {
+    return bind_socket(where, true);
+}
+
+std::optional<bound_socket> bind_listening_socket(const socket_place& where) {
+    return bind_socket(where, false);
+}
+
+bool can_bind_ipv6() {
+    const unique_fd socket(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    socket_address any({.protocol = IPPROTO_UDP, .ipv6 = true});
+    return socket && ::bind(socket.get(), any.get(), any.size) == 0;
 }
 
 namespace {
@@ -90,7 +162,8 @@ bool is_number(const std::string& text) {
 
 } // namespace
 
-std::string holder_of_port(bool udp, std::uint16_t port) {
+std::string holder_of_port(int protocol, std::uint16_t port) {
+    const bool udp = protocol == IPPROTO_UDP;
     std::set<std::string> inodes;
     for (const char* file :
         {udp ? "/proc/net/udp" : "/proc/net/tcp", udp ? "/proc/net/udp6" : "/proc/net/tcp6"})
@@ -112,6 +185,20 @@ std::string holder_of_port(bool udp, std::uint16_t port) {
         }
     }
     return {};
+}
+
+std::string address_of_host(const std::string& name) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    const int failed = ::getaddrinfo(name.c_str(), nullptr, &hints, &found);
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, ::freeaddrinfo);
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (failed != 0 || ::getnameinfo(found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0,
+                           NI_NUMERICHOST) != 0)
+        throw compose::error(
+            compose::error_kind::not_found, fmt::format("host \"{}\": {}", name, ::gai_strerror(failed)));
+    return text.data();
 }
 
 } // namespace engine

@@ -34,6 +34,12 @@ bool somebody_answers(const sockaddr_un& address) {
 
 } // namespace
 
+void give_to_group(const std::filesystem::path& path, const std::string& group) {
+    if (const struct group* found = group.empty() ? nullptr : ::getgrnam(group.c_str()))
+        if (::chown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) != 0)
+            throw_errno("give to its group", path.native());
+}
+
 unique_fd listen_unix(const std::filesystem::path& path, unsigned mode, const std::string& group) {
     const sockaddr_un address = address_of(path);
     if (somebody_answers(address))
@@ -47,9 +53,7 @@ unique_fd listen_unix(const std::filesystem::path& path, unsigned mode, const st
     ::umask(before);
     if (bound != 0)
         throw_errno("bind socket", path.native());
-    if (const struct group* found = group.empty() ? nullptr : ::getgrnam(group.c_str()))
-        if (::chown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) != 0)
-            throw_errno("give to its group", path.native());
+    give_to_group(path, group);
     if (::chmod(path.c_str(), mode) != 0)
         throw_errno("set mode of", path.native());
     if (::listen(socket.get(), 128) != 0)

@@ -13,6 +13,9 @@ namespace engine {
 /// a path above 107 bytes.
 unique_fd listen_unix(const std::filesystem::path& path, unsigned mode, const std::string& group);
 
+/// Gives the socket's file to the group, when there is such a group.
+void give_to_group(const std::filesystem::path& path, const std::string& group);
+
 /// The uid of the process at the other end (SO_PEERCRED).
 std::optional<unsigned> peer_user(int socket) noexcept;
 

@@ -3,8 +3,10 @@
 #include "compose/model/error.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/async_mutex.hpp"
+#include "engine/system/crash_point.hpp"
 #include "engine/system/identifier.hpp"
 #include "engine/system/mount.hpp"
+#include "engine/system/socket.hpp"
 #include "engine/system/tree_writer.hpp"
 #include "engine/volume/copy_up.hpp"
 
@@ -44,7 +46,8 @@ std::string encode(const volume_record& record) {
     const volume_definition& wanted = record.definition;
     return json::serialize(json::object{{"v", format_version}, {"name", wanted.name},
         {"project", wanted.project}, {"key", wanted.key}, {"driver_opts", object_of(wanted.driver_opts)},
-        {"labels", object_of(wanted.labels)}, {"created", record.created}, {"populated", record.populated}});
+        {"labels", object_of(wanted.labels)}, {"created", record.created}, {"populated", record.populated},
+        {"removing", record.removing}});
 }
 
 volume_record decode(const record& row) {
@@ -57,7 +60,8 @@ volume_record decode(const record& row) {
                     .driver_opts = map_of(value.at("driver_opts")),
                     .labels = map_of(value.at("labels"))},
             .created = text("created"),
-            .populated = value.at("populated").as_bool()};
+            .populated = value.at("populated").as_bool(),
+            .removing = value.as_object().contains("removing") && value.at("removing").as_bool()};
     } catch (const std::exception& failure) {
         throw error(error_kind::invalid,
             fmt::format("read volume \"{}\" from the store: {}", row.key, failure.what()));
@@ -82,12 +86,48 @@ void check_driver_options(const volume_definition& wanted) {
                     wanted.name, key));
 }
 
+/// As Docker does it: the kernel takes an address, where people write the server's name.
+std::string with_resolved_address(const std::string& type, std::string options) {
+    if (type != "nfs" && type != "nfs4" && type != "cifs")
+        return options;
+    const std::size_t at = options.starts_with("addr=") ? 0 : options.find(",addr=");
+    if (at == std::string::npos)
+        return options;
+    const std::size_t begin = options.find('=', at) + 1;
+    const std::size_t length = std::min(options.find(',', begin), options.size()) - begin;
+    try {
+        options.replace(begin, length, address_of_host(options.substr(begin, length)));
+    } catch (const error& failure) {
+        throw error(failure.kind(), fmt::format("driver_opts.o: {}", failure.what()));
+    }
+    return options;
+}
+
 mount_request mount_of(const volume_definition& volume, const fs::path& target) {
     const auto option = [&](const char* key) {
         const auto found = volume.driver_opts.find(key);
         return found == volume.driver_opts.end() ? std::string() : found->second;
     };
     return {.source = option("device"), .target = target, .type = option("type"), .options = option("o")};
+}
+
+/// In a mounted volume while it is filled: with it, all that is there is of a copy that was cut short.
+constexpr const char* half_filled = ".composed-half-filled";
+
+void remove_content(const fs::path& folder) {
+    for (const fs::directory_entry& each : fs::directory_iterator(folder))
+        if (each.path().filename() != half_filled)
+            remove_tree(each.path());
+    fs::remove(folder / half_filled); // the last, or a second crash would make the rest look whole
+}
+
+void fill_mounted(
+    const std::vector<fs::path>& layers, const std::string& path_in_image, const fs::path& into) {
+    fs::create_directory(into / half_filled);
+    flush_file_system(into);
+    copy_from_layers(layers, path_in_image, into);
+    flush_file_system(into);
+    fs::remove(into / half_filled);
 }
 
 } // namespace
@@ -103,11 +143,21 @@ void check_volume_name(const std::string& name) {
             fmt::format("volume name \"{}\": letters, digits and _ . - only, a letter or digit first", name));
 }
 
+std::string missing_volume(const std::string& name, const fs::path& folder) {
+    return fmt::format("volume \"{}\": its folder {} has disappeared; is its disk mounted? Put it back, or "
+                       "remove the volume",
+        name, folder.native());
+}
+
 struct volume_store::implementation {
     implementation(executors on, store& to, fs::path where)
         : executors_(on), records(to), folder(std::move(where)) {
+        fs::create_directories(folder);
         for (const record& row : records.load(table::volume))
-            volumes.emplace(row.key, decode(row));
+            if (volume_record loaded = decode(row); loaded.removing)
+                half_removed.push_back(row.key);
+            else
+                volumes.emplace(row.key, std::move(loaded));
     }
 
     /// Unmounts a volume that nobody holds.
@@ -127,9 +177,23 @@ struct volume_store::implementation {
     executors executors_;
     store& records;
     fs::path folder;
+    /// Its folder and then its record. The caller has its turn.
+    task<> clear_away(std::string name) {
+        auto work = [folder = folder / name] {
+            unmount(folder / "_data"); // or what it leads to would be removed
+            remove_tree(folder);
+        };
+        co_await blocking(executors_.workers, work);
+        crash_point("volume: its folder has gone");
+        records.erase(table::volume, name);
+        co_await records.durable();
+    }
+
     std::map<std::string, volume_record> volumes;
+    std::vector<std::string> half_removed; // by a former daemon
     std::map<std::string, async_mutex> locks;
     std::map<std::string, std::set<std::string>> holders; // of each volume: container ids
+    std::set<std::string> missing;                        // that were used and whose folder has gone
 };
 
 volume_store::volume_store(executors on, store& records, fs::path folder)
@@ -142,6 +206,7 @@ task<volume_record> volume_store::create(volume_definition wanted) {
     check_volume_name(wanted.name);
     check_driver_options(wanted);
     const std::string name = wanted.name;
+    const auto turn = co_await self->turn_of(name).lock();
     const auto found = self->volumes.find(name);
     if (found == self->volumes.end()) {
         volume_record record{.definition = std::move(wanted), .created = timestamp_now()};
@@ -149,6 +214,7 @@ task<volume_record> volume_store::create(volume_definition wanted) {
         self->volumes.emplace(name, std::move(record));
     }
     co_await self->records.durable();
+    crash_point("volume: its record is durable");
     const bool used = self->volumes.at(name).populated;
     auto work = [data = path(name), used] {
         if (!used)
@@ -186,7 +252,9 @@ task<> volume_store::hold(std::string name, std::string container) {
                 return;
             fs::create_directories(wanted.target);
             try {
-                mount_file_system(wanted);
+                mount_request resolved = wanted;
+                resolved.options = with_resolved_address(resolved.type, resolved.options);
+                mount_file_system(resolved);
             } catch (const error& failure) {
                 throw error(failure.kind(), fmt::format("volume \"{}\": {}", name, failure.what()));
             }
@@ -223,6 +291,8 @@ task<> volume_store::recover(std::map<std::string, std::set<std::string>> holder
             idle.push_back(name);
     for (const std::string& name : idle)
         co_await self->take_away(name);
+    for (const std::string& name : std::exchange(self->half_removed, {}))
+        co_await self->clear_away(name);
 }
 
 task<> volume_store::populate(std::string name, std::vector<fs::path> layers, std::string path_in_image) {
@@ -234,17 +304,16 @@ task<> volume_store::populate(std::string name, std::vector<fs::path> layers, st
     const bool populated = found->second.populated;
     auto work = [data = path(name), name, layers, path_in_image, populated] {
         if (populated && !fs::is_directory(data))
-            throw error(error_kind::not_found, fmt::format("volume \"{}\": its folder {} has disappeared; is "
-                                                           "its disk mounted? Put it back, or remove "
-                                                           "the volume",
-                                                   name, data.native()));
+            throw error(error_kind::not_found, missing_volume(name, data));
         if (populated)
             return;
         fs::create_directories(data);
+        if (fs::exists(data / half_filled))
+            remove_content(data);
         if (layers.empty() || !fs::is_empty(data))
             return;
         if (is_mount_point(data)) { // cannot be put in the place of another
-            copy_from_layers(layers, path_in_image, data);
+            fill_mounted(layers, path_in_image, data);
             return;
         }
         // Beside it and then in its place, so that a half copy is never taken for the whole.
@@ -252,7 +321,11 @@ task<> volume_store::populate(std::string name, std::vector<fs::path> layers, st
         remove_tree(temporary);
         fs::create_directory(temporary);
         copy_from_layers(layers, path_in_image, temporary);
+        crash_point("volume: a copy of the image's files is beside it");
+        if (!fs::is_empty(temporary))
+            flush_file_system(temporary); // or a power cut could leave the names without what is in them
         fs::rename(temporary, data);
+        crash_point("volume: it is filled");
     };
     co_await blocking(self->executors_.workers, work);
     if (populated)
@@ -264,21 +337,58 @@ task<> volume_store::populate(std::string name, std::vector<fs::path> layers, st
     self->records.put(table::volume, name, encode(still->second));
 }
 
+task<std::vector<volume_record>> volume_store::check() {
+    const auto self = implementation_;
+    std::vector<std::string> used;
+    for (const auto& [name, record] : self->volumes)
+        if (record.populated)
+            used.push_back(name);
+    auto work = [used, folder = self->folder] {
+        std::set<std::string> gone;
+        for (const std::string& name : used)
+            if (!fs::is_directory(folder / name / "_data"))
+                gone.insert(name);
+        return gone;
+    };
+    const std::set<std::string> gone = co_await blocking(self->executors_.workers, work);
+    std::vector<volume_record> changed;
+    for (const std::string& name : used) {
+        const auto found = self->volumes.find(name);
+        if (found == self->volumes.end() || gone.contains(name) == self->missing.contains(name))
+            continue;
+        if (gone.contains(name))
+            self->missing.insert(name);
+        else
+            self->missing.erase(name);
+        changed.push_back(found->second);
+    }
+    co_return changed;
+}
+
+bool volume_store::is_missing(const std::string& name) const {
+    return implementation_->missing.contains(name);
+}
+
+const fs::path& volume_store::folder() const noexcept {
+    return implementation_->folder;
+}
+
 task<> volume_store::remove(std::string name) {
     const auto self = implementation_;
     const auto turn = co_await self->turn_of(name).lock();
     if (self->holders.contains(name))
         throw error(error_kind::conflict,
             fmt::format("remove volume \"{}\": a running container uses it; stop it first", name));
-    if (self->volumes.erase(name) == 0)
+    const auto found = self->volumes.find(name);
+    if (found == self->volumes.end())
         co_return;
-    self->records.erase(table::volume, name);
+    found->second.removing = true;
+    self->records.put(table::volume, name, encode(found->second));
+    self->volumes.erase(found);
+    self->missing.erase(name);
     co_await self->records.durable();
-    auto work = [folder = self->folder / name] {
-        unmount(folder / "_data"); // or what it leads to would be removed
-        remove_tree(folder);
-    };
-    co_await blocking(self->executors_.workers, work);
+    crash_point("volume: its removal is durable");
+    co_await self->clear_away(name);
 }
 
 } // namespace engine

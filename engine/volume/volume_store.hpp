@@ -30,13 +30,14 @@ struct volume_record {
     volume_definition definition;
     std::string created;    // RFC 3339
     bool populated = false; // filled from an image, or used: never filled (again)
+    bool removing = false;  // its folder goes, then this record
 };
 
-/// The named volumes of this engine. Owns FOLDER/NAME/_data. The record is durable before the folder is made;
-/// a folder is never removed but by remove(). A volume with driver options (type, o, device) is a file system
-/// that is mounted at its _data while a container holds it: the first mounts it, the last takes it away.
-/// Mounts outlive the daemon with the containers that use them. Engine state: used on the engine's thread
-/// only.
+/// The named volumes of this engine. Owns FOLDER/NAME/_data. The record is durable before the folder is made
+/// and goes after it; a folder is never removed but by remove(), which a crash may cut short: recover() ends
+/// it. A volume with driver options (type, o, device) is a file system that is mounted at its _data while a
+/// container holds it: the first mounts it, the last takes it away. Mounts outlive the daemon with the
+/// containers that use them. Engine state: used on the engine's thread only.
 class volume_store {
   public:
     volume_store(executors on, store& records, std::filesystem::path folder);
@@ -68,6 +69,16 @@ class volume_store {
     /// has disappeared: an empty one in its place would look like lost data.
     task<> populate(std::string name, std::vector<std::filesystem::path> layers, std::string path_in_image);
 
+    /// Looks whether the folders of the volumes that were used are there; gives those of which that has
+    /// changed since the last look.
+    task<std::vector<volume_record>> check();
+
+    /// Whether the volume was used and its folder has disappeared, by the last check().
+    bool is_missing(const std::string& name) const;
+
+    /// Where the volumes are.
+    const std::filesystem::path& folder() const noexcept;
+
     /// With its content; that of a device or a folder named in its options stays. No error when there is
     /// none. Throws error{conflict} while a container holds it.
     task<> remove(std::string name);
@@ -76,6 +87,9 @@ class volume_store {
     struct implementation;
     std::shared_ptr<implementation> implementation_;
 };
+
+/// What there is to say of a volume whose folder has disappeared.
+std::string missing_volume(const std::string& name, const std::filesystem::path& folder);
 
 /// Throws error{invalid} unless the name is [a-zA-Z0-9][a-zA-Z0-9_.-]*.
 void check_volume_name(const std::string& name);

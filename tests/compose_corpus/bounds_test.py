@@ -66,6 +66,18 @@ class BoundsTest(unittest.TestCase):
         (self.folder / "many.env").write_text("".join(f"N{number}=x\n" for number in range(100_000)))
         self.assertEqual(self.config("services: {a: {image: x, env_file: many.env}}\n"), (0, ""))
 
+    def test_fifty_thousand_networks_secrets_and_hosts(self):
+        names = [f"n{number}" for number in range(50_000)]
+        service = f"services: {{a: {{image: x, networks: [{','.join(names)}]}}}}\n"
+        networks = "networks:\n" + "".join(f"  {name}: {{}}\n" for name in names)
+        self.assertEqual(self.config(service + networks), (0, ""))
+        self.assertEqual(self.config(service + networks + "---\n" + networks), (0, ""))
+        self.assertIn("undefined network", self.config(service + "networks:\n" + networks[networks.index("  n48000:"):])[1])
+        secrets = "secrets:\n" + "".join(f"  {name}: {{file: x}}\n" for name in names)
+        self.assertEqual(self.config(f"services: {{a: {{image: x, secrets: [{','.join(names)}]}}}}\n" + secrets), (0, ""))
+        hosts = ",".join(f"{name}=1.1.1.1" for name in names)
+        self.assertEqual(self.config(f"services: {{a: {{image: x, extra_hosts: [{hosts}]}}}}\n"), (0, ""))
+
     def test_aliases_of_aliases(self):
         lines = ["x-0: &l0 [x, x, x, x, x, x, x, x, x, x]"]
         lines += [f"x-{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]" for level in range(1, 12)]

@@ -3,10 +3,13 @@
 A case is NAME.yaml, or a folder NAME with compose.yaml, what it needs beside it and, where there are, `arguments` before
 `config`, a line each. What is meant to differ stands in differences.md with its reason; what stands there and does not
 differ any more fails the test too. What we print, read again, is the same: nothing is lost on the way.
+The flags of `config` are compared too, over all cases or every few of them.
 
-    differential_test.py [NAME…]    shows how these differ
+    differential_test.py [NAME…]           shows how these differ
+    differential_test.py --FLAG… [NAME…]   the same with flags of `config`
 """
 import concurrent.futures
+import contextlib
 import difflib
 import json
 import os
@@ -17,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import unittest
+
+import yaml
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path += [str(HERE.parent / "e2e"), str(HERE.parent / "bench")]
@@ -33,10 +38,19 @@ def cases():
     return dict(sorted(found.items()))
 
 
-def known_differences():
-    """NAME -> reason, of lines "- `NAME`: reason"."""
+# Of the cases every N-th is tried with the flags, of each others: what they change is in the forms of few attributes.
+FLAGS = {"--no-interpolate": 2, "--no-normalize": 4, "--no-path-resolution": 4, "--no-env-resolution": 12,
+         "--no-consistency": 12, "--no-interpolate --no-normalize": 12, "": 6, "--services": 12, "--volumes": 12,
+         "--networks": 12, "--images": 12, "--profiles": 12, "--hash *": 12, "--environment": 12, "--variables": 8}
+
+
+def known_differences(flags=None):
+    """NAME -> reason, of lines "- `NAME`: reason": without flags those outside of the sections `With FLAGS`."""
     text = (HERE / "differences.md").read_text()
-    return {name: reason for names, reason in re.findall(r"^- ((?:`\w+`,? ?)+): (.+)", text, re.MULTILINE)
+    sections = [each.partition("\n") for each in re.split("^## ", text, flags=re.MULTILINE)]
+    chosen = "\n".join(body for head, _, body in sections
+                       if (not head.startswith("With `") if flags is None else head == f"With `{flags}`"))
+    return {name: reason for names, reason in re.findall(r"^- ((?:`\w+`,? ?)+): (.+)", chosen, re.MULTILINE)
             for name in re.findall(r"`(\w+)`", names)}
 
 
@@ -45,18 +59,24 @@ def run(program, folder, *arguments):
                           timeout=60)
 
 
+@contextlib.contextmanager
+def laid_out(source):
+    """The folder of a case, and the arguments that it has before `config`."""
+    with tempfile.TemporaryDirectory(prefix="composed-corpus-") as scratch:
+        folder = pathlib.Path(scratch) / "case"
+        if source.is_dir():
+            shutil.copytree(source, folder)
+        else:
+            folder.mkdir()
+            shutil.copy(source, folder / "compose.yaml")
+        given = folder / "arguments"
+        yield folder, given.read_text().split("\n")[:-1] if given.exists() else []
+
+
 class Case:
     def __init__(self, name, source, reference):
         self.name = name
-        with tempfile.TemporaryDirectory(prefix="composed-corpus-") as scratch:
-            folder = pathlib.Path(scratch) / "case"
-            if source.is_dir():
-                shutil.copytree(source, folder)
-            else:
-                folder.mkdir()
-                shutil.copy(source, folder / "compose.yaml")
-            given = folder / "arguments"
-            arguments = given.read_text().split("\n")[:-1] if given.exists() else []
+        with laid_out(source) as (folder, arguments):
             self.theirs = run(reference, folder, *arguments, "config", "--format", "json")
             self.ours = run(BIN / "compose", folder, *arguments, "config", "--format", "json")
             self.lost = self.read_again(folder, arguments) if self.ours.returncode == 0 else ""
@@ -83,13 +103,57 @@ class Case:
         return difference(json.loads(self.theirs.stdout), json.loads(self.ours.stdout))
 
 
+def reader_of(flags):
+    """What makes of an output with these flags what must be equal in it: order is chance where it is no JSON."""
+    if flags == ["--variables"]:  # of a variable in several places Docker Compose prints the default of any
+        return lambda text: sorted(json.loads(text))
+    if all(flag.startswith("--no-") for flag in flags):
+        return json.loads if flags else read_yaml
+    if "--hash" in flags:  # each engine has its own
+        return lambda text: sorted(line.split()[0] for line in text.splitlines())
+    return lambda text: sorted(text.splitlines())
+
+
+class Reader(yaml.SafeLoader):
+    pass
+
+
+# `=` is a value of YAML 1.1 that Python has no type for.
+Reader.add_constructor("tag:yaml.org,2002:value", lambda reader, node: reader.construct_scalar(node))
+
+
+def read_yaml(text):
+    return yaml.load(text, Reader)
+
+
+def compare_with(flags, source, reference):
+    """How the two differ with these flags; None when only ours refuses, what both refuse without flags."""
+    as_json = ["--format", "json"] if flags and (flags == ["--variables"] or reader_of(flags) is json.loads) else []
+    with laid_out(source) as (folder, arguments):
+        theirs = run(reference, folder, *arguments, "config", *flags, *as_json)
+        ours = run(BIN / "compose", folder, *arguments, "config", *flags, *as_json)
+        if theirs.returncode == 0 and ours.returncode != 0:
+            if run(reference, folder, *arguments, "config").returncode != 0:
+                return None
+    if (theirs.returncode == 0) != (ours.returncode == 0):
+        return (f"Docker Compose: exit {theirs.returncode} {theirs.stderr.strip()[-400:]}\n"
+                f"compose: exit {ours.returncode} {ours.stderr.strip()[-400:]}")
+    if ours.returncode != 0:
+        return ""
+    return difference(*(reader_of(flags)(each.stdout) for each in (theirs, ours)))
+
+
 def difference(one, other):
-    lines = [json.dumps(each, indent=1, sort_keys=True).splitlines() for each in (one, other)]
+    lines = [json.dumps(each, indent=1, sort_keys=True, default=str).splitlines() for each in (one, other)]
     return "\n".join(list(difflib.unified_diff(*lines, "Docker Compose", "compose", lineterm="", n=1))[2:])
 
 
+def reference_program():
+    return peer.make_root() / "usr/libexec/docker/cli-plugins/docker-compose"
+
+
 def run_all(names):
-    reference = peer.make_root() / "usr/libexec/docker/cli-plugins/docker-compose"
+    reference = reference_program()
     chosen = {name: source for name, source in cases().items() if not names or name in names}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda each: Case(*each, reference), chosen.items()))
@@ -132,8 +196,40 @@ class DifferentialTest(unittest.TestCase):
                     self.assertRegex(case.ours.stderr, r"\.ya?ml:\d+:\d+: ")
 
 
+class FlagsTest(unittest.TestCase):
+    def test_flags_mean_the_same(self):
+        reference = reference_program()
+        for flags, every in FLAGS.items():
+            with self.subTest(flags or "(YAML)"):
+                self.compare(flags, every, reference)
+
+    def compare(self, flags, every, reference):
+        anyhow, known = known_differences(), known_differences(flags)
+        chosen = {name: source for index, (name, source) in enumerate(cases().items(), list(FLAGS).index(flags))
+                  if index % every == 0 or name in known}
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = dict(zip(chosen, pool.map(lambda source: compare_with(flags.split(), source, reference),
+                                              chosen.values())))
+        stricter = sum(each is None for each in found.values())
+        wrong = [f"{name}:\n{each}" for name, each in found.items() if each and name not in known | anyhow]
+        wrong += [f"{name} does not differ any more: take it out of differences.md" for name in known if not found[name]]
+        print(f"config {flags or '(YAML)'}: of {len(found)} cases {sum(each == '' for each in found.values())} agree, "
+              f"{sum(bool(each) for each in found.values())} differ as differences.md says, "
+              f"{stricter} are refused here, as both do without flags")
+        self.assertEqual(len(wrong), 0, "\n\n".join(wrong))
+
+
+def show_flags(arguments):
+    flags = [each for each in arguments if each.startswith("--") or each == "*"]
+    for name in [each for each in arguments if each not in flags] or cases():
+        if found := compare_with(flags, cases()[name], reference_program()):
+            print(f"## {name}\n{found}")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and sys.argv[1] != "-v":
+    if sys.argv[1:] and sys.argv[1].startswith("--"):
+        show_flags(sys.argv[1:])
+    elif len(sys.argv) > 1 and sys.argv[1] != "-v":
         for found in run_all(sys.argv[1:]):
             print(f"## {found.name}\n{found.difference()}\nlost: {found.lost}")
     else:

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import time
 import unittest
 
@@ -51,6 +52,79 @@ class BootTest(DaemonTest):
         for service in "never", "unless-stopped", "ended":
             self.assertEqual(self.container(service)["state"], "exited", service)
         self.assertEqual(self.container("never")["exit_code"], 255)
+
+    def test_a_disk_that_comes_late_is_waited_for_and_nothing_is_made_in_its_place(self):
+        disk, away = self.folder / "disk", self.folder / "away"
+        (disk / "data").mkdir(parents=True)
+        self.write(f"""name: b
+services:
+  db: {{{SLEEP}, restart: always, volumes: ['{disk}/data:/data']}}
+  web: {{{SLEEP}, restart: always, depends_on: [db]}}
+  other: {{{SLEEP}, restart: unless-stopped}}
+""")
+        self.compose("up", "-d")
+        disk.rename(away)
+        self.power_cut()
+        self.wait_for_state("other", "running")
+        waiting = self.wait_for_state("db", "restarting")
+        self.assertIn("has disappeared; make it, or mount its disk", waiting["error"])
+        self.assertIn("has disappeared", self.compose("ps").stdout)
+        self.assertEqual(self.container("web")["state"], "exited")
+        self.assertFalse(disk.exists())
+        away.rename(disk)
+        self.wait_for_state("db", "running")
+        self.wait_for_state("web", "running")
+
+    def test_a_dependency_that_is_ill_after_the_boot_is_waited_for(self):
+        well = self.folder / "well"
+        well.write_text("")
+        health = "healthcheck: {test: test -f /s/well, interval: 100ms, retries: 2}"
+        self.write(f"""name: b
+services:
+  db: {{{SLEEP}, restart: always, volumes: ['{self.folder}:/s'], {health}}}
+  web: {{{SLEEP}, restart: always, depends_on: {{db: {{condition: service_healthy}}}}}}
+  other: {{image: busybox, command: 'true'}}
+""")
+        self.compose("up", "-d")
+        well.unlink()
+        self.power_cut()
+        wait_until(lambda: self.container("db").get("health") == "unhealthy", 10, "db to be unhealthy")
+        self.compose("rm", "-f", "other")  # is not held up
+        wait_until(lambda: "problem: container b-web-1 is to run and waits for what it depends on (db)" in self.compose("ps").stderr, 5,
+                   "ps to tell what waits")
+        self.assertIn("unhealthy", (self.folder / "log").read_text())
+        time.sleep(0.3)
+        well.write_text("")
+        self.wait_for_state("web", "running")
+
+    def test_a_stop_ends_the_waiting_for_a_disk(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        self.write(f"name: b\nservices:\n  db: {{{SLEEP}, restart: always, volumes: ['{disk}:/data']}}\n")
+        self.compose("up", "-d")
+        disk.rmdir()
+        self.power_cut()
+        self.wait_for_state("db", "restarting")
+        self.compose("stop")
+        self.assertEqual(self.container("db")["state"], "exited")
+        disk.mkdir()
+        self.compose("start")
+        self.wait_for_state("db", "running")
+
+    def test_a_mount_that_is_missing_is_no_empty_folder(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk], check=True)
+        try:
+            self.write(f"name: b\nservices:\n  db: {{{SLEEP}, restart: always, volumes: ['{disk}:/data']}}\n")
+            self.compose("up", "-d")
+            self.compose("down", "-t", "0")
+            self.compose("up", "-d")
+        finally:
+            subprocess.run(["umount", disk], check=True)
+        self.power_cut()
+        waiting = self.wait_for_state("db", "restarting")
+        self.assertIn("is not mounted", waiting["error"])
 
     def test_a_loop_goes_on_where_it_was_when_the_daemon_ends(self):
         self.write("name: b\nservices:\n  loop: {image: busybox, command: 'false', restart: always}\n")

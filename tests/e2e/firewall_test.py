@@ -3,15 +3,15 @@
 All of it happens in a network namespace of the test's own, with br_netfilter off. A second "machine" is a network namespace with a veth to the host; it reaches the containers' subnets by a route over
 us, as a neighbour on a LAN could.
 """
-import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import unittest
 
-from harness import BIN, DaemonTest, wait_until
+from harness import BIN, DaemonTest, enter_own_network, wait_until
 
 STACK = """
 name: fw
@@ -58,21 +58,6 @@ while True:
 
 def run(*command):
     return subprocess.run(command, text=True, capture_output=True)
-
-
-CLONE_NEWNET = 0x40000000
-
-
-def enter_own_network():
-    """The test and all that it starts, in a network namespace that ends with it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "unshare")
-    run("ip", "link", "set", "lo", "up")
-    bridge_netfilter = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-    if os.path.exists(bridge_netfilter):
-        with open(bridge_netfilter, "w") as setting:
-            setting.write("0")
 
 
 class FirewallTest(DaemonTest):
@@ -179,8 +164,8 @@ class FirewallTest(DaemonTest):
                 while not stop.is_set():
                     try:
                         connection, address = host_only.accept()
-                        connection.close()
                         reached.append(address)
+                        connection.close()
                     except OSError:
                         pass
 
@@ -196,10 +181,15 @@ class FirewallTest(DaemonTest):
                 forge = ("exec", "-T", "a", "timeout", "1", "nc", "-w", "1", "127.0.0.1", str(port))
                 self.compose(*forge, check=False)
                 self.assertEqual(reached, [])
-                # Without the guard the same packet arrives: what was refused above was refused by it.
-                done = run("nft", "flush", "chain", "ip", self.instance, "raw_prerouting")
-                self.assertEqual(done.returncode, 0, done.stderr)
-                self.compose(*forge, check=False)
+                # Without the guard the same packet arrives: what was refused above was refused by it. The daemon sleeps meanwhile, since it would put the guard back at once.
+                pid = str(self.container("a")["pid"])
+                self.daemon.send_signal(signal.SIGSTOP)
+                try:
+                    done = run("nft", "flush", "chain", "ip", self.instance, "raw_prerouting")
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    run("nsenter", "-t", pid, "-n", "-m", *forge[3:])
+                finally:
+                    self.daemon.send_signal(signal.SIGCONT)
                 self.assertEqual([address for address, _ in reached], [self.a])
             finally:
                 stop.set()

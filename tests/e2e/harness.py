@@ -4,6 +4,7 @@ Every test has its own instance name, state and run folder. After it, the host m
 network interface, cgroup or nftables table of the instance (leaks() lists what there is).
 """
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -76,12 +77,33 @@ def wait_until(condition, seconds=10, what="the condition"):
     raise AssertionError(f"{what} did not come true within {seconds} s")
 
 
+CLONE_NEWNET = 0x40000000
+
+
+def enter_own_network():
+    """The test and all that it starts, in a network namespace that ends with it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    set_bridge_netfilter("0")
+
+
+def set_bridge_netfilter(value):
+    """Whether bridged packets pass the firewall, in this network namespace."""
+    for name in "iptables", "ip6tables":
+        setting = pathlib.Path(f"/proc/sys/net/bridge/bridge-nf-call-{name}")
+        if setting.exists():
+            setting.write_text(value)
+
+
 class DaemonTest(unittest.TestCase):
     """One daemon a test; `compose()` talks to it from a project folder."""
 
     arguments = ()
     files = {}  # of the host, and what the daemon alone finds in their place
     environment = {}  # the daemon's own
+    program = "composed"
 
     def setUp(self):
         self.instance = f"t{os.getpid() % 10000}x{DaemonTest.counter}"
@@ -103,7 +125,8 @@ class DaemonTest(unittest.TestCase):
         for project in self.api("/projects"):
             self.compose("-p", project["name"], "down", "-v", "--remove-orphans", "-t", "0", check=False)
         self.stop_daemon()
-        subprocess.run(["nft", "delete", "table", "ip", self.instance], check=False)
+        for family in "ip", "ip6":
+            subprocess.run(["nft", "delete", "table", family, self.instance], check=False)
         try:
             wait_until(lambda: not self.leaks(), 5, "the host to be clean")
         except AssertionError:
@@ -117,7 +140,7 @@ class DaemonTest(unittest.TestCase):
         replace = "".join(f"mount --bind '{ours}' '{of_host}' && " for of_host, ours in self.files.items())
         alone = ["unshare", "-m", "sh", "-c", replace + 'exec "$@"', "sh"] if replace else []
         self.daemon = subprocess.Popen(
-            [*alone, BIN / "composed", "--instance", self.instance, "--state", self.state, "--run", self.run_folder,
+            [*alone, BIN / self.program, "--instance", self.instance, "--state", self.state, "--run", self.run_folder,
              "--config", "/dev/null", "--log-level", "debug", *self.arguments],
             stderr=self.log, stdout=self.log, env={**os.environ, **self.environment})
         wait_until(self.answers, 10, "the daemon to answer")
@@ -186,12 +209,13 @@ class DaemonTest(unittest.TestCase):
         if self.folder.name in pathlib.Path("/proc/mounts").read_text():
             left.append("a mount")
         tag = self.tag()
-        for link in os.listdir("/sys/class/net"):
-            if link.startswith((f"b{tag}-", f"v{tag}-")):
-                left.append(f"link {link}")
+        # Not /sys/class/net: that is of the namespace it was mounted in.
+        links = subprocess.run(["ip", "-j", "link"], text=True, capture_output=True, check=True).stdout
+        for link in json.loads(links or "[]"):
+            if link["ifname"].startswith((f"b{tag}-", f"v{tag}-")) or link.get("ifalias") == f"composed:{self.instance}":
+                left.append(f"link {link['ifname']}")
         tables = subprocess.run(["nft", "list", "tables"], text=True, capture_output=True).stdout
-        if f"table ip {self.instance}\n" in tables:
-            left.append("an nftables table")
+        left += [f"nftables {each}" for each in tables.splitlines() if each.endswith(f" {self.instance}")]
         # os.walk, as glob() fails when a folder goes away meanwhile.
         for folder, names, _ in os.walk("/sys/fs/cgroup"):
             if pathlib.Path(folder).name == self.instance:

@@ -53,8 +53,13 @@ services:
     volumes:
       - {type: bind, source: /tmp, target: /b, read_only: true, bind: {create_host_path: false, propagation: rslave}}
       - {type: volume, source: v, target: /v, volume: {nocopy: true}}
+      - {type: volume, target: /anonymous, volume: {labels: {l: "1"}}}
+      - {type: image, source: busybox, target: /i, image: {subpath: etc}}
       - {type: tmpfs, target: /t, tmpfs: {size: 1m, mode: 0755}}
     tmpfs: ["/run:size=1m"]
+    volumes_from: ["other:ro"]
+    secrets: [{source: kept, uid: "1", gid: "2", mode: 0400}]
+    configs: [kept, {source: text, target: /etc/text}]
     networks: {n: {aliases: [x], ipv4_address: 10.213.7.9, priority: 1}}
     extra_hosts: ["a=127.0.0.1"]
     dns: [127.0.0.1]
@@ -79,6 +84,11 @@ networks:
     ipam: {config: [{subnet: 10.213.7.0/24, gateway: 10.213.7.1, ip_range: 10.213.7.0/25}]}
 volumes:
   v: {labels: {l: "1"}, driver: local}
+secrets:
+  kept: {external: true}
+configs:
+  kept: {external: true}
+  text: {content: text, labels: {l: "1"}}
 """
 
 STACK = """
@@ -394,6 +404,7 @@ class OperationsTest(OpenApiTest):
         self.run_commands()
         self.read_logs()
         self.act()
+        self.keep_contents()
         self.change_definitions()
         self.take_down()
         succeeded = {name for name, _ in self.seen}
@@ -432,7 +443,7 @@ class OperationsTest(OpenApiTest):
         plan = self.call("putProject", project="api", body=STACK, content_type="application/yaml", query={"dry_run": True})
         self.assertIn("wait for", [step["action"] for step in plan["steps"]])
         self.assertEqual(self.call("listProjects"), [])
-        lines = self.up("api", STACK, wait=True, wait_timeout=30, services="web,job", start=True, remove_orphans=False)
+        lines = self.up("api", STACK, wait=True, wait_timeout=30, timeout=1, services="web,job", start=True, remove_orphans=False)
         self.assertEqual(lines[0], {"revision": 1, "orphans": []})
         for line in lines[1:]:
             self.assertEqual(self.next_line("getEvents", events), line)
@@ -481,19 +492,31 @@ class OperationsTest(OpenApiTest):
         def act(action, **query):
             return self.operate("actOnProject", project="api", action=action, query=query)
 
-        act("restart", services="job", timeout=0)
+        [volume] = self.call("listVolumes", query={"project": "api", "services": "web"})
+        self.assertEqual((volume["name"], volume["containers"]), ("api_data", ["api-web-1"]))
+        self.assertEqual(self.call("listVolumes", query={"project": "api", "services": "job"}), [])
+        act("restart", services="job", timeout=0, dependents=False)
         act("kill", services="job", signal="KILL")
         wait_until(lambda: self.call("getContainer", container="api-job-1")["state"] == "exited", 10, "the job to end")
         ended = self.call("getContainer", container="api-job-1")
         self.assertEqual(ended["exit_code"], 137)
         self.assertFalse(ended["oom"])
         self.assertNotIn("pid", ended)
-        act("remove")
+        act("remove", volumes=True)
         self.assertEqual([each["service"] for each in self.call("listContainers")], ["web"])
         act("stop", timeout=0)
         act("start", services="web")
         act("stop", timeout=0, remove=True)
         self.assertEqual(self.call("listContainers"), [])
+
+    def keep_contents(self):
+        for kind in "Secret", "Config":
+            body = json.dumps({"name": "kept", "content": "AP8=", "labels": {"l": "1"}})
+            self.assertEqual(self.call(f"create{kind}", body=body, content_type="application/json"), {"created": "kept"})
+            [each] = self.call(f"list{kind}s")
+            self.assertEqual((each["name"], each["labels"], each["used_by"]), ("kept", {"l": "1"}, []))
+            self.assertNotIn("content", each)
+        self.assertEqual(self.call("getConfig", config="kept")["content"], "AP8=")
 
     def change_definitions(self):
         self.up("api", STACK)
@@ -501,7 +524,7 @@ class OperationsTest(OpenApiTest):
         del less["services"]["job"]
         lines = self.up("api", yaml.safe_dump(less))
         self.assertEqual(lines[0], {"revision": 2, "orphans": ["api-job-1"]})
-        self.up("api", yaml.safe_dump(less), remove_orphans=True, force_recreate=True)
+        self.up("api", yaml.safe_dump(less), remove_orphans=True, force_recreate=True, renew_anonymous=True)
         less["services"]["web"]["image"] = "127.0.0.1:1/nothing"
         failed = self.call("putProject", project="api", body=yaml.safe_dump(less), content_type="application/yaml")
         self.assertEqual(failed[-1]["error"]["kind"], "unavailable")
@@ -516,26 +539,30 @@ class OperationsTest(OpenApiTest):
         self.assertEqual({each["state"] for each in made}, {"created"})
 
     def go_back(self):
+        self.assertEqual(self.call("listRepairs", project="api"), {"repairs": [], "problems": []})
         revisions = self.call("listRevisions", project="api")
-        self.assertEqual([each["revision"] for each in revisions], [1, 2, 3])
+        self.assertEqual([each["revision"] for each in revisions], [1, 2, 3, 4])  # one of force_recreate
         self.assertEqual(revisions[1]["differences"], [{"kind": "service", "name": "job", "change": "removed", "details": []}])
         one = self.call("getRevision", project="api", revision=1)
         self.assertIn("job", one["definition"]["services"])
         reply = self.call("diffRevisions", project="api", query={"from": 2, "to": 1})
         self.assertEqual([each["change"] for each in reply["differences"]], ["added"])
-        self.assertEqual(self.call("diffRevisions", project="api", query={"from": 2})["to"], 3)
+        self.assertEqual(self.call("diffRevisions", project="api", query={"from": 2})["to"], 4)
         back = self.operate("rollbackProject", project="api", query={"revision": 1, "wait": True, "remove_orphans": True})
-        self.assertEqual(back[0], {"revision": 4, "of": 1})
+        self.assertEqual(back[0], {"revision": 5, "of": 1})
         changed = yaml.safe_load(STACK)
         changed["networks"] = {"default": {"labels": {"a": "b"}}}
         changed["volumes"]["more"] = {}
         self.up("api", yaml.safe_dump(changed), start=False)
-        kinds = {each["kind"] for each in self.call("diffRevisions", project="api", query={"from": 4})["differences"]}
+        kinds = {each["kind"] for each in self.call("diffRevisions", project="api", query={"from": 5})["differences"]}
         self.assertIn("network", kinds)
 
     def take_down(self):
+        self.refuse("deleteSecret", 409, "conflict", "wide-one", secret="kept")
         self.operate("deleteProject", project="wide", query={"volumes": True, "remove_orphans": True, "timeout": 0})
         self.operate("deleteProject", project="api", query={"volumes": True, "timeout": 0})
+        self.assertEqual(self.call("deleteSecret", secret="kept"), {"removed": "kept"})
+        self.assertEqual(self.call("deleteConfig", config="kept"), {"removed": "kept"})
         self.assertEqual(self.call("listProjects"), [])
         self.assertEqual(self.call("deleteImage", reference="busybox:latest"), {"removed": "busybox:latest"})
 
@@ -549,6 +576,7 @@ class ErrorsTest(OpenApiTest):
         self.refuse_bad_definitions()
         self.refuse_bad_queries()
         self.refuse_bad_commands()
+        self.refuse_bad_contents()
         self.refuse_bad_archives()
         self.refuse_too_much()
         self.refuse("deleteImage", 409, "conflict", '"busybox"', reference="busybox")
@@ -559,7 +587,7 @@ class ErrorsTest(OpenApiTest):
         self.assertIsNone(self.daemon.poll())
 
     def refuse_what_is_not_there(self):
-        for name in "getProject", "deleteProject", "getLogs", "listRevisions", "rollbackProject":
+        for name in "getProject", "deleteProject", "getLogs", "listRevisions", "listRepairs", "rollbackProject":
             self.refuse(name, 404, "not_found", 'project "none"', project="none")
         self.refuse("getRevision", 404, "not_found", "revision 9 is not kept; there are 1 to 1", project="api", revision=9)
         self.refuse("diffRevisions", 404, "not_found", "revision 9", project="api", query={"from": 9})
@@ -633,6 +661,27 @@ class ErrorsTest(OpenApiTest):
             self.refuse("exec", 400, "invalid", naming, container="api-web-1", body=body)
         self.refuse("exec", 404, "not_found", "no-such-program", container="api-web-1",
                     body='{"args": ["no-such-program"]}')
+
+    def refuse_bad_contents(self):
+        for kind in "secret", "config":
+            create = f"create{kind.title()}"
+            for body, naming in (("", "create"), ("[]", "create"), ("{}", '"name" and "content"'), ('{"name": "a"}', '"content"'),
+                                 ('{"name": "a", "content": "?"}', "base64"), ('{"name": "a/b", "content": ""}', '"a/b"'),
+                                 ('{"name": "a", "content": "", "labels": {"l": 1}}', '"labels"'),
+                                 ('{"name": "a", "content": "", "zz": 1}', '"zz"')):
+                self.refuse(create, 400, "invalid", naming, body=body)
+            body = json.dumps({"name": "used", "content": "eA=="})
+            self.call(create, body=body, content_type="application/json")
+            self.refuse(create, 409, "conflict", '"used"', body=body)
+            self.refuse(create, 413, "exhausted", "500 KiB", body=json.dumps({"name": "big", "content": "AAAA" * 170668}))
+            self.refuse(create, 413, "exhausted", f"/{kind}s", body=b" " * (2 << 20))
+            self.refuse(f"delete{kind.title()}", 404, "not_found", '"none"', **{kind: "none"})
+        self.refuse("getConfig", 404, "not_found", '"none"', config="none")
+        self.up("uses", "services: {a: {image: busybox, secrets: [used], configs: [used]}}\n"
+                "secrets: {used: {external: true}}\nconfigs: {used: {external: true}}\n", start=False)
+        self.refuse("deleteSecret", 409, "conflict", "uses-a-1", secret="used")
+        self.refuse("deleteConfig", 409, "conflict", "uses-a-1", config="used")
+        self.operate("deleteProject", project="uses")
 
     def refuse_bad_archives(self):
         for body in b"", b"no archive", tar("other", b""), tar("manifest.json", b"{"):

@@ -1,10 +1,13 @@
 """A stack over several definitions: what `down` takes along, profiles, changed networks, orders that meet, `up --wait`."""
+import json
+import os
+import signal
 import subprocess
 import threading
 import time
 import unittest
 
-from harness import DaemonTest, wait_until
+from harness import BIN, DaemonTest, wait_until
 
 SLEEP = "image: busybox, init: true, command: sleep 1000"
 
@@ -132,6 +135,56 @@ class OrderTest(DaemonTest):
         self.assertEqual(first[0].returncode, 1)
         self.assertIn("has given way to a later `up`", first[0].stderr)
         self.assertEqual(self.container("web")["state"], "running")
+
+
+    def test_an_up_while_a_down_is_under_way_is_what_counts(self):
+        self.write("name: d\nservices:\n  s: {image: busybox, command: sh -c 'trap \"\" TERM; while :; do sleep 1; done', stop_grace_period: 1s, restart: always}\n")
+        self.compose("up", "-d")
+        down = threading.Thread(target=lambda: self.compose("down"))
+        down.start()
+        wait_until(lambda: '"Stopping"' in (self.folder / "log").read_text() or "Stopping" in (self.folder / "log").read_text(), 5, "the down to begin")
+        self.compose("up", "-d")
+        down.join()
+        self.assertEqual(self.compose("ls", "-q").stdout, "d\n")
+        self.assertEqual(self.container("s")["state"], "running")
+        self.assertIn("1", self.compose("history").stdout)
+        self.stop_daemon()
+        self.start_daemon()
+        self.assertEqual(self.compose("ls", "-q").stdout, "d\n")
+        self.compose("down", "-t", "0")
+        self.assertEqual(self.containers(), [])
+
+    def test_an_interrupt_ends_an_up_in_the_background(self):
+        self.write(f"name: d\nservices:\n  db: {{{SLEEP}, healthcheck: {{test: [CMD, 'false'], interval: 1s, retries: 1000}}}}\n"
+                   f"  web: {{{SLEEP}, depends_on: {{db: {{condition: service_healthy}}}}}}\n")
+        for flags in ("-d",), ("--wait",):
+            client = subprocess.Popen([BIN / "compose", "up", *flags], cwd=self.project, stderr=subprocess.DEVNULL,
+                                      env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
+            self.wait_for_state("db", "running")
+            client.send_signal(signal.SIGINT)
+            self.assertEqual(client.wait(3), -signal.SIGINT)
+        self.assertEqual(self.container("db")["state"], "running", "the daemon carries on")
+
+    def test_events_tell_what_happens_to_the_stack(self):
+        self.write(f"name: d\nservices:\n  a: {{{SLEEP}, restart: always}}\n  b: {{{SLEEP}}}\n")
+        self.compose("up", "-d")
+        streams = [subprocess.Popen([BIN / "compose", "events", *flags], cwd=self.project, stdout=subprocess.PIPE, text=True,
+                                    env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
+                   for flags in ((), ("--json", "a"))]
+        time.sleep(0.5)
+        os.kill(self.container("a")["pid"], signal.SIGKILL)
+        wait_until(lambda: self.container("a")["restart_count"] == 1 and self.container("a")["state"] == "running", 5, "the restart")
+        self.compose("stop", "-t", "0", "b", "a")
+        time.sleep(0.5)
+        told = []
+        for stream in streams:
+            stream.send_signal(signal.SIGINT)
+            told.append(stream.communicate(timeout=5)[0].splitlines())
+        self.assertTrue(any(f" container exited {self.container('a')['id']} (name=d-a-1" in line for line in told[0]), told[0])
+        self.assertTrue(any("d-b-1" in line for line in told[0]), told[0])
+        events = [json.loads(line) for line in told[1]]
+        self.assertEqual({each["service"] for each in events}, {"a"})
+        self.assertLessEqual({"exited", "started", "stopped"}, {each["action"] for each in events})
 
 
 class WaitTest(DaemonTest):

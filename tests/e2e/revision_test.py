@@ -71,6 +71,27 @@ class RevisionTest(DaemonTest):
         done = self.compose("rollback", "9", check=False)
         self.assertEqual((done.returncode, done.stderr), (1, 'project "r": revision 9 is not kept; there are 1 to 5\n'))
 
+    def test_what_is_made_anew_without_another_definition_is_one_too(self):
+        self.up("one")
+        self.compose("up", "-d", "--force-recreate", "-t", "0", "web")
+        self.compose("restart", "-t", "0", "web")
+        self.up("one")
+        self.assertEqual([each["revision"] for each in self.history()], [1, 2])
+        self.assertEqual(self.history()[1]["differences"], [])
+        self.assertRegex(self.compose("history").stdout.splitlines()[1], r"^2 .* root +recreate container r-web-1: asked for")
+
+    def test_a_rollback_passes_over_what_has_failed(self):
+        self.up("one")
+        self.write((STACK % ("two", "two")).replace("busybox", "nosuch.invalid/x"))
+        self.assertNotEqual(self.compose("up", "-d", check=False).returncode, 0)
+        self.up("three")
+        self.assertEqual([each.get("failed", False) for each in self.history()], [False, True, False])
+        self.assertIn("(failed) ", self.compose("history").stdout)
+        self.assertIn("Revision 4 is as revision 1 was", self.compose("rollback").stderr)
+        self.assertEqual(self.level(), "one")
+        refused = self.compose("rollback", "-1", check=False)
+        self.assertNotIn("18446744073709551615", refused.stderr)
+
     def test_the_last_twenty_are_kept_and_survive_the_daemon(self):
         for number in range(23):
             self.write(f"name: r\nservices: {{a: {{image: busybox, command: 'true', labels: {{n: '{number}'}}}}}}\n")

@@ -4,6 +4,7 @@ import unittest
 
 import hello_test
 import lifecycle_test
+import secrets_test
 
 RUNC = ("--runtime", shutil.which("runc", path="/usr/sbin:/usr/bin:/usr/local/bin"))
 
@@ -20,9 +21,13 @@ class DaemonEndOnRunc(lifecycle_test.DaemonEndTest):
     arguments = RUNC
 
 
+class SecretsOnRunc(secrets_test.SecretsTest):
+    arguments = RUNC
+
+
 def load_tests(loader, _standard, _pattern):
     """Only ours: unittest would run the classes of the imported modules' names too."""
-    return unittest.TestSuite(loader.loadTestsFromTestCase(each) for each in (HelloOnRunc, RestartOnRunc, DaemonEndOnRunc))
+    return unittest.TestSuite(loader.loadTestsFromTestCase(each) for each in (HelloOnRunc, RestartOnRunc, DaemonEndOnRunc, SecretsOnRunc))
 
 
 if __name__ == "__main__":

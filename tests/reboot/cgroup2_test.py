@@ -10,7 +10,7 @@ export COMPOSED_BIN=$PWD/bin COMPOSED_TEST_CACHE=$PWD/cache COMPOSED_TEST_PATIEN
 """
 INSTALL = PREPARE + """
 [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]
-cp docker/composed.service /etc/systemd/system/
+cp docker/composed.service docker/composed.socket /etc/systemd/system/
 systemctl daemon-reload
 """
 

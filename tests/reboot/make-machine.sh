@@ -13,7 +13,7 @@ packages=systemd-sysv,udev,dbus,linux-image-cloud-amd64,kmod,procps,iproute2,nft
 packages+=,crun,golang-github-containers-common,ca-certificates,openssl
 # What our programs are linked with.
 packages+=,libboost-json1.81.0,libboost-url1.81.0,libyaml-cpp0.7,libspdlog1.10,libfmt9,libsqlite3-0,libssl3,libarchive13
-packages+=,libisal2,libzstd1,libnl-3-200,libnl-route-3-200,libnl-nf-3-200,libnftables1,libldns3,libmount1,libcap2
+packages+=,libisal2,libzstd1,libnl-3-200,libnl-route-3-200,libnl-nf-3-200,libnftables1,libldns3,libmount1,libcap2,libsodium23
 
 echo "make-machine.sh: a bootable Debian 12 (a minute or two, once)"
 mmdebstrap --quiet --variant=minbase --include="$packages" \

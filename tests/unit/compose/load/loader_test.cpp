@@ -125,9 +125,7 @@ TEST_F(loader_test, what_nothing_acts_on_yet_is_kept_and_told) {
 TEST_F(loader_test, what_would_not_take_effect_is_refused_when_it_is_to_run) {
     for (const char* text :
         {"services: {a: {image: x, pull_policy: always}}\n",
-            "services: {a: {image: x, network_mode: bridge}}\n", "services: {a: {build: .}}\n",
-            "services:\n  a: {image: x, depends_on: {b: {condition: service_started, restart: true}}}\n  b: "
-            "{image: x}\n",
+            "services: {a: {image: x, network_mode: overlay}}\n", "services: {a: {build: .}}\n",
             "services: {a: {image: x, container_name: 'ab cd'}}\n",
             "services: {a: {image: x, stop_signal: SIGNOPE}}\n",
             "services: {a: {image: x, hostname: \"a\\n127.0.0.1 b\"}}\n",
@@ -142,7 +140,15 @@ TEST_F(loader_test, what_would_not_take_effect_is_refused_when_it_is_to_run) {
             "services: {a: {image: x, logging: {options: {max-fiel: '3'}}}}\n",
             "services: {a: {image: x}}\nnetworks: {default: {ipam: {config: [{subnet: 10.1.0.0/24}, {subnet: "
             "10.2.0.0/24}]}}}\n",
-            "services: {a: {image: x}}\nnetworks: {default: {enable_ipv6: true}}\n"}) {
+            "services: {a: {image: x}}\nnetworks: {default: {enable_ipv4: false}}\n",
+            "services: {a: {image: x}}\nnetworks: {default: {driver: overlay}}\n",
+            "services: {a: {image: x}}\nnetworks: {default: {ipam: {driver: dhcp}}}\n",
+            "services: {a: {image: x}}\nnetworks: {default: {ipam: {config: [{subnet: fd00::/64}]}}}\n",
+            "services: {a: {image: x, mac_address: '01:00:5e:00:00:01'}}\n",
+            "services: {a: {image: x, networks: {default: {ipv6_address: 10.0.0.2}}}}\n",
+            "services: {a: {image: x, networks: {default: {interface_name: a/b}}}}\n",
+            "services: {a: {image: x, networks: {default: {driver_opts: {mtu: '7'}}}}}\n",
+            "services: {a: {image: x, networks: {default: {link_local_ips: [nowhere]}}}}\n"}) {
         project wanted = load_from(text);
         EXPECT_THROW(check_project(wanted), load_error) << text;
     }

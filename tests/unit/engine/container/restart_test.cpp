@@ -82,11 +82,15 @@ TEST(restart, at_boot_always_comes_back_and_unless_stopped_only_if_not_stopped) 
     const restart_history running;
     const restart_history stopped{.count = 0, .delay = 0ms, .manually_stopped = true};
     EXPECT_TRUE(restart_at_boot({restart_mode::always, 0}, stopped, 0));
-    EXPECT_TRUE(restart_at_boot({restart_mode::unless_stopped, 0}, running, 255));
-    EXPECT_FALSE(restart_at_boot({restart_mode::unless_stopped, 0}, stopped, 255));
+    EXPECT_TRUE(restart_at_boot({restart_mode::unless_stopped, 0}, running, std::nullopt));
+    EXPECT_FALSE(restart_at_boot({restart_mode::unless_stopped, 0}, stopped, std::nullopt));
+    EXPECT_TRUE(restart_at_boot({restart_mode::on_failure, 0}, running, std::nullopt));
     EXPECT_TRUE(restart_at_boot({restart_mode::on_failure, 0}, running, 255));
+    // It has used up its attempts, but the power cut was none of them.
+    EXPECT_TRUE(restart_at_boot({restart_mode::on_failure, 3}, {.count = 3}, std::nullopt));
+    EXPECT_FALSE(restart_at_boot({restart_mode::on_failure, 3}, {.count = 3}, 1));
     EXPECT_FALSE(restart_at_boot({restart_mode::on_failure, 0}, running, 0));
-    EXPECT_FALSE(restart_at_boot({restart_mode::no, 0}, running, 255));
+    EXPECT_FALSE(restart_at_boot({restart_mode::no, 0}, running, std::nullopt));
 }
 
 TEST(restart, only_the_stop_signal_and_kill_count_as_stop) {

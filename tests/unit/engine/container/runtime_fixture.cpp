@@ -138,8 +138,8 @@ task<> runtime_fixture::sleep(std::chrono::milliseconds time) {
 
 namespace {
 
-task<std::vector<unique_fd>> nothing_to_do(pid_t) {
-    co_return std::vector<unique_fd>();
+task<std::vector<held_socket>> nothing_to_do(pid_t) {
+    co_return std::vector<held_socket>();
 }
 
 } // namespace

@@ -66,7 +66,7 @@ TEST_F(container_runtime_test, two_hundred_short_runs_each_start_and_end_once) {
             created.insert(what.id);
             boost::asio::co_spawn(io,
                 runtime->start(std::move(what),
-                    [](pid_t) -> task<std::vector<unique_fd>> { co_return std::vector<unique_fd>(); }),
+                    [](pid_t) -> task<std::vector<held_socket>> { co_return std::vector<held_socket>(); }),
                 [&](std::exception_ptr failure, start_record) {
                     EXPECT_FALSE(failure);
                     --pending;
@@ -315,9 +315,9 @@ TEST_F(container_runtime_test, attach_in_the_hook_sees_all_of_the_output) {
     const std::string id = what.id;
     created.insert(id);
     stream_set streams;
-    run(runtime->start(what, [&](pid_t) -> task<std::vector<unique_fd>> {
+    run(runtime->start(what, [&](pid_t) -> task<std::vector<held_socket>> {
         streams = co_await runtime->attach(id, attach_request());
-        co_return std::vector<unique_fd>();
+        co_return std::vector<held_socket>();
     }));
     EXPECT_EQ(read_to_end(streams.output), "first\n");
     wait_exit(id);
@@ -447,9 +447,9 @@ TEST_F(container_runtime_test, descriptors_of_the_hook_are_kept_until_the_end) {
     unique_fd write_end(ends[1]);
     launch what = shell("sleep 0.3");
     created.insert(what.id);
-    run(runtime->start(what, [&](pid_t) -> task<std::vector<unique_fd>> {
-        std::vector<unique_fd> kept;
-        kept.push_back(std::move(write_end));
+    run(runtime->start(what, [&](pid_t) -> task<std::vector<held_socket>> {
+        std::vector<held_socket> kept;
+        kept.emplace_back().socket = std::move(write_end);
         co_return kept;
     }));
     char byte = 0;
@@ -462,9 +462,9 @@ TEST_F(container_runtime_test, descriptors_of_the_hook_are_kept_until_the_end) {
 TEST_F(container_runtime_test, a_hook_that_throws_leaves_nothing) {
     const launch what = shell("true");
     EXPECT_THROW(run(runtime->start(what,
-                     [](pid_t) -> task<std::vector<unique_fd>> {
+                     [](pid_t) -> task<std::vector<held_socket>> {
                          throw compose::error(error_kind::conflict, "port taken");
-                         co_return std::vector<unique_fd>();
+                         co_return std::vector<held_socket>();
                      })),
         compose::error);
     EXPECT_TRUE(runtime->running().empty());

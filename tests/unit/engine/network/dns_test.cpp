@@ -49,10 +49,10 @@ TEST(dns_message, an_answer_above_the_limit_is_cut_and_says_so) {
     const dns_bytes asked = query("web", 1);
     const std::vector<ipv4_address> few(3, ipv4_address{0x0a000001});
     const std::vector<ipv4_address> many(100, ipv4_address{0x0a000001});
-    const dns_bytes whole = make_answer(asked, dns_code::no_error, few, {}, 512);
+    const dns_bytes whole = make_answer(asked, dns_code::no_error, {.addresses = few}, 512);
     EXPECT_EQ(whole[7], 3);
     EXPECT_EQ(whole[2] & 2, 0);
-    const dns_bytes cut = make_answer(asked, dns_code::no_error, many, {}, 512);
+    const dns_bytes cut = make_answer(asked, dns_code::no_error, {.addresses = many}, 512);
     EXPECT_LE(cut.size(), 512U);
     EXPECT_EQ(cut[2] & 2, 2);
 }
@@ -60,20 +60,21 @@ TEST(dns_message, an_answer_above_the_limit_is_cut_and_says_so) {
 TEST(dns_message, reverse_names_hold_an_address) {
     EXPECT_EQ(to_string(address_in_ptr("4.3.2.1.in-addr.arpa").value()), "1.2.3.4");
     EXPECT_FALSE(address_in_ptr("web"));
+    EXPECT_FALSE(address_in_ptr("2.0.0.ip6.arpa"));
 }
 
 struct dns_zone_test : ::testing::Test {
     dns_zone_test() {
         networks["front"].definition.name = "front";
         networks["back"].definition.internal = true;
-        attachments["a"] = {
-            .container = "a", .endpoints = {{.network = "front", .address = {1}, .aliases = {"p-a-1", "a"}}}};
+        attachments["a"] = {.container = "a",
+            .endpoints = {{.network = "front", .ipv4 = ipv4_address{1}, .aliases = {"p-a-1", "a"}}}};
         attachments["b"] = {.container = "b",
-            .endpoints = {{.network = "front", .address = {2}, .aliases = {"p-b-1", "b"}},
-                {.network = "back", .address = {3}, .aliases = {"p-b-1", "b"}}}};
-        attachments["c"] = {
-            .container = "c", .endpoints = {{.network = "back", .address = {4}, .aliases = {"p-c-1", "c"}}}};
-        running = {"a", "b", "c"};
+            .endpoints = {{.network = "front", .ipv4 = ipv4_address{2}, .aliases = {"p-b-1", "b"}},
+                {.network = "back", .ipv4 = ipv4_address{3}, .aliases = {"p-b-1", "b"}}}};
+        attachments["c"] = {.container = "c",
+            .endpoints = {{.network = "back", .ipv4 = ipv4_address{4}, .aliases = {"p-c-1", "c"}}}};
+        running = {{"a", 1}, {"b", 2}, {"c", 3}};
     }
 
     dns_answer ask(const std::string& asker, const std::string& name, dns_type type = dns_type::a) {
@@ -83,19 +84,49 @@ struct dns_zone_test : ::testing::Test {
 
     std::map<std::string, attachment> attachments;
     std::map<std::string, network_record> networks;
-    std::set<std::string> running;
+    std::map<std::string, pid_t> running;
 };
 
 TEST_F(dns_zone_test, names_are_seen_on_shared_networks_only) {
-    EXPECT_THAT(ask("a", "b").addresses, ElementsAre(ipv4_address{2}));
-    EXPECT_THAT(ask("c", "b").addresses, ElementsAre(ipv4_address{3}));
+    EXPECT_THAT(ask("a", "b").records.addresses, ElementsAre(ipv4_address{2}));
+    EXPECT_THAT(ask("c", "b").records.addresses, ElementsAre(ipv4_address{3}));
     EXPECT_FALSE(ask("a", "c").known);
 }
 
 TEST_F(dns_zone_test, a_known_name_without_that_type_is_known_and_empty) {
     const dns_answer answer = ask("a", "b", dns_type::aaaa);
     EXPECT_TRUE(answer.known);
-    EXPECT_THAT(answer.addresses, IsEmpty());
+    EXPECT_THAT(answer.records.addresses, IsEmpty());
+}
+
+TEST_F(dns_zone_test, both_families_and_reverse_names_are_known) {
+    const ipv6_address six = parse_ipv6("fd00::2").value();
+    attachments["b"].endpoints[0].ipv6 = six;
+    EXPECT_THAT(ask("a", "b", dns_type::aaaa).records.addresses6, ElementsAre(six));
+    EXPECT_THAT(ask("a", "b").records.addresses6, IsEmpty());
+    EXPECT_EQ(ask("a", "b", dns_type::any).records.addresses.size(), 1U);
+    EXPECT_THAT(
+        ask("a", "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa", dns_type::ptr)
+            .records.names,
+        ElementsAre("p-b-1.front"));
+}
+
+TEST_F(dns_zone_test, services_are_found_by_port) {
+    attachments["b"].offers = {{.port = 8080, .protocol = transport::tcp, .name = "web"}};
+    for (const char* name : {"_web._tcp.b", "_8080._tcp.b"}) {
+        const dns_answer answer = ask("a", name, dns_type::srv);
+        ASSERT_EQ(answer.records.services.size(), 1U) << name;
+        EXPECT_EQ(answer.records.services[0].port, 8080);
+        EXPECT_EQ(answer.records.services[0].host, "p-b-1.front");
+    }
+    for (const char* name : {"_web._udp.b", "_web._tcp.c", "_web.b", "_"})
+        EXPECT_FALSE(ask("a", name, dns_type::srv).known) << name;
+}
+
+TEST_F(dns_zone_test, a_link_is_a_name_of_the_asker_alone) {
+    attachments["a"].links = {{"database", "b"}};
+    EXPECT_THAT(ask("a", "database").records.addresses, ElementsAre(ipv4_address{2}));
+    EXPECT_FALSE(ask("c", "database").known);
 }
 
 TEST_F(dns_zone_test, what_does_not_run_has_no_address) {

@@ -113,6 +113,34 @@ TEST_F(plan_test, a_changed_service_is_ended_before_it_is_made_again) {
     EXPECT_EQ(steps[0].reason, "definition changed");
 }
 
+TEST_F(plan_test, what_depends_with_restart_ends_before_and_starts_after_what_is_made_anew) {
+    running("db");
+    running("job");
+    running("web");
+    project.services.at("web").depends_on.erase("job");
+    project.services.at("web").depends_on.at("db").restart = true;
+    hashes["db"] = "2";
+    const plan anew = up();
+    EXPECT_THAT(shown(anew),
+        ElementsAre("stop container p-web-1", "stop container p-db-1", "remove container p-db-1",
+            "create container p-db-1", "start container p-db-1", "wait for db", "start container p-web-1"));
+    EXPECT_TRUE(waits(anew, 1, 0));
+    EXPECT_TRUE(waits(anew, 6, 4));
+    now.containers[0].state = run_state::exited;
+    hashes["db"] = "1";
+    EXPECT_THAT(shown(up()), ElementsAre("stop container p-web-1", "start container p-db-1", "wait for db",
+                                 "start container p-web-1"));
+    EXPECT_THAT(shown(up(false)), IsEmpty());
+}
+
+TEST_F(plan_test, restarts_are_followed_along_chains_and_by_nobody_else) {
+    project.services.at("job").depends_on.at("db").restart = true;
+    project.services.at("web").depends_on.at("job").restart = true;
+    EXPECT_EQ(restarted_with(project, {"db"}), (std::set<std::string>{"job", "web"}));
+    EXPECT_EQ(restarted_with(project, {"db", "job"}), (std::set<std::string>{"web"}));
+    EXPECT_EQ(restarted_with(project, {"web"}), std::set<std::string>{});
+}
+
 TEST_F(plan_test, a_new_image_and_a_wish_are_reasons_as_well) {
     running("db");
     running("job");
@@ -260,6 +288,63 @@ TEST_F(plan_test, changed_driver_options_of_a_volume_are_told) {
     EXPECT_THAT(left_unchanged(request, now), IsEmpty());
     project.volumes.at("data").driver_opts = {{"type", "tmpfs"}};
     EXPECT_THAT(left_unchanged(request, now), ElementsAre(::testing::HasSubstr("p_data")));
+}
+
+TEST_F(plan_test, volumes_without_names_are_renewed_when_all_who_have_them_are_gone) {
+    for (const std::string service : {"db", "web", "job"})
+        running(service);
+    now.containers.back().state = run_state::exited;
+    now.containers.back().exit_code = 0;
+    now.volumes["x"] = {.name = "x", .project = "p", .labels = {{"com.docker.volume.anonymous", ""}}};
+    now.containers[0].volumes = {"p_data", "x"};
+    now.containers[1].volumes = {"x"};
+    const up_request request{.project = project,
+        .hashes = hashes,
+        .services = {"db", "job", "web"},
+        .force_recreate = {},
+        .renew_anonymous = true};
+    const plan steps = plan_up(request, now);
+    const std::size_t gone = at(steps, "remove volume x");
+    for (const char* user : {"p-db-1", "p-web-1"}) {
+        EXPECT_TRUE(waits(steps, gone, at(steps, fmt::format("remove container {}", user))));
+        EXPECT_TRUE(waits(steps, at(steps, fmt::format("create container {}", user)), gone));
+    }
+    EXPECT_THAT(shown(steps), ::testing::Not(::testing::Contains("remove volume p_data")));
+    EXPECT_THAT(shown(steps), ::testing::Not(::testing::Contains("create container p-job-1")));
+    const up_request part{.project = project,
+        .hashes = hashes,
+        .services = {"db"},
+        .force_recreate = {},
+        .renew_anonymous = true};
+    EXPECT_THROW(plan_up(part, now), compose::error);
+}
+
+TEST_F(plan_test, volumes_without_names_go_with_the_last_who_has_them) {
+    running("db");
+    running("web");
+    now.volumes["x"] = {.name = "x", .project = "p", .labels = {{"com.docker.volume.anonymous", ""}}};
+    for (observed_container& each : now.containers)
+        each.volumes = {"p_data", "x"};
+    plan one = plan_stop(project, now, {"web"}, true);
+    remove_anonymous_volumes(one, now);
+    EXPECT_THAT(shown(one), ::testing::Not(::testing::Contains("remove volume x")));
+    plan both = plan_stop(project, now, {"db", "web"}, true);
+    remove_anonymous_volumes(both, now);
+    EXPECT_EQ(shown(both).back(), "remove volume x");
+    EXPECT_EQ(both.back().after.size(), 2U);
+}
+
+TEST_F(plan_test, images_that_are_mounted_are_pulled_first_and_followed) {
+    project.services.at("db").mounts.push_back(
+        {.type = compose::mount_type::image, .source = "files", .target = "/files"});
+    const plan first = up();
+    EXPECT_TRUE(waits(first, at(first, "create container p-db-1"), at(first, "pull image files")));
+    running("db");
+    now.containers.back().mounted_images = {{"files", "sha256:1"}};
+    now.images["files"] = "sha256:1";
+    EXPECT_THAT(shown(up()), ::testing::Not(::testing::Contains("create container p-db-1")));
+    now.images["files"] = "sha256:2";
+    EXPECT_THAT(shown(up()), ::testing::Contains("create container p-db-1"));
 }
 
 TEST_F(plan_test, stop_and_start_are_one_anothers_reverse) {

@@ -30,6 +30,7 @@ shim_setup sample_setup() {
     setup.log_max_files = 3;
     setup.oom_file = "/o";
     setup.mount_files = {"etc/hosts"};
+    setup.secrets = {{.target = "/s", .offset = 1, .size = 2, .uid = 3, .gid = 4, .mode = 0444}};
     return setup;
 }
 
@@ -50,6 +51,8 @@ TEST(shim_protocol, a_setup_comes_back_as_it_was) {
     EXPECT_EQ(back.layers, sample_setup().layers);
     EXPECT_EQ(back.mount_files, sample_setup().mount_files);
     EXPECT_EQ(back.network, shim_network::join);
+    ASSERT_EQ(back.secrets.size(), 1U);
+    EXPECT_EQ(back.secrets[0].target, "/s");
 }
 
 // A shim of yesterday speaks with a daemon of today: these bytes may never change.

@@ -1,3 +1,3 @@
 unit_test(engine/store
-    SOURCES store_test.cpp
+    SOURCES repair_test.cpp store_test.cpp
     LINKS engine_store)

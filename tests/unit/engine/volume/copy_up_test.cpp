@@ -67,6 +67,15 @@ TEST_F(copy_up_test, the_layers_are_seen_as_one_and_their_whiteouts_hide) {
     EXPECT_EQ(got("closed/kept"), "upper");
 }
 
+TEST_F(copy_up_test, names_of_one_file_are_names_of_one_copy) {
+    put(lower() / "data/one", "text");
+    fs::create_directory(lower() / "data/sub");
+    fs::create_hard_link(lower() / "data/one", lower() / "data/sub/two");
+    copy("/data");
+    EXPECT_EQ(got("sub/two"), "text");
+    EXPECT_TRUE(fs::equivalent(into() / "one", into() / "sub/two"));
+}
+
 TEST_F(copy_up_test, owners_modes_times_links_and_attributes_are_kept) {
     put(lower() / "data/sub/f", "text");
     const fs::path file = lower() / "data/sub/f";

@@ -1,0 +1,100 @@
+#include "compose/load/contents.hpp"
+
+#include "compose/model/error.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <set>
+#include <string_view>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace compose {
+
+namespace {
+
+[[noreturn]] void fail_file(const std::string& what, const std::string& path, const std::string& why) {
+    throw error(error_kind::not_found,
+        fmt::format("{}: read file \"{}\": {}; make it, or name another", what, path, why));
+}
+
+} // namespace
+
+std::string read_content_file(const std::string& what, const std::string& path, file_kinds taken) {
+    const bool pipes = taken == file_kinds::pipes_too;
+    // Nobody may ever write into a pipe, which the daemon must not wait for.
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | (pipes ? 0 : O_NONBLOCK));
+    if (file < 0)
+        fail_file(what, path, std::strerror(errno));
+    struct stat status {};
+    std::string bytes(most_content + 1, '\0');
+    std::size_t size = 0;
+    std::string failure;
+    if (::fstat(file, &status) != 0 || S_ISDIR(status.st_mode))
+        failure = std::strerror(EISDIR);
+    else if (!pipes && !S_ISREG(status.st_mode))
+        failure = "it is no regular file";
+    while (failure.empty() && size < bytes.size()) {
+        const ssize_t got = ::read(file, bytes.data() + size, bytes.size() - size);
+        if (got == 0)
+            break;
+        if (got > 0)
+            size += static_cast<std::size_t>(got);
+        else if (errno != EINTR)
+            failure = std::strerror(errno);
+    }
+    ::close(file);
+    if (!failure.empty())
+        fail_file(what, path, failure);
+    bytes.resize(size);
+    return bytes;
+}
+
+namespace {
+
+void read_content(std::string_view kind, const std::string& key, content_source& from,
+    const std::map<std::string, std::string>& variables) {
+    const std::string what = fmt::format("{} \"{}\"", kind, key);
+    if (!from.file.empty()) {
+        from.content = binary{read_content_file(what, from.file, file_kinds::regular)};
+    } else if (!from.environment.empty()) {
+        const auto found = variables.find(from.environment);
+        if (found == variables.end())
+            throw error(error_kind::not_found,
+                fmt::format("{}: environment variable \"{}\" is not set; set it, or write it into .env", what,
+                    from.environment));
+        from.content = binary{found->second};
+    }
+    if (from.content && from.content->bytes.size() > most_content)
+        throw error(error_kind::exhausted,
+            fmt::format("{}: {} has more than {} KiB, which is the most that fits; mount a volume instead",
+                what,
+                !from.file.empty()          ? fmt::format("file \"{}\"", from.file)
+                : !from.environment.empty() ? fmt::format("environment variable \"{}\"", from.environment)
+                                            : "its content",
+                most_content >> 10U));
+}
+
+} // namespace
+
+void read_contents(project& of, const std::map<std::string, std::string>& variables) {
+    std::set<std::string> secrets;
+    std::set<std::string> configs;
+    for (const auto& [name, service] : of.services) {
+        for (const content_reference& each : service.secrets)
+            secrets.insert(each.source);
+        for (const content_reference& each : service.configs)
+            configs.insert(each.source);
+    }
+    for (auto& [key, from] : of.secrets)
+        if (!from.external && secrets.contains(key))
+            read_content("secret", key, from, variables);
+    for (auto& [key, from] : of.configs)
+        if (!from.external && configs.contains(key))
+            read_content("config", key, from, variables);
+}
+
+} // namespace compose

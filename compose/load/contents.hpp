@@ -1,0 +1,21 @@
+#pragma once
+
+#include "compose/model/project.hpp"
+
+#include <map>
+#include <string>
+
+namespace compose {
+
+/// Fills in what is in the secrets and configs that services use: from the file or the variable that each
+/// names. For a project that is about to be brought up; to show one nothing is read. Throws error{not_found}
+/// for a file or variable that is not there, error{exhausted} for more than Docker takes.
+void read_contents(project& of, const std::map<std::string, std::string>& variables);
+
+enum class file_kinds { regular, pipes_too };
+
+/// The bytes of a file, up to one more than the most that fit. `what`: of whom, for the message. Throws
+/// error{not_found}.
+std::string read_content_file(const std::string& what, const std::string& path, file_kinds taken);
+
+} // namespace compose

@@ -1,0 +1,117 @@
+#pragma once
+
+#include "compose/model/error.hpp"
+#include "engine/network/address_pool.hpp"
+#include "engine/network/dns_server.hpp"
+#include "engine/network/dns_zone.hpp"
+#include "engine/network/firewall.hpp"
+#include "engine/network/host_links.hpp"
+#include "engine/network/host_names.hpp"
+#include "engine/network/network_manager.hpp"
+#include "engine/store/store.hpp"
+#include "engine/system/async_mutex.hpp"
+#include "engine/system/netlink.hpp"
+#include "engine/system/notifier.hpp"
+#include "engine/system/task.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+// What the parts of network_manager share: network_manager.cpp has what is asked of it, network_drift.cpp
+// what it does by itself when somebody else has changed the host.
+namespace engine {
+
+/// What a new network must keep clear of.
+struct surroundings {
+    std::vector<ipv4_subnet> routed;
+    std::vector<ipv4_subnet> own; // this host's addresses
+    bool has_ipv6 = false;        // its kernel
+};
+
+/// Whether the kernel was started with IPv6.
+bool kernel_has_ipv6();
+
+struct network_manager::implementation {
+    implementation(executors on, store& records, network_settings wanted)
+        : executors_(on), store_(records), settings(std::move(wanted)), names(settings.instance),
+          rules(names.table(), kernel_has_ipv6()), rules_turn(on.io), making(on.io), buried(on.io),
+          dns(on.io, [this](const std::string& container, std::uint16_t type, const std::string& name) {
+              return dns_zone{.attachments = attachments, .running = running, .networks = networks}.find(
+                  container, type, name);
+          }) {}
+
+    void load();
+    address_pool<ipv4_subnet>& pool_of(const network_record& record);
+    address_pool<ipv6_subnet>& pool6_of(const network_record& record);
+    network_record draw_up(network_definition wanted, const surroundings& host) const;
+    void check_subnet(const network_definition& wanted, const surroundings& host) const;
+    ipv4_lan choose_ipv4(const network_definition& wanted, const surroundings& host) const;
+    ipv6_lan choose_ipv6(const network_definition& wanted, const surroundings& host) const;
+    void check_bridge_name(const network_definition& wanted, const std::string& name) const;
+    std::optional<std::size_t> way_out_of(const attachment& of, bool ipv6) const;
+    std::optional<ip_address> published_at(const attachment& of, bool ipv6) const;
+    std::vector<firewall_port> firewall_ports(const attachment& of) const;
+    std::vector<plug_step> plan_plug(const attachment& of, pid_t pid) const;
+    endpoint lease(const endpoint_request& wanted);
+    void lease_ipv4(endpoint& into, const endpoint_request& wanted, const network_record& network);
+    void lease_ipv6(endpoint& into, const endpoint_request& wanted, const network_record& network);
+    bool any_has_ipv6() const;
+    void give_back(const attachment& of);
+    std::vector<std::string> members_of(const std::string& network) const;
+
+    /// What the firewall's table must hold.
+    firewall_state wanted_rules() const;
+
+    /// Changes the table after the records were. Where it refuses, somebody else has deleted or flushed it:
+    /// it is loaded again as the records say. `change` is an lvalue for the same reason as that of
+    /// blocking().
+    template <typename Change>
+    task<> change_rules(Change& change) {
+        const auto turn = co_await rules_turn.lock();
+        auto work = [this, &change] { change(rules); };
+        std::string refused;
+        try {
+            co_await blocking(executors_.workers, work);
+            co_return;
+        } catch (const compose::error& failure) {
+            refused = failure.what();
+        }
+        spdlog::warn("{}; the table is made anew", refused);
+        auto again = [this, whole = wanted_rules()] { rules.load(whole); };
+        co_await blocking(executors_.workers, again);
+    }
+
+    /// UDP flows that have come in on these ports go by the rules as they are now.
+    task<> turn_flows(const std::vector<firewall_port>& ports);
+
+    static task<> watch(std::shared_ptr<implementation> self, repair_listener told);
+    static task<> go_round(std::shared_ptr<implementation> self, repair_listener told);
+    static task<> bury(std::shared_ptr<implementation> self);
+    task<> put_settings_right();
+    task<> put_rules_right(const repair_listener& told);
+    task<> put_links_right(const repair_listener& told);
+
+    executors executors_;
+    store& store_;
+    network_settings settings;
+    host_names names;
+    firewall rules; // a worker's while `rules_turn` is held
+    async_mutex rules_turn;
+    async_mutex making; // one network is made at a time, so no two choose one subnet
+    std::map<std::string, network_record> networks;          // by name
+    std::map<std::string, address_pool<ipv4_subnet>> pools;  // by network name
+    std::map<std::string, address_pool<ipv6_subnet>> pools6; // likewise
+    std::map<std::string, attachment> attachments;           // by container id
+    std::map<std::string, pid_t> running; // container ids, each with its shim; 0: not known yet
+    std::vector<std::string> doomed;      // bridges that no network has any more
+    bool burying = false;
+    notifier buried;
+    dns_server dns;
+};
+
+} // namespace engine

@@ -1,0 +1,85 @@
+#pragma once
+
+#include "engine/project/operation_queue.hpp"
+#include "engine/project/plan.hpp"
+#include "engine/project/project_manager.hpp"
+#include "engine/project/project_records.hpp"
+#include "engine/project/upkeep.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+// What the parts of project_manager share: project_manager.cpp has what is asked of it,
+// project_operations.cpp how it is brought about.
+namespace engine {
+
+using grace_period = std::optional<std::chrono::nanoseconds>;
+
+enum class among { enabled, all };
+
+/// The named services, or all; those that are off only by name or where `which` says so.
+/// Throws error{not_found} for a name that there is none of.
+std::set<std::string> check_services(
+    const compose::project& project, std::set<std::string> services, among which);
+
+struct project_manager::implementation : std::enable_shared_from_this<implementation> {
+    implementation(engine_parts with, container_manager& all)
+        : parts(with), containers(all), projects(with.records), queue(with.on.io, with.events, all.changed()),
+          care(with, all) {}
+
+    observed_project observe_project(const std::string& name, const compose::project& definition) const;
+    /// What runs of the services that are to be restarted with `services`.
+    std::set<std::string> followers_of(
+        const compose::project& definition, const std::set<std::string>& services) const;
+    task<> restart_services(compose::project definition, std::set<std::string> services, grace_period grace,
+        std::function<bool()> superseded);
+    task<> restart_for_person(compose::project definition, std::set<std::string> services, grace_period grace,
+        std::function<bool()> superseded);
+    task<> follow(compose::project definition, std::string service, std::function<bool()> superseded);
+    void follow_restart(const container_record& restarted);
+    plan plan_for(const compose::project& wanted, const up_options& options,
+        std::set<std::string>* services = nullptr) const;
+
+    task<> run(plan steps, compose::project definition, grace_period grace, std::function<bool()> superseded);
+    /// To the end, whoever comes meanwhile.
+    task<> finish(plan steps, compose::project definition, grace_period grace);
+    task<> bring_up(compose::project wanted, up_options options, std::function<bool()> superseded);
+    task<> bring_up_and_forget(compose::project wanted, up_options options, std::function<bool()> superseded);
+    task<> take_down(std::string project, down_options options);
+    plan plan_to_end(const std::string& project) const;
+    task<> end_project(std::string project, std::chrono::steady_clock::time_point deadline);
+    void announce_unchanged(
+        const compose::project& wanted, const std::set<std::string>& services, const plan& steps);
+    void announce_left_unchanged(const compose::project& wanted, const std::set<std::string>& services);
+
+    /// The contents of its secrets and configs are exchanged for their digests.
+    void take_contents(compose::project& wanted, const up_options& options, bool keep) const;
+    /// Forgets the contents that no kept revision and no container refers to any more.
+    static task<> collect_contents(std::shared_ptr<implementation> self, std::string project);
+    void begin_collecting(const std::string& project);
+
+    std::shared_ptr<operation> begin_up(compose::project wanted, up_options options, bool new_definition);
+    std::shared_ptr<operation> begin_down(const std::string& project, down_options options);
+    task<> start_services(
+        compose::project definition, std::set<std::string> services, std::function<bool()> superseded);
+    std::shared_ptr<operation> begin_start(
+        const std::string& project, std::set<std::string> services, operation_kind kind);
+    task<> start_due(std::string project, std::function<bool()> superseded);
+    void carry_on(const std::string& project);
+    task<> end_interrupted_up(std::string project, std::function<bool()> superseded);
+    void carry_on_up(const std::string& project);
+
+    engine_parts parts;
+    container_manager& containers;
+    project_records projects;
+    operation_queue queue;
+    upkeep care;
+};
+
+} // namespace engine

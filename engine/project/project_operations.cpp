@@ -1,0 +1,478 @@
+#include "engine/project/project_manager_state.hpp"
+
+#include "compose/model/error.hpp"
+#include "engine/image/image_store.hpp"
+#include "engine/network/network_manager.hpp"
+#include "engine/project/plan_runner.hpp"
+#include "engine/project/plan_steps.hpp"
+#include "engine/project/shutdown.hpp"
+#include "engine/project/step_performer.hpp"
+#include "engine/project/up_waiter.hpp"
+#include "engine/store/store.hpp"
+#include "engine/system/mount.hpp"
+#include "engine/volume/secret_store.hpp"
+#include "engine/volume/volume_store.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace engine {
+
+using compose::error;
+using compose::error_kind;
+
+std::set<std::string> check_services(
+    const compose::project& project, std::set<std::string> services, among which) {
+    if (services.empty()) {
+        for (const auto& [name, service] : project.services)
+            services.insert(name);
+        if (which == among::all)
+            for (const auto& [name, service] : project.disabled_services)
+                services.insert(name);
+    }
+    for (const std::string& name : services)
+        if (!project.services.contains(name) && !project.disabled_services.contains(name))
+            throw error(error_kind::not_found,
+                fmt::format("no such service: {} in project \"{}\"", name, project.name));
+    return services;
+}
+
+observed_project project_manager::implementation::observe_project(
+    const std::string& name, const compose::project& definition) const {
+    observed_project now;
+    for (const container_view* each : containers.of_project(name))
+        if (!each->record.one_off)
+            now.containers.push_back(observe(*each));
+    for (const network_record& each : parts.networks.list())
+        now.networks.emplace(each.definition.name, each.definition);
+    for (const volume_record& each : parts.volumes.list())
+        now.volumes.emplace(each.definition.name, each.definition);
+    for (const auto& [key, service] : definition.services)
+        if (const auto picture = parts.images.find(service.image);
+            picture && is_for(*picture, service.platform))
+            now.images[service.image] = picture->id;
+    for (const auto& [key, service] : definition.services)
+        for (const compose::mount& mount : service.mounts)
+            if (const auto picture = parts.images.find(mount.source);
+                mount.type == compose::mount_type::image && picture && is_for(*picture, service.platform))
+                now.images[mount.source] = picture->id;
+    return now;
+}
+
+task<> project_manager::implementation::run(
+    plan steps, compose::project definition, grace_period grace, std::function<bool()> superseded) {
+    const auto performer =
+        std::make_shared<step_performer>(parts, containers, std::move(definition), grace, superseded);
+    std::function<task<>(step)> perform = [performer](
+                                              step what) { return performer->perform(std::move(what)); };
+    std::function<void(const step&)> lapsed = [performer](const step& what) {
+        performer->announce("project", performer->project(), what.service, "Warning",
+            fmt::format("optional dependency \"{}\" could not be started", what.service));
+    };
+    const std::vector<step_failure> failures =
+        co_await run_plan(parts.on.io, std::move(steps), std::move(perform), std::move(lapsed), superseded);
+    if (!failures.empty())
+        std::rethrow_exception(failures.front().why);
+}
+
+task<> project_manager::implementation::finish(plan steps, compose::project definition, grace_period grace) {
+    std::function<bool()> never = [] { return false; };
+    return run(std::move(steps), std::move(definition), grace, std::move(never));
+}
+
+void project_manager::implementation::announce_unchanged(
+    const compose::project& wanted, const std::set<std::string>& services, const plan& steps) {
+    std::set<std::string> touched;
+    for (const step& each : steps)
+        touched.insert(each.name);
+    for (const container_view* each : containers.of_project(wanted.name)) {
+        if (!services.contains(each->record.service) || touched.contains(each->record.name))
+            continue;
+        event what;
+        what.project = wanted.name;
+        what.kind = "container";
+        what.name = each->record.name;
+        what.service = each->record.service;
+        what.status = each->state == run_state::exited ? "Exited" : "Running";
+        parts.events.add(std::move(what));
+    }
+}
+
+void project_manager::implementation::announce_left_unchanged(
+    const compose::project& wanted, const std::set<std::string>& services) {
+    const std::map<std::string, std::string> hashes;
+    const up_request request{.project = wanted, .hashes = hashes, .services = services, .force_recreate = {}};
+    std::vector<std::string> notes = left_unchanged(request, observe_project(wanted.name, wanted));
+    for (std::string& note : mounts_without_effect(request, runs_selinux())) {
+        spdlog::warn("project {}: {}", wanted.name, note);
+        notes.push_back(std::move(note));
+    }
+    for (const std::string& note : notes) {
+        event what;
+        what.project = wanted.name;
+        what.kind = "project";
+        what.name = wanted.name;
+        what.status = "Warning";
+        what.detail = note;
+        parts.events.add(std::move(what));
+    }
+}
+
+void project_manager::implementation::take_contents(
+    compose::project& wanted, const up_options& options, bool keep) const {
+    std::set<std::string> services = check_services(wanted, options.services, among::enabled);
+    std::erase_if(services, [&](const std::string& name) { return !wanted.services.contains(name); });
+    if (options.dependencies)
+        services = with_dependencies(wanted, services);
+    parts.secrets.take_contents(wanted, services, keep);
+}
+
+task<> project_manager::implementation::collect_contents(
+    std::shared_ptr<implementation> self, std::string project) {
+    const std::uint64_t since = self->parts.secrets.begin_collection();
+    std::set<content_key> referred;
+    const std::vector<record> rows = co_await self->parts.records.find(table::revision, project + "/");
+    for (const record& row : rows)
+        referred.merge(contents_of(decode_revision(row.key, row.value).definition));
+    if (const project_record* now = self->projects.find(project))
+        referred.merge(contents_of(now->definition));
+    for (const container_view* each : self->containers.of_project(project))
+        referred.merge(contents_of(each->record.definition));
+    self->parts.secrets.collect(project, referred, since);
+}
+
+void project_manager::implementation::begin_collecting(const std::string& project) {
+    if (parts.secrets.projects().contains(project))
+        spawn(parts.on.io, "forget secrets of " + project, collect_contents(shared_from_this(), project));
+}
+
+/// `services` gets those that the plan is about.
+plan project_manager::implementation::plan_for(
+    const compose::project& wanted, const up_options& options, std::set<std::string>* services) const {
+    const auto hashes = hashes_of(wanted);
+    const std::set<std::string> named = check_services(wanted, options.services, among::enabled);
+    const std::set<std::string> all = options.dependencies ? with_dependencies(wanted, named) : named;
+    if (services != nullptr)
+        *services = all;
+    const up_request request{.project = wanted,
+        .hashes = hashes,
+        .services = all,
+        .start = options.start,
+        .remove_orphans = options.remove_orphans,
+        .carry_on = options.carry_on,
+        .force_recreate = options.force_recreate ? named : std::set<std::string>(),
+        .renew_anonymous = options.renew_anonymous};
+    return plan_up(request, observe_project(wanted.name, wanted));
+}
+
+task<> project_manager::implementation::bring_up(
+    compose::project wanted, up_options options, std::function<bool()> superseded) {
+    co_await parts.records.durable();
+    std::set<std::string> services;
+    plan steps = plan_for(wanted, options, &services);
+    if (!steps.empty())
+        projects.remember_up(wanted.name, options);
+    // What the containers are compared with is known only once their images are here.
+    plan pulls;
+    for (const step& each : steps)
+        if (each.kind == step_kind::pull_image)
+            pulls.push_back(each);
+    if (!pulls.empty()) {
+        co_await run(pulls, wanted, options.grace, superseded);
+        steps = plan_for(wanted, options);
+    }
+    pulls.insert(pulls.end(), steps.begin(), steps.end());
+    projects.note_plan(wanted.name, pulls, options);
+    announce_unchanged(wanted, services, steps);
+    announce_left_unchanged(wanted, services);
+    co_await run(std::move(steps), wanted, options.grace, superseded);
+    if (options.wait)
+        co_await await_up(containers, wanted, services, options.wait_timeout, superseded);
+}
+
+/// Brings the host there, and forgets what was to be carried on after a crash however it ends: an `up` that
+/// failed is not tried again by itself.
+task<> project_manager::implementation::bring_up_and_forget(
+    compose::project wanted, up_options options, std::function<bool()> superseded) {
+    const std::string name = wanted.name;
+    std::exception_ptr failure;
+    try {
+        co_await bring_up(std::move(wanted), std::move(options), superseded);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (!superseded() && !containers.closed()) { // or the record is that of a later one
+        projects.forget_up(name);
+        projects.note_end(name, failure != nullptr);
+    }
+    begin_collecting(name);
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+std::shared_ptr<operation> project_manager::implementation::begin_up(
+    compose::project wanted, up_options options, bool new_definition) {
+    const std::string name = wanted.name;
+    return queue.begin(name, operation_kind::up, new_definition,
+        [self = shared_from_this(), wanted, options](std::function<bool()> superseded) {
+            return self->bring_up_and_forget(wanted, options, std::move(superseded));
+        });
+}
+
+/// Brings about what a former daemon was about, unless somebody has decided otherwise since.
+task<> project_manager::implementation::end_interrupted_up(
+    std::string project, std::function<bool()> superseded) {
+    const up_options* known = projects.up_under_way(project);
+    if (known == nullptr || projects.find(project) == nullptr)
+        co_return;
+    up_options options = *known;
+    options.carry_on = true;
+    std::exception_ptr failure;
+    try {
+        co_await bring_up_and_forget(projects.at(project).definition, options, superseded);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    // Whoever came first may have been about a part of it.
+    if (superseded())
+        carry_on_up(project);
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+void project_manager::implementation::carry_on_up(const std::string& project) {
+    queue.begin_by_itself(
+        project, operation_kind::up, [self = shared_from_this(), project](std::function<bool()> superseded) {
+            return self->end_interrupted_up(project, std::move(superseded));
+        });
+}
+
+/// Goes by what is on the host for the project, so that nothing is left that an earlier definition had.
+task<> project_manager::implementation::take_down(std::string project, down_options options) {
+    co_await parts.records.durable();
+    compose::project definition;
+    definition.name = project;
+    if (const project_record* known = projects.find(project))
+        definition = whole_of(known->definition);
+    const down_request wanted{
+        .project = definition, .volumes = options.volumes, .remove_orphans = options.remove_orphans};
+    plan steps = plan_down(wanted, observe_project(project, definition));
+    co_await finish(std::move(steps), definition, options.grace);
+    const project_record* left = projects.find(project);
+    if (left != nullptr && !left->removing)
+        co_return; // an `up` that has come meanwhile has made it what is wanted again
+    if (containers.of_project(project).empty())
+        projects.forget(project);
+    else
+        projects.empty(project);
+    begin_collecting(project);
+    co_await parts.records.durable();
+}
+
+/// Also what the last definition has no more: nothing is to be left.
+plan project_manager::implementation::plan_to_end(const std::string& project) const {
+    compose::project definition;
+    definition.name = project;
+    if (const project_record* known = projects.find(project))
+        definition = whole_of(known->definition);
+    std::set<std::string> services;
+    for (const auto& [name, service] : definition.services)
+        services.insert(name);
+    plan steps = plan_stop(definition, observe_project(project, definition), services, false);
+    std::set<std::string> planned;
+    for (const step& each : steps)
+        planned.insert(each.container);
+    for (const container_view* each : containers.of_project(project))
+        if (is_up(each->state) && !planned.contains(each->record.id))
+            steps.push_back({.kind = step_kind::stop_container,
+                .name = each->record.name,
+                .service = each->record.service,
+                .container = each->record.id,
+                .reason = "composed goes down"});
+    return steps;
+}
+
+task<> project_manager::implementation::end_project(
+    std::string project, std::chrono::steady_clock::time_point deadline) {
+    plan steps = plan_to_end(project);
+    std::vector<std::chrono::nanoseconds> graces;
+    for (const step& each : steps) {
+        const std::chrono::nanoseconds grace = grace_of(containers.find(each.container)->record);
+        const bool for_ever = grace < std::chrono::nanoseconds(0);
+        graces.push_back(for_ever ? deadline - std::chrono::steady_clock::now() : grace);
+    }
+    const std::vector<std::chrono::nanoseconds> chains = chains_of(steps, graces);
+    std::map<std::string, std::size_t> index_of;
+    for (std::size_t index = 0; index < steps.size(); ++index)
+        index_of[steps[index].container] = index;
+    std::function<task<>(step)> perform = [&](step what) -> task<> {
+        const std::size_t index = index_of.at(what.container);
+        const auto left = deadline - std::chrono::steady_clock::now();
+        try {
+            co_await containers.end_for_now(what.container, share_of(graces[index], chains[index], left));
+        } catch (const error& failure) {
+            spdlog::error("{}", failure.what()); // and what it depends on ends all the same
+        }
+    };
+    std::function<void(const step&)> nothing = [](const step&) {};
+    std::function<bool()> never = [] { return false; };
+    co_await run_plan(
+        parts.on.io, std::move(steps), std::move(perform), std::move(nothing), std::move(never));
+}
+
+std::shared_ptr<operation> project_manager::implementation::begin_down(
+    const std::string& project, down_options options) {
+    projects.forget_up(project);
+    return queue.begin(project, operation_kind::down, false,
+        [self = shared_from_this(), project, options](
+            const std::function<bool()>&) { return self->take_down(project, options); });
+}
+
+/// `services`: known ones.
+std::shared_ptr<operation> project_manager::implementation::begin_start(
+    const std::string& project, std::set<std::string> services, operation_kind kind) {
+    return queue.begin(project, kind, false,
+        [self = shared_from_this(), project, services](std::function<bool()> superseded) {
+            return self->start_services(
+                whole_of(self->projects.at(project).definition), services, std::move(superseded));
+        });
+}
+
+/// What is on the network of one that is started is on that of its former run: it is begun anew as well.
+task<> project_manager::implementation::start_services(
+    compose::project definition, std::set<std::string> services, std::function<bool()> superseded) {
+    std::set<std::string> anew;
+    std::set<std::string> up;
+    for (const container_view* each : containers.of_project(definition.name))
+        (is_up(each->state) ? up : anew).insert(each->record.service);
+    std::erase_if(
+        anew, [&](const std::string& name) { return !services.contains(name) || up.contains(name); });
+    std::set<std::string> joined = on_the_network_of(definition, anew);
+    std::erase_if(joined, [&](const std::string& name) { return !up.contains(name); });
+    if (!joined.empty()) {
+        plan ends = plan_stop(definition, observe_project(definition.name, definition), joined, false);
+        for (step& each : ends)
+            each.again = true;
+        co_await finish(std::move(ends), definition, std::nullopt);
+        services.merge(joined);
+    }
+    plan steps = plan_start(definition, observe_project(definition.name, definition), services);
+    co_await run(std::move(steps), definition, std::nullopt, std::move(superseded));
+}
+
+/// Starts what a former daemon wanted to run and is not up yet.
+task<> project_manager::implementation::start_due(std::string project, std::function<bool()> superseded) {
+    std::set<std::string> ids;
+    for (const std::string& id : containers.due())
+        if (containers.find(id)->record.project == project)
+            ids.insert(id);
+    const compose::project definition = whole_of(projects.at(project).definition);
+    std::set<std::string> services;
+    for (const auto& [name, service] : definition.services)
+        services.insert(name);
+    plan steps = plan_start(definition, observe_project(project, definition), services, ids);
+    std::exception_ptr failure;
+    try {
+        co_await run(std::move(steps), definition, std::nullopt, superseded);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    // Whoever came first may have been about a part of it.
+    if (superseded() && projects.find(project) != nullptr)
+        carry_on(project);
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+void project_manager::implementation::carry_on(const std::string& project) {
+    queue.begin_by_itself(project, operation_kind::start,
+        [self = shared_from_this(), project](
+            std::function<bool()> superseded) { return self->start_due(project, std::move(superseded)); });
+}
+
+std::set<std::string> project_manager::implementation::followers_of(
+    const compose::project& definition, const std::set<std::string>& services) const {
+    std::set<std::string> followers = restarted_with(definition, services);
+    std::set<std::string> up;
+    for (const container_view* each : containers.of_project(definition.name))
+        if (is_up(each->state))
+            up.insert(each->record.service);
+    std::erase_if(followers, [&](const std::string& name) { return !up.contains(name); });
+    return followers;
+}
+
+task<> project_manager::implementation::restart_services(compose::project definition,
+    std::set<std::string> services, grace_period grace, std::function<bool()> superseded) {
+    plan ends = plan_stop(definition, observe_project(definition.name, definition), services, false);
+    for (step& each : ends)
+        each.again = true;
+    co_await finish(std::move(ends), definition, grace);
+    plan starts = plan_start(definition, observe_project(definition.name, definition), services);
+    co_await run(std::move(starts), definition, std::nullopt, std::move(superseded));
+}
+
+/// As a person asks for it, who is told what could not be started.
+task<> project_manager::implementation::restart_for_person(compose::project definition,
+    std::set<std::string> services, grace_period grace, std::function<bool()> superseded) {
+    std::exception_ptr failure;
+    try {
+        co_await restart_services(definition, services, grace, superseded);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (!failure)
+        co_return;
+    if (!superseded() && !containers.closed())
+        for (const std::string& id : containers.due())
+            if (const container_record& each = containers.find(id)->record;
+                each.project == definition.name && services.contains(each.service))
+                containers.give_up(id);
+    std::rethrow_exception(failure);
+}
+
+/// A container has come back by itself: what depends on it with `restart: true` begins anew as well.
+void project_manager::implementation::follow_restart(const container_record& restarted) {
+    const project_record* project = projects.find(restarted.project);
+    if (project == nullptr || project->removing)
+        return;
+    const compose::project definition = whole_of(project->definition);
+    const std::set<std::string> followers = followers_of(definition, {restarted.service});
+    if (followers.empty())
+        return;
+    spdlog::info("project {}: {} was restarted, so {} follow", restarted.project, restarted.name,
+        fmt::join(followers, ", "));
+    queue.begin_by_itself(restarted.project, operation_kind::start,
+        [self = shared_from_this(), definition, service = restarted.service](
+            std::function<bool()> superseded) {
+            return self->follow(definition, service, std::move(superseded));
+        });
+}
+
+task<> project_manager::implementation::follow(
+    compose::project definition, std::string service, std::function<bool()> superseded) {
+    const std::set<std::string> followers = followers_of(definition, {service});
+    plan waits;
+    for (const std::string& name : followers)
+        if (const auto& dependencies = definition.services.at(name).depends_on;
+            dependencies.contains(service))
+            waits.push_back({.kind = step_kind::await_condition,
+                .name = service,
+                .service = service,
+                .condition = dependencies.at(service).condition});
+    std::exception_ptr failure;
+    try {
+        co_await run(std::move(waits), definition, std::nullopt, superseded);
+        co_await restart_services(definition, followers, std::nullopt, superseded);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (!failure)
+        co_return;
+    carry_on(definition.name); // what has been ended and not started again
+    std::rethrow_exception(failure);
+}
+
+} // namespace engine

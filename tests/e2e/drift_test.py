@@ -1,0 +1,147 @@
+"""What others do to the host while a stack runs is put right by itself: within a second where the kernel tells, and `ps` says what."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+import urllib.request
+
+from harness import DaemonTest, wait_until
+
+STACK = """name: drift
+services:
+  web: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, ports: ['127.0.0.1:18172:80'], restart: always, volumes: ['data:/data']}
+  other: {image: busybox, init: true, command: sleep 1000, networks: [default, back]}
+networks: {back: }
+volumes: {data: }
+"""
+SECOND = 1.0
+
+
+def run(*command):
+    return subprocess.run(command, text=True, capture_output=True, check=True).stdout
+
+
+class DriftTest(DaemonTest):
+    def setUp(self):
+        super().setUp()
+        self.write(STACK)
+        self.compose("up", "-d")
+        wait_until(self.serves, 5, "the page")
+
+    def serves(self):
+        """By its published port and, to another container, by its name; the outside is reached by the right interface."""
+        try:
+            page = urllib.request.urlopen("http://127.0.0.1:18172/passwd", timeout=0.5).read()
+        except OSError:
+            return False
+        inside = self.compose("exec", "-T", "other", "timeout", "1", "wget", "-qO-", "http://web/passwd", check=False).stdout
+        return b"root" in page and "root" in inside
+
+    def links(self, kind):
+        return [link for link in os.listdir("/sys/class/net") if link.startswith(f"{kind}{self.tag()}-")]
+
+    def veths_of(self, service):
+        """Its interfaces on the host, by the index that the kernel gives the far ends."""
+        pid = self.container(service)["pid"]
+        far = json.loads(run("nsenter", "-t", str(pid), "-n", "ip", "-j", "link"))
+        indexes = {link["link_index"] for link in far if "link_index" in link}
+        return [link["ifname"] for link in json.loads(run("ip", "-j", "link")) if link["ifindex"] in indexes]
+
+    def put_right(self, what, told):
+        """Does `what`, and expects the page within a second of it and `told` in what `ps` says."""
+        before = len(self.api("/projects/drift/repairs")["repairs"])
+        what()
+        start = time.monotonic()
+        wait_until(lambda: len(self.api("/projects/drift/repairs")["repairs"]) > before, 5, f"the repair: {told}")
+        took = time.monotonic() - start
+        print(f"{told}: put right after {took * 1000:.0f} ms (asked: 1000)")
+        self.assertLess(took, SECOND)
+        self.assertTrue(wait_until(self.serves, 2, f"the page after: {told}"))
+        self.assertIn(told, self.compose("ps").stderr)
+
+    def test_a_firewall_table_that_somebody_changes(self):
+        table = ("table", "ip", self.instance)
+        whole = run("nft", "list", *table)
+        told = f'firewall table "{self.instance}" had been changed by another program'
+        for command in (("delete", *table), ("flush", *table), ("delete", "chain", "ip", self.instance, "forward"),
+                        ("flush", "chain", "ip", self.instance, "postrouting"), ("flush", "map", "ip", self.instance, "pub_addr"),
+                        ("add", "rule", "ip", self.instance, "forward", "drop")):
+            with self.subTest(command):
+                self.put_right(lambda c=command: run("nft", *c), told)
+                self.assertEqual([line for line in run("nft", "list", *table).splitlines() if "counter" not in line],
+                                 [line for line in whole.splitlines() if "counter" not in line])
+
+    def test_tables_of_others_do_not_concern_it(self):
+        name = self.instance + "other"
+        run("nft", "add", "table", "ip", name)
+        run("nft", "delete", "table", "ip", name)
+        time.sleep(0.3)
+        self.assertEqual(self.api("/projects/drift/repairs")["repairs"], [])
+
+    def test_its_own_work_is_no_drift(self):
+        self.compose("up", "-d", "--force-recreate", "-t", "0")
+        self.compose("restart", "-t", "0")
+        self.compose("exec", "-T", "web", "killall", "httpd")
+        wait_until(lambda: self.container("web")["restart_count"] == 1, 10, "the restart")
+        self.compose("down", "-t", "0")
+        self.compose("up", "-d")
+        time.sleep(0.3)
+        self.assertEqual(self.api("/projects/drift/repairs")["repairs"], [])
+
+    def test_bridges_and_their_addresses(self):
+        for bridge in self.links("b"):
+            self.put_right(lambda b=bridge: run("ip", "link", "del", b), "its bridge had been deleted")
+            self.put_right(lambda b=bridge: run("ip", "link", "set", b, "down"), "its bridge had been taken down")
+            self.put_right(lambda b=bridge: run("ip", "address", "flush", "dev", b), "the address of its bridge had been deleted")
+
+    def test_interfaces_of_containers(self):
+        for service in ("web", "other"):
+            for veth in self.veths_of(service):
+                self.put_right(lambda v=veth: run("ip", "link", "set", v, "nomaster"), "an interface had been taken off its bridge")
+                self.put_right(lambda v=veth: run("ip", "link", "set", v, "down"), "an interface had been taken down")
+                self.put_right(lambda v=veth: run("ip", "link", "del", v), "an interface had been deleted")
+        routes = self.compose("exec", "-T", "other", "ip", "route").stdout
+        self.assertIn("default via", routes)
+
+    def test_all_at_once_and_after_a_restart_of_the_daemon(self):
+        self.stop_daemon(signal.SIGKILL)
+        self.start_daemon()
+
+        def havoc():
+            run("nft", "delete", "table", "ip", self.instance)
+            for link in self.links("b") + self.links("v"):
+                subprocess.run(["ip", "link", "del", link], check=False, capture_output=True)
+
+        self.put_right(havoc, "its bridge had been deleted")
+
+    def test_a_killed_shim(self):
+        web = self.container("web")
+        shim = next(pid for pid, command in self.processes() if "composed-shim" in command and web["id"] in command)
+        self.put_right(lambda: os.kill(shim, signal.SIGKILL), "its shim had been killed: the container was ended and is started again")
+        with contextlib.suppress(FileNotFoundError):  # or a zombie that PID 1 has not reaped yet
+            self.assertIn("Z (zombie)", pathlib.Path(f"/proc/{web['pid']}/status").read_text())
+
+    def test_a_volume_whose_folder_has_gone_is_a_problem_and_never_made_anew(self):
+        self.compose("exec", "-T", "web", "sh", "-c", "echo kept >/data/file")
+        folder = self.state / "volume" / "drift_data"
+        folder.rename(self.folder / "away")
+        problem = wait_until(lambda: self.api("/projects/drift/repairs")["problems"], 2, "the problem")
+        self.assertIn("has disappeared", problem[0])
+        self.assertIn('problem: volume "drift_data"', self.compose("ps").stderr)
+        refused = self.compose("up", "-d", "--force-recreate", "-t", "0", "web", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("has disappeared", refused.stderr)
+        self.assertFalse(folder.exists())
+        shutil.move(self.folder / "away", folder)
+        wait_until(lambda: not self.api("/projects/drift/repairs")["problems"], 2, "the end of the problem")
+        self.compose("up", "-d")
+        self.assertEqual(self.compose("exec", "-T", "web", "cat", "/data/file").stdout, "kept\n")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
