@@ -57,15 +57,35 @@ std::string status_of(const json::object& container) {
     return state == "starting" ? "Starting" : "Created";
 }
 
+/// "0.0.0.0:8000-8002->8000-8002/tcp": neighbours that are the same inside as outside are told as one, as
+/// Docker does.
 std::string ports_of(const json::object& container) {
-    const json::value* ports = container.if_contains("ports");
-    if (ports == nullptr)
+    const json::value* found = container.if_contains("ports");
+    if (found == nullptr)
         return {};
+    const json::array& ports = found->as_array();
+    const auto at = [&](std::size_t index, std::string_view key) {
+        return number_of(ports[index].as_object(), key);
+    };
     std::vector<std::string> texts;
-    for (const json::value& each : ports->as_array()) {
-        const json::object& port = each.as_object();
-        texts.push_back(fmt::format("{}:{}->{}/{}", text_of(port, "host_ip"), number_of(port, "published"),
-            number_of(port, "target"), text_of(port, "protocol")));
+    for (std::size_t first = 0, end = 0; first < ports.size(); first = end) {
+        const json::object& port = ports[first].as_object();
+        const bool same = at(first, "published") == at(first, "target");
+        for (end = first + 1; same && end < ports.size(); ++end) {
+            const auto next = at(first, "target") + static_cast<std::int64_t>(end - first);
+            const json::object& other = ports[end].as_object();
+            if (at(end, "target") != next || at(end, "published") != next ||
+                other.at("host_ip") != port.at("host_ip") || other.at("protocol") != port.at("protocol"))
+                break;
+        }
+        const auto range = [&](std::string_view key) {
+            return end - first == 1 ? std::to_string(at(first, key))
+                                    : fmt::format("{}-{}", at(first, key), at(end - 1, key));
+        };
+        const std::string host = text_of(port, "host_ip");
+        const bool brackets = host.find(':') != std::string::npos;
+        texts.push_back(fmt::format("{}:{}->{}/{}", brackets ? fmt::format("[{}]", host) : host,
+            range("published"), range("target"), text_of(port, "protocol")));
     }
     return fmt::format("{}", fmt::join(texts, ", "));
 }

@@ -1,26 +1,20 @@
 #include "engine/network/attachment.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/network/record_json.hpp"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
-
-#include <stdexcept>
 
 namespace engine {
 
 namespace json = boost::json;
+using record_json::required;
+using record_json::texts;
+using record_json::texts_in;
 
 namespace {
 
 constexpr int format_version = 1;
-
-template <typename T>
-T required(std::optional<T> value) {
-    if (!value)
-        throw std::invalid_argument("a bad address");
-    return *value;
-}
 
 std::string_view text_of(const json::value& value) {
     return value.as_string();
@@ -28,21 +22,6 @@ std::string_view text_of(const json::value& value) {
 
 std::uint16_t port_of(const json::object& object, std::string_view key) {
     return object.at(key).to_number<std::uint16_t>();
-}
-
-json::object texts(const std::map<std::string, std::string>& values) {
-    json::object object;
-    for (const auto& [key, value] : values)
-        object[key] = value;
-    return object;
-}
-
-std::map<std::string, std::string> texts_in(const json::object& object, std::string_view key) {
-    std::map<std::string, std::string> values;
-    if (const json::value* found = object.if_contains(key))
-        for (const auto& each : found->as_object())
-            values[each.key()] = each.value().as_string();
-    return values;
 }
 
 json::object object_of(const endpoint& each) {

@@ -154,9 +154,13 @@ void set_up_forwarding(bool ipv6) {
         return;
     // A host that routes takes no announcements any more unless told to (accept_ra 2): one that has its own
     // route by them would lose it.
-    for (const auto& each : fs::directory_iterator(ipv6_settings))
-        if (read_file_if_there(each.path() / "accept_ra", 16).value_or("").starts_with('1'))
+    for (const auto& each : fs::directory_iterator(ipv6_settings)) {
+        const std::string name = each.path().filename();
+        const bool interface =
+            name != "all" && name != "default"; // those would be inherited by what others make
+        if (interface && read_file_if_there(each.path() / "accept_ra", 16).value_or("").starts_with('1'))
             keep_kernel_setting((each.path() / "accept_ra").native(), "2");
+    }
     keep_kernel_setting(all.native(), "1");
 }
 

@@ -1,17 +1,19 @@
 #include "engine/network/network_record.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/network/record_json.hpp"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <stdexcept>
 
 namespace engine {
 
 namespace json = boost::json;
+using record_json::required;
+using record_json::texts;
+using record_json::texts_in;
 
 namespace {
 
@@ -23,28 +25,6 @@ template <typename T>
 void put(json::object& object, std::string_view key, const std::optional<T>& value) {
     if (value)
         object[key] = to_string(*value);
-}
-
-template <typename T>
-T required(std::optional<T> value) {
-    if (!value)
-        throw std::invalid_argument("a bad address");
-    return *value;
-}
-
-json::object texts(const std::map<std::string, std::string>& values) {
-    json::object object;
-    for (const auto& [key, value] : values)
-        object[key] = value;
-    return object;
-}
-
-std::map<std::string, std::string> texts_in(const json::object& object, std::string_view key) {
-    std::map<std::string, std::string> values;
-    if (const json::value* found = object.if_contains(key))
-        for (const auto& each : found->as_object())
-            values[each.key()] = each.value().as_string();
-    return values;
 }
 
 /// What a record of an earlier version may lack.

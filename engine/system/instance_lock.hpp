@@ -12,7 +12,7 @@ namespace engine {
 /// however it ends.
 class instance_lock {
   public:
-    /// Throws error{conflict} when another daemon has either.
+    /// Throws error{conflict} when another daemon has either, and keeps it for a second.
     instance_lock(const std::string& instance, const std::filesystem::path& run);
 
   private:
