@@ -3,6 +3,7 @@
 #include "compose/encode/encode.hpp"
 #include "compose/load/loader.hpp"
 #include "compose/model/error.hpp"
+#include "engine/network/network_manager.hpp"
 #include "engine/project/launch_builder.hpp"
 #include "engine/volume/sealer.hpp"
 #include "engine/volume/volume_store.hpp"
@@ -59,6 +60,17 @@ void warn(const daemon_parts& parts, const std::string& project, std::string det
     parts.engine.events.add(std::move(what));
 }
 
+/// What a firewall of others closes of the project's ports; one stands for all.
+std::string closed_port(const daemon_parts& parts, const compose::project& project) {
+    for (const auto& [name, service] : project.services)
+        for (const compose::port& each : service.ports)
+            if (std::string closed =
+                    parts.engine.networks.closed_to_outside(each.host_ip, each.protocol, each.target);
+                !closed.empty())
+                return closed;
+    return {};
+}
+
 engine::task<> put(exchange& request, daemon_parts parts) {
     std::string text = co_await request.body(definition_limit);
     compose::project wanted = read_definition(request, text);
@@ -88,6 +100,7 @@ engine::task<> put(exchange& request, daemon_parts parts) {
             orphans.emplace_back(name);
     const std::string name = wanted.name;
     const std::string file = file_managing(parts, name);
+    std::string closed = closed_port(parts, wanted);
     std::shared_ptr<engine::operation> under_way =
         co_await parts.projects.up(std::move(wanted), std::move(options));
     if (!file.empty())
@@ -96,6 +109,8 @@ engine::task<> put(exchange& request, daemon_parts parts) {
                 "this stack is managed by {}: what is brought up by hand holds until that file changes "
                 "or the daemon starts anew",
                 file));
+    if (!closed.empty())
+        warn(parts, name, std::move(closed));
     json::object first{{"revision", under_way->revision}, {"orphans", std::move(orphans)}};
     co_await stream_operation(request, parts, std::move(under_way), std::move(first));
 }

@@ -134,6 +134,13 @@ bool is_any(const ip_address& address) noexcept {
     return four != nullptr ? four->value == 0 : std::get<ipv6_address>(address) == ipv6_address();
 }
 
+bool is_loopback(const ip_address& address) noexcept {
+    constexpr unsigned first_byte = 24; // bits below it
+    const auto* four = std::get_if<ipv4_address>(&address);
+    return four != nullptr ? four->value >> first_byte == 127
+                           : std::get<ipv6_address>(address) == ipv6_address().plus(1);
+}
+
 mac_address mac_for(const ipv6_address& address) noexcept {
     return {0x02, 0x42, address.bytes[12], address.bytes[13], address.bytes[14], address.bytes[15]};
 }

@@ -78,6 +78,8 @@ std::string to_string(const ip_address& address);
 
 /// 0.0.0.0 or ::
 bool is_any(const ip_address& address) noexcept;
+/// 127.0.0.0/8 or ::1
+bool is_loopback(const ip_address& address) noexcept;
 
 /// 02:42 and the address: neighbours' ARP caches stay right when an address is given out again, as in
 /// Docker 20.10.

@@ -18,6 +18,8 @@ namespace {
 // The guard in raw_prerouting: our bridges have route_localnet set, so that 127.0.0.1:PORT of the host can be
 // translated to a container; without the guard a container could forge 127.0.0.1 as a destination and reach
 // what listens on the host's loopback alone (CVE-2020-8558).
+//
+// The forward chain comes before those of others and marks what is ours: see other_firewalls.
 constexpr std::string_view skeleton = R"(
 table FAMILY TABLE
 delete table FAMILY TABLE
@@ -47,13 +49,17 @@ table FAMILY TABLE {
     FAMILY saddr @natted oifname != @bridges masquerade
   }
   chain forward {
-    type filter hook forward priority filter; policy accept;
+    type filter hook forward priority filter - 10; policy accept;
+    ct state established,related iifname @bridges OURS accept
+    ct state established,related oifname @bridges OURS accept
     ct state established,related accept
     iifname @internal oifname != @internal drop
     oifname @internal iifname != @internal drop
-    oifname @bridges ct status dnat accept
-    iifname . oifname @hairpin accept
+    oifname @bridges iifname @bridges ct status dnat OURS accept
+    oifname @bridges ct status dnat ENTERING accept
+    iifname . oifname @hairpin OURS accept
     oifname @bridges counter drop comment "isolation and unpublished ports"
+    iifname @bridges OURS
   }
 }
 )";
@@ -70,8 +76,11 @@ constexpr address_family six{
     .name = "ip6", .address = "ipv6_addr", .loopback = "::1", .proxied = "ip6 daddr ::1 return;"};
 
 std::string skeleton_of(const address_family& family, std::string_view table) {
+    const std::string ours = fmt::format("meta mark set meta mark | {:#x}", mark_of_ours);
+    const std::string entering = fmt::format("meta mark set meta mark | {:#x}", mark_of_entering);
     const std::pair<std::string_view, std::string_view> words[]{{"FAMILY", family.name}, {"TABLE", table},
-        {"ADDRESS", family.address}, {"LOOPBACK", family.loopback}, {"PROXIED", family.proxied}};
+        {"ADDRESS", family.address}, {"LOOPBACK", family.loopback}, {"PROXIED", family.proxied},
+        {"OURS", ours}, {"ENTERING", entering}};
     std::string text(skeleton);
     for (const auto& [word, with] : words)
         for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + with.size()))

@@ -3,6 +3,7 @@
 #include "engine/network/address.hpp"
 #include "engine/network/port_reservation.hpp"
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +13,11 @@
 struct nft_ctx;
 
 namespace engine {
+
+/// Bits of a packet's mark, set where it is forwarded, for the rules of other_firewalls: what containers send
+/// to one another or to the outside, and all that answers; and what comes from outside to a published port.
+constexpr std::uint32_t mark_of_ours = 0x10000000;
+constexpr std::uint32_t mark_of_entering = 0x20000000;
 
 /// A bridge as the firewall sees it.
 struct firewall_network {

@@ -67,6 +67,14 @@ void bring_up(netlink_socket& inside, int index) {
     }
 }
 
+/// The same whenever the bridge is made again: what containers remember of it stays true. 02:62 is no
+/// beginning of a container's.
+mac_address mac_of_bridge(std::string_view network_id) {
+    const std::uint64_t hash = stable_hash(network_id);
+    const auto byte = [hash](unsigned shift) { return static_cast<std::uint8_t>(hash >> shift & 0xffU); };
+    return {0x02, 0x62, byte(24), byte(16), byte(8), byte(0)};
+}
+
 void give_addresses(netlink_socket& inside, const plug_step& step) {
     const int index = inside.find_link(step.interface);
     if (step.ipv6)
@@ -108,7 +116,8 @@ void make_bridge(const network_record& record, const std::string& alias) {
     netlink_socket netlink;
     int index = netlink.find_link(record.bridge);
     if (index == 0)
-        index = netlink.create_bridge(record.bridge, options_of(record.definition).mtu, alias);
+        index = netlink.create_bridge(
+            record.bridge, mac_of_bridge(record.id), options_of(record.definition).mtu, alias);
     set_up_bridge(record);
     if (record.ipv4)
         netlink.add_address(index, record.ipv4->gateway.value, record.ipv4->subnet.length);

@@ -160,6 +160,30 @@ task<> network_manager::implementation::put_links_right(const repair_listener& t
     }
 }
 
+task<> network_manager::implementation::pass_others() {
+    std::vector<closing_chain> found;
+    try {
+        const auto turn = co_await rules_turn.lock();
+        auto work = [this] { return others.pass(); };
+        found = co_await blocking(executors_.workers, work);
+    } catch (const error& failure) {
+        spdlog::warn(
+            "{}; where others close what is forwarded, containers do not reach the outside", failure.what());
+        co_return;
+    }
+    const auto known = [this](const closing_chain& each) {
+        return std::any_of(closing.begin(), closing.end(), [&](const closing_chain& other) {
+            return describe(other) == describe(each) && other.family == each.family;
+        });
+    };
+    for (const closing_chain& each : found)
+        if (!known(each))
+            spdlog::info(
+                "{} closes what is forwarded; a rule in \"{} {} {}\" lets the containers' traffic through",
+                describe(each), each.family, each.table, each.name);
+    closing = std::move(found);
+}
+
 task<> network_manager::implementation::put_settings_right() {
     std::vector<network_record> bridges;
     for (const auto& [name, record] : networks)
@@ -187,6 +211,8 @@ task<> network_manager::implementation::watch(std::shared_ptr<implementation> se
                 co_await self->put_rules_right(told);
             if (change.links)
                 co_await self->put_links_right(told);
+            if (change.others)
+                co_await self->pass_others();
         } catch (const error& failure) {
             spdlog::error("put the network right: {}", failure.what());
         }

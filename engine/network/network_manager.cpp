@@ -115,6 +115,7 @@ task<> network_manager::start(std::map<std::string, pid_t> alive) {
     self.dns.start();
     auto change = [state = self.wanted_rules()](firewall& rules) { rules.load(state); };
     co_await self.change_rules(change);
+    co_await self.pass_others();
 
     std::vector<network_record> records = list();
     const host_names names = self.names;
@@ -397,8 +398,24 @@ task<> network_manager::clear_host() {
     auto change = [](firewall& rules) { rules.unload(); };
     co_await self.change_rules(change);
     const host_names names = self.names;
-    auto work = [names] { delete_strays({}, names, false); };
+    auto work = [&self, names] {
+        self.others.leave();
+        delete_strays({}, names, false);
+    };
     co_await blocking(self.executors_.workers, work);
+}
+
+std::string network_manager::closed_to_outside(
+    std::string_view host, std::string_view protocol, unsigned target) const {
+    const std::optional<ip_address> at =
+        host.empty() ? implementation_->settings.publish_default : parse_ip(host);
+    if (at && is_loopback(*at))
+        return {};
+    for (const closing_chain& each : implementation_->closing)
+        if (each.owner == firewall_owner::ufw || each.owner == firewall_owner::administrator)
+            return fmt::format("{} keeps other machines from port {}/{}; to let them in: {}", describe(each),
+                target, protocol, opening(each, protocol, target));
+    return {};
 }
 
 } // namespace engine

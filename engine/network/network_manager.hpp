@@ -136,6 +136,10 @@ class network_manager {
 
     const attachment* find_attachment(const std::string& container) const;
 
+    /// Where somebody's firewall keeps other machines from a port that is to be published on `host` (empty:
+    /// the default), who it is and how to open it, which is not ours to do. Empty where nobody does.
+    std::string closed_to_outside(std::string_view host, std::string_view protocol, unsigned target) const;
+
     /// The container that has the port published at this moment; empty when none of ours has.
     std::string holder_of(const port_request& wanted) const;
 

@@ -8,6 +8,7 @@
 #include "engine/network/host_links.hpp"
 #include "engine/network/host_names.hpp"
 #include "engine/network/network_manager.hpp"
+#include "engine/network/other_firewalls.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/async_mutex.hpp"
 #include "engine/system/netlink.hpp"
@@ -39,7 +40,8 @@ bool kernel_has_ipv6();
 struct network_manager::implementation {
     implementation(executors on, store& records, network_settings wanted)
         : executors_(on), store_(records), settings(std::move(wanted)), names(settings.instance),
-          rules(names.table(), kernel_has_ipv6()), rules_turn(on.io), making(on.io), buried(on.io),
+          rules(names.table(), kernel_has_ipv6()), others(names.alias()), rules_turn(on.io), making(on.io),
+          buried(on.io),
           dns(on.io, [this](const std::string& container, std::uint16_t type, const std::string& name) {
               return dns_zone{.attachments = attachments, .running = running, .networks = networks}.find(
                   container, type, name);
@@ -96,11 +98,16 @@ struct network_manager::implementation {
     task<> put_rules_right(const repair_listener& told);
     task<> put_links_right(const repair_listener& told);
 
+    /// Has our traffic pass where others close, and says so once of each.
+    task<> pass_others();
+
     executors executors_;
     store& store_;
     network_settings settings;
     host_names names;
-    firewall rules; // a worker's while `rules_turn` is held
+    firewall rules;                     // a worker's while `rules_turn` is held
+    other_firewalls others;             // likewise
+    std::vector<closing_chain> closing; // of others, as they were last seen
     async_mutex rules_turn;
     async_mutex making; // one network is made at a time, so no two choose one subnet
     std::map<std::string, network_record> networks;          // by name

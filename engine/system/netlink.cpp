@@ -179,7 +179,8 @@ std::vector<link_info> netlink_socket::list_links() {
     return all;
 }
 
-int netlink_socket::create_bridge(const std::string& name, unsigned mtu, const std::string& alias) {
+int netlink_socket::create_bridge(
+    const std::string& name, const mac_address& mac, unsigned mtu, const std::string& alias) {
     const auto message = make_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
     ifinfomsg header{};
     header.ifi_family = AF_UNSPEC;
@@ -187,6 +188,7 @@ int netlink_socket::create_bridge(const std::string& name, unsigned mtu, const s
     header.ifi_change = IFF_UP;
     append(message, header);
     put_text(message, IFLA_IFNAME, name);
+    ::nla_put(message.get(), IFLA_ADDRESS, static_cast<int>(mac.size()), mac.data());
     if (mtu != 0)
         ::nla_put_u32(message.get(), IFLA_MTU, mtu);
     {

@@ -67,8 +67,10 @@ class netlink_socket {
     std::vector<link_info> list_links();
 
     /// Makes a bridge that is up and gives its index; that of the bridge which is there already. `mtu` 0: the
-    /// kernel's. The alias tells whose it is where the name does not.
-    int create_bridge(const std::string& name, unsigned mtu, const std::string& alias);
+    /// kernel's. The alias tells whose it is where the name does not. Without a `mac` of its own a bridge has
+    /// that of one of its ports, and another one when the port goes: neighbours that remember it are cut off.
+    int create_bridge(
+        const std::string& name, const mac_address& mac, unsigned mtu, const std::string& alias);
 
     /// The near end is up, a port of the bridge in hairpin mode (a container reaches its own published port).
     /// A veth is never deleted explicitly: it costs 16 ms under RTNL and goes with its namespace anyway.

@@ -127,20 +127,23 @@ struct network_watch::implementation {
             // By name: the number is that of a thread, and in the host's numbering where we have another.
             const bool by_us = text_of(message, sizeof(nfgenmsg), NFTA_GEN_PROC_NAME) == self_;
             heard_.firewall = heard_.firewall || (touched_ && !by_us);
-            touched_ = false;
+            heard_.others = heard_.others || (others_touched_ && !by_us);
+            touched_ = others_touched_ = false;
             return;
         }
         const auto* header = static_cast<const nfgenmsg*>(::nlmsg_data(message));
-        if ((header->nfgen_family == NFPROTO_IPV4 || header->nfgen_family == NFPROTO_IPV6) &&
-            text_of(message, sizeof(*header), NFTA_TABLE_NAME) == table_)
+        const bool ip = header->nfgen_family == NFPROTO_IPV4 || header->nfgen_family == NFPROTO_IPV6;
+        if (ip && text_of(message, sizeof(*header), NFTA_TABLE_NAME) == table_)
             touched_ = true;
+        else if (ip || header->nfgen_family == NFPROTO_INET)
+            others_touched_ = true;
     }
 
     network_change look() {
         if (!drain(links_, [this](nlmsghdr* each) { heard_.links = heard_.links || is_link_of_ours(each); }))
             heard_.links = true;
         if (!drain(rules_, [this](nlmsghdr* each) { hear_of_rules(each); }))
-            heard_.firewall = true;
+            heard_.firewall = heard_.others = true;
         return std::exchange(heard_, {});
     }
 
@@ -152,6 +155,7 @@ struct network_watch::implementation {
     asio::posix::stream_descriptor either_;
     network_change heard_;
     bool touched_ = false; // our table, in the transaction that is being told
+    bool others_touched_ = false;
     alignas(nlmsghdr) std::array<std::byte, 65536> buffer_{};
 };
 
@@ -165,7 +169,7 @@ task<network_change> network_watch::changed() {
     const auto self = implementation_;
     for (;;) {
         const network_change heard = self->look();
-        if (heard.links || heard.firewall)
+        if (heard.links || heard.firewall || heard.others)
             co_return heard;
         co_await self->either_.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
     }

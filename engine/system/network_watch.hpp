@@ -13,6 +13,7 @@ namespace engine {
 struct network_change {
     bool links = false;    // an interface of ours, its address, or the bridge it is under
     bool firewall = false; // our nftables table, by another program than this one
+    bool others = false;   // a table of another program that may filter packets of IP
 };
 
 /// Hears from the kernel what becomes of network interfaces and of one nftables table (rtnetlink(7);

@@ -1,6 +1,6 @@
 """What may reach what: the probes of the firewall skeleton, through the real engine.
 
-All of it happens in a network namespace of the test's own, with br_netfilter off. A second "machine" is a network namespace with a veth to the host; it reaches the containers' subnets by a route over
+All of it happens in a network namespace of the test's own, with br_netfilter off and then on. A second "machine" is a network namespace with a veth to the host; it reaches the containers' subnets by a route over
 us, as a neighbour on a LAN could.
 """
 import os
@@ -11,7 +11,7 @@ import sys
 import threading
 import unittest
 
-from harness import BIN, DaemonTest, enter_own_network, wait_until
+from harness import BIN, DaemonTest, enter_own_network, set_bridge_netfilter, wait_until
 
 STACK = """
 name: fw
@@ -194,6 +194,15 @@ class FirewallTest(DaemonTest):
             finally:
                 stop.set()
                 thread.join()
+
+
+class WithBridgeNetfilterTest(FirewallTest):
+    """The same where bridged packets pass the host's firewall too, as dockerd and Kubernetes have it."""
+
+    def setUp(self):
+        set_bridge_netfilter("1")
+        self.addCleanup(set_bridge_netfilter, "0")
+        super().setUp()
 
 
 if __name__ == "__main__":

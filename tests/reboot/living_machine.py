@@ -55,7 +55,7 @@ class LivingMachine:
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", content, self.work / "second.img", "1G"], check=True)
         self.qemu = None
 
-    def boot(self, seconds=180):
+    def boot(self, seconds=400):
         """Returns when the agent answers."""
         line = self.work / "line"
         line.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ class LivingMachine:
         self.qemu.wait()
         self.line.close()
 
-    def reboot_cleanly(self, seconds=120):
+    def reboot_cleanly(self, seconds=300):
         self.line.sendall(base64.b64encode(b"systemctl reboot") + b"\n")
         self.qemu.wait(seconds)
         self.line.close()
