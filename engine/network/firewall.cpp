@@ -19,7 +19,11 @@ namespace {
 // translated to a container; without the guard a container could forge 127.0.0.1 as a destination and reach
 // what listens on the host's loopback alone (CVE-2020-8558).
 //
-// The forward chain comes before those of others and marks what is ours: see other_firewalls.
+// The forward chain comes before those of others and marks what is ours: see other_firewalls. A hairpin is
+// marked there too: where br_netfilter has bridged packets pass postrouting, they have no incoming interface.
+//
+// No set has intervals: nft reads such a set whole for each element that it adds, which with many networks is
+// what takes the time.
 constexpr std::string_view skeleton = R"(
 table FAMILY TABLE
 delete table FAMILY TABLE
@@ -27,8 +31,7 @@ table FAMILY TABLE {
   set bridges   { type ifname; }
   set internal  { type ifname; }
   set hairpin   { type ifname . ifname; }
-  set members   { type ADDRESS . ifname; flags interval; }
-  set natted    { type ADDRESS; flags interval; }
+  set natted    { type ifname; }
   map pub_any   { type inet_proto . inet_service : ADDRESS . inet_service; }
   map pub_addr  { type ADDRESS . inet_proto . inet_service : ADDRESS . inet_service; }
 
@@ -45,8 +48,8 @@ table FAMILY TABLE {
   chain postrouting {
     type nat hook postrouting priority srcnat;
     ct status dnat oifname @bridges fib saddr type local masquerade comment "host to published port"
-    ct status dnat FAMILY saddr . oifname @members masquerade comment "same-bridge hairpin"
-    FAMILY saddr @natted oifname != @bridges masquerade
+    ct status dnat oifname @bridges meta mark & HAIRPIN != 0 masquerade comment "same-bridge hairpin"
+    iifname @natted oifname != @bridges masquerade
   }
   chain forward {
     type filter hook forward priority filter - 10; policy accept;
@@ -55,6 +58,7 @@ table FAMILY TABLE {
     ct state established,related accept
     iifname @internal oifname != @internal drop
     oifname @internal iifname != @internal drop
+    iifname . oifname @hairpin ct status dnat meta mark set meta mark | HAIRPIN
     oifname @bridges iifname @bridges ct status dnat OURS accept
     oifname @bridges ct status dnat ENTERING accept
     iifname . oifname @hairpin OURS accept
@@ -77,10 +81,11 @@ constexpr address_family six{
 
 std::string skeleton_of(const address_family& family, std::string_view table) {
     const std::string ours = fmt::format("meta mark set meta mark | {:#x}", mark_of_ours);
+    const std::string hairpin = fmt::format("{:#x}", mark_of_hairpin);
     const std::string entering = fmt::format("meta mark set meta mark | {:#x}", mark_of_entering);
     const std::pair<std::string_view, std::string_view> words[]{{"FAMILY", family.name}, {"TABLE", table},
         {"ADDRESS", family.address}, {"LOOPBACK", family.loopback}, {"PROXIED", family.proxied},
-        {"OURS", ours}, {"ENTERING", entering}};
+        {"OURS", ours}, {"ENTERING", entering}, {"HAIRPIN", hairpin}};
     std::string text(skeleton);
     for (const auto& [word, with] : words)
         for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + with.size()))
@@ -94,10 +99,10 @@ class element_writer {
     element_writer(std::string_view verb, std::string_view table) : verb_(verb), table_(table) {}
 
     void network(const firewall_network& network, bool with_ipv6) {
-        of_network(four, network, network.subnet ? to_string(*network.subnet) : "", network.masquerade);
+        of_network(four, network, network.masquerade);
         // A bridge without IPv6 is known to that table too: nothing of it is let through there.
         if (with_ipv6)
-            of_network(six, network, network.subnet6 ? to_string(*network.subnet6) : "", network.masquerade6);
+            of_network(six, network, network.masquerade6);
     }
 
     void port(const firewall_port& entry) {
@@ -119,21 +124,15 @@ class element_writer {
         text_ += fmt::format("{} element {} {} {} {{ {} }}\n", verb_, family.name, table_, set, value);
     }
 
-    void of_network(const address_family& family, const firewall_network& network, const std::string& subnet,
-        bool masquerade) {
+    void of_network(const address_family& family, const firewall_network& network, bool masquerade) {
         const std::string bridge = fmt::format("\"{}\"", network.bridge);
         element(family, "bridges", bridge);
         element(family, "hairpin", fmt::format("{} . {}", bridge, bridge));
         if (network.internal)
             element(family, "internal", bridge);
-        if (subnet.empty())
-            return;
-        // By source: where br_netfilter passes bridged packets through here, they have no incoming
-        // interface.
-        element(family, "members", fmt::format("{} . {}", subnet, bridge));
         // An internal network has no way out, so nothing of it is translated.
         if (!network.internal && masquerade)
-            element(family, "natted", subnet);
+            element(family, "natted", bridge);
     }
 
     std::string_view verb_;
@@ -170,43 +169,43 @@ std::string firewall::render(const firewall_state& state) const {
 }
 
 void firewall::load(const firewall_state& state) {
-    run(render(state));
+    apply(render(state));
 }
 
-void firewall::add_network(const firewall_network& network) {
+std::string firewall::adding(const firewall_network& network) const {
     element_writer elements("add", table_);
     elements.network(network, ipv6_);
-    run(elements.take());
+    return elements.take();
 }
 
-void firewall::remove_network(const firewall_network& network) {
+std::string firewall::removing(const firewall_network& network) const {
     element_writer elements("delete", table_);
     elements.network(network, ipv6_);
-    run(elements.take());
+    return elements.take();
 }
 
-void firewall::add_ports(const std::vector<firewall_port>& ports) {
+std::string firewall::adding(const std::vector<firewall_port>& ports) const {
     element_writer elements("add", table_);
     for (const firewall_port& port : ports)
         elements.port(port);
-    run(elements.take());
+    return elements.take();
 }
 
-void firewall::remove_ports(const std::vector<firewall_port>& ports) {
+std::string firewall::removing(const std::vector<firewall_port>& ports) const {
     element_writer elements("delete", table_);
     for (const firewall_port& port : ports)
         elements.port(port);
-    run(elements.take());
+    return elements.take();
 }
 
 void firewall::unload() {
     std::string text = fmt::format("table ip {0}\ndelete table ip {0}\n", table_);
     if (ipv6_)
         text += fmt::format("table ip6 {0}\ndelete table ip6 {0}\n", table_);
-    run(text);
+    apply(text);
 }
 
-void firewall::run(const std::string& commands) {
+void firewall::apply(const std::string& commands) {
     if (commands.empty())
         return;
     if (::nft_run_cmd_from_buffer(context_.get(), commands.c_str()) == 0)

@@ -18,12 +18,12 @@ namespace engine {
 /// to one another or to the outside, and all that answers; and what comes from outside to a published port.
 constexpr std::uint32_t mark_of_ours = 0x10000000;
 constexpr std::uint32_t mark_of_entering = 0x20000000;
+/// What goes back to the bridge that it comes from, by a published port.
+constexpr std::uint32_t mark_of_hairpin = 0x40000000;
 
 /// A bridge as the firewall sees it.
 struct firewall_network {
     std::string bridge;
-    std::optional<ipv4_subnet> subnet;
-    std::optional<ipv6_subnet> subnet6;
     bool internal = false;
     bool masquerade = true; // what leaves it by IPv4 bears this host's address
     bool masquerade6 = true;
@@ -52,10 +52,15 @@ class firewall {
 
     /// Replaces both tables in one transaction: no packet meets a half of it.
     void load(const firewall_state& state);
-    void add_network(const firewall_network& network);
-    void remove_network(const firewall_network& network);
-    void add_ports(const std::vector<firewall_port>& ports);
-    void remove_ports(const std::vector<firewall_port>& ports);
+
+    /// What apply() is given; texts of several changes may follow one another.
+    std::string adding(const firewall_network& network) const;
+    std::string removing(const firewall_network& network) const;
+    std::string adding(const std::vector<firewall_port>& ports) const;
+    std::string removing(const std::vector<firewall_port>& ports) const;
+    /// One transaction, however much it changes: nft reads the sets that it touches each time.
+    void apply(const std::string& commands);
+
     /// Deletes the tables; no error when there are none.
     void unload();
 
@@ -63,8 +68,6 @@ class firewall {
     std::string render(const firewall_state& state) const;
 
   private:
-    void run(const std::string& commands);
-
     struct deleter {
         void operator()(nft_ctx* context) const noexcept;
     };

@@ -50,8 +50,10 @@ decltype(Subnet::base) take_address(address_pool<Subnet>& pool, const std::strin
     }
     const auto chosen = pool.allocate();
     if (!chosen)
-        throw error(error_kind::exhausted,
-            fmt::format("join network \"{}\": all addresses of {} are taken", network, to_string(subnet)));
+        throw error(
+            error_kind::exhausted, fmt::format("join network \"{}\": all addresses of {} are taken; remove "
+                                               "containers, or give it a larger subnet under ipam",
+                                       network, to_string(subnet)));
     return *chosen;
 }
 

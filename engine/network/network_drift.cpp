@@ -19,7 +19,10 @@ using compose::error;
 namespace {
 
 // A whole `ip link del` or `nft flush ruleset` is over by then, and what we do ourselves is looked at once.
-constexpr auto settling = std::chrono::milliseconds(50);
+constexpr std::chrono::nanoseconds settling = std::chrono::milliseconds(50);
+// While we make many networks ourselves, looking at all of them takes no more than a tenth of the time.
+constexpr int idle_share = 10;
+constexpr std::chrono::nanoseconds settling_most = std::chrono::milliseconds(500);
 // What the kernel does not tell is seen within a minute.
 constexpr auto round = std::chrono::seconds(30);
 
@@ -202,10 +205,12 @@ task<> network_manager::implementation::watch(std::shared_ptr<implementation> se
                                              [&](const auto& each) { return each.second.bridge == link; });
     });
     boost::asio::steady_timer pause(self->executors_.io);
+    std::chrono::nanoseconds took{};
     for (;;) {
         network_change change = co_await host.changed();
-        pause.expires_after(settling);
+        pause.expires_after(std::clamp(took * idle_share, settling, settling_most));
         co_await pause.async_wait(boost::asio::use_awaitable);
+        const auto began = std::chrono::steady_clock::now();
         try {
             if (change.firewall)
                 co_await self->put_rules_right(told);
@@ -216,6 +221,7 @@ task<> network_manager::implementation::watch(std::shared_ptr<implementation> se
         } catch (const error& failure) {
             spdlog::error("put the network right: {}", failure.what());
         }
+        took = std::chrono::steady_clock::now() - began;
     }
 }
 

@@ -26,26 +26,22 @@ namespace {
 
 firewall_network firewall_entry(const network_record& record) {
     const network_options options = options_of(record.definition);
-    firewall_network entry{.bridge = record.bridge,
-        .subnet = std::nullopt,
-        .subnet6 = std::nullopt,
+    return {.bridge = record.bridge,
         .internal = record.definition.internal,
-        .masquerade = options.masquerade,
-        .masquerade6 = options.masquerade6};
-    if (record.ipv4)
-        entry.subnet = record.ipv4->subnet;
-    if (record.ipv6)
-        entry.subnet6 = record.ipv6->subnet;
-    return entry;
+        .masquerade = record.ipv4 && options.masquerade,
+        .masquerade6 = record.ipv6 && options.masquerade6};
 }
 
-surroundings look_around() {
+/// Our own bridges hold no address that a network could cut this host off from, also those that are about to
+/// go.
+surroundings look_around(const host_names& names) {
     surroundings host;
     host.has_ipv6 = kernel_has_ipv6();
     for (const routed_subnet& route : routed_subnets())
         host.routed.push_back({.base = {route.base}, .length = route.length});
-    for (const std::uint32_t address : host_addresses())
-        host.own.push_back({.base = {address}, .length = 32});
+    for (const host_address& each : host_addresses())
+        if (!names.is_bridge(each.interface))
+            host.own.push_back({.base = {each.address}, .length = 32});
     return host;
 }
 
@@ -113,8 +109,8 @@ task<> network_manager::start(std::map<std::string, pid_t> alive) {
     implementation& self = *implementation_;
     self.running = std::move(alive);
     self.dns.start();
-    auto change = [state = self.wanted_rules()](firewall& rules) { rules.load(state); };
-    co_await self.change_rules(change);
+    auto load = [&self, state = self.wanted_rules()] { self.rules.load(state); };
+    co_await blocking(self.executors_.workers, load);
     co_await self.pass_others();
 
     std::vector<network_record> records = list();
@@ -131,9 +127,51 @@ task<> network_manager::start(std::map<std::string, pid_t> alive) {
     co_await blocking(self.executors_.workers, work);
 }
 
+/// The kernel tells of all interfaces at once only: who makes 500 networks would have it do so 500 times.
+task<> network_manager::implementation::see_surroundings() {
+    constexpr std::chrono::seconds fresh{1};
+    const auto now = std::chrono::steady_clock::now();
+    if (now - seen_around < fresh)
+        co_return;
+    auto look = [this] { return look_around(names); };
+    around = co_await blocking(executors_.workers, look);
+    seen_around = now;
+}
+
+std::shared_ptr<rules_batch> network_manager::implementation::join(const std::string& commands) {
+    batch->commands += commands;
+    return batch;
+}
+
+task<> network_manager::implementation::change_rules(std::shared_ptr<rules_batch> mine) {
+    const auto turn = co_await rules_turn.lock();
+    if (!mine->applied) {
+        batch = std::make_shared<rules_batch>();
+        mine->applied = true;
+        auto work = [this, &commands = mine->commands] { rules.apply(commands); };
+        std::string refused;
+        try {
+            co_await blocking(executors_.workers, work);
+        } catch (const error& failure) {
+            refused = failure.what();
+        }
+        if (!refused.empty()) {
+            spdlog::warn("{}; the table is made anew", refused);
+            auto again = [this, whole = wanted_rules()] { rules.load(whole); };
+            try {
+                co_await blocking(executors_.workers, again);
+            } catch (const error&) {
+                mine->failure = std::current_exception();
+            }
+        }
+    }
+    if (mine->failure)
+        std::rethrow_exception(mine->failure);
+}
+
 task<network_record> network_manager::ensure(network_definition wanted) {
     implementation& self = *implementation_;
-    const auto turn = co_await self.making.lock();
+    auto turn = co_await self.making.lock();
     const std::string name = wanted.name;
     if (const auto there = self.networks.find(name); there != self.networks.end()) {
         network_definition other = there->second.definition;
@@ -153,9 +191,8 @@ task<network_record> network_manager::ensure(network_definition wanted) {
         co_return self.networks.at(name);
     }
 
-    auto look = [] { return look_around(); };
-    const surroundings host = co_await blocking(self.executors_.workers, look);
-    const network_record record = self.draw_up(std::move(wanted), host);
+    co_await self.see_surroundings();
+    const network_record record = self.draw_up(std::move(wanted), self.around);
     self.networks.emplace(name, record);
     self.store_.put(table::network, name, encode(record));
     co_await self.store_.durable();
@@ -168,8 +205,8 @@ task<network_record> network_manager::ensure(network_definition wanted) {
     crash_point("network: its bridge is made");
     if (record.bridge.empty())
         co_return record;
-    const firewall_network entry = firewall_entry(record);
-    auto change = [entry](firewall& rules) { rules.add_network(entry); };
+    const auto change = self.join(self.rules.adding(firewall_entry(record)));
+    turn.release(); // the next may be made meanwhile, and go to the firewall with this one
     co_await self.change_rules(change);
     crash_point("network: the firewall knows it");
     co_return record;
@@ -196,7 +233,7 @@ task<> network_manager::remove_if_idle(std::string name) {
 
 task<> network_manager::remove(std::string name) {
     implementation& self = *implementation_;
-    const auto turn = co_await self.making.lock();
+    auto turn = co_await self.making.lock();
     const auto found = self.networks.find(name);
     if (found == self.networks.end())
         co_return;
@@ -213,8 +250,8 @@ task<> network_manager::remove(std::string name) {
     crash_point("network: its record has gone");
     if (record.bridge.empty())
         co_return;
-    const firewall_network entry = firewall_entry(record);
-    auto change = [entry](firewall& rules) { rules.remove_network(entry); };
+    const auto change = self.join(self.rules.removing(firewall_entry(record)));
+    turn.release();
     co_await self.change_rules(change);
     crash_point("network: the firewall has forgotten it");
     self.doomed.push_back(record.bridge);
@@ -330,8 +367,7 @@ task<> network_manager::plug(std::string container, pid_t pid) {
     self.running[container] = pid;
     if (ports.empty())
         co_return;
-    auto change = [ports](firewall& rules) { rules.add_ports(ports); };
-    co_await self.change_rules(change);
+    co_await self.change_rules(self.join(self.rules.adding(ports)));
     crash_point("network: its ports are open");
     co_await self.turn_flows(ports);
 }
@@ -358,8 +394,7 @@ task<> network_manager::unplug(std::string container) {
         co_return;
     found->second.published.clear();
     self.store_.put(table::lease, container, encode(found->second));
-    auto change = [ports](firewall& rules) { rules.remove_ports(ports); };
-    co_await self.change_rules(change);
+    co_await self.change_rules(self.join(self.rules.removing(ports)));
     crash_point("network: its ports are closed");
     co_await self.turn_flows(ports);
 }
@@ -395,10 +430,10 @@ const attachment* network_manager::find_attachment(const std::string& container)
 
 task<> network_manager::clear_host() {
     implementation& self = *implementation_;
-    auto change = [](firewall& rules) { rules.unload(); };
-    co_await self.change_rules(change);
+    const auto turn = co_await self.rules_turn.lock();
     const host_names names = self.names;
     auto work = [&self, names] {
+        self.rules.unload();
         self.others.leave();
         delete_strays({}, names, false);
     };

@@ -17,7 +17,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <chrono>
+#include <exception>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -36,6 +39,13 @@ struct surroundings {
 
 /// Whether the kernel was started with IPv6.
 bool kernel_has_ipv6();
+
+/// Changes of the firewall's table that go there in one transaction.
+struct rules_batch {
+    std::string commands;
+    bool applied = false;
+    std::exception_ptr failure;
+};
 
 struct network_manager::implementation {
     implementation(executors on, store& records, network_settings wanted)
@@ -69,24 +79,16 @@ struct network_manager::implementation {
     /// What the firewall's table must hold.
     firewall_state wanted_rules() const;
 
-    /// Changes the table after the records were. Where it refuses, somebody else has deleted or flushed it:
-    /// it is loaded again as the records say. `change` is an lvalue for the same reason as that of
-    /// blocking().
-    template <typename Change>
-    task<> change_rules(Change& change) {
-        const auto turn = co_await rules_turn.lock();
-        auto work = [this, &change] { change(rules); };
-        std::string refused;
-        try {
-            co_await blocking(executors_.workers, work);
-            co_return;
-        } catch (const compose::error& failure) {
-            refused = failure.what();
-        }
-        spdlog::warn("{}; the table is made anew", refused);
-        auto again = [this, whole = wanted_rules()] { rules.load(whole); };
-        co_await blocking(executors_.workers, again);
-    }
+    /// Joins a change of the table to what goes there with the next transaction, after all that has joined
+    /// before.
+    std::shared_ptr<rules_batch> join(const std::string& commands);
+
+    /// Returns when the table has changed; whoever comes first takes along what has joined meanwhile. Where
+    /// the table refuses, somebody else has deleted or flushed it: it is loaded again as the records say.
+    task<> change_rules(std::shared_ptr<rules_batch> batch);
+
+    /// Renews `around` where it is old. While `making` is held.
+    task<> see_surroundings();
 
     /// UDP flows that have come in on these ports go by the rules as they are now.
     task<> turn_flows(const std::vector<firewall_port>& ports);
@@ -105,9 +107,10 @@ struct network_manager::implementation {
     store& store_;
     network_settings settings;
     host_names names;
-    firewall rules;                     // a worker's while `rules_turn` is held
-    other_firewalls others;             // likewise
-    std::vector<closing_chain> closing; // of others, as they were last seen
+    firewall rules; // a worker's while `rules_turn` is held
+    std::shared_ptr<rules_batch> batch = std::make_shared<rules_batch>(); // who changes the table joins it
+    other_firewalls others;                                               // likewise
+    std::vector<closing_chain> closing;                                   // of others, as they were last seen
     async_mutex rules_turn;
     async_mutex making; // one network is made at a time, so no two choose one subnet
     std::map<std::string, network_record> networks;          // by name
@@ -115,7 +118,9 @@ struct network_manager::implementation {
     std::map<std::string, address_pool<ipv6_subnet>> pools6; // likewise
     std::map<std::string, attachment> attachments;           // by container id
     std::map<std::string, pid_t> running; // container ids, each with its shim; 0: not known yet
-    std::vector<std::string> doomed;      // bridges that no network has any more
+    surroundings around;
+    std::chrono::steady_clock::time_point seen_around;
+    std::vector<std::string> doomed; // bridges that no network has any more
     bool burying = false;
     notifier buried;
     dns_server dns;

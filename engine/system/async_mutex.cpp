@@ -6,10 +6,21 @@ namespace engine {
 
 task<async_mutex::guard> async_mutex::lock() {
     const auto mine = state_;
-    const unsigned long number = mine->next++;
-    while (mine->serving != number)
-        co_await mine->freed.wait();
+    if (mine->held) {
+        ++mine->waiting;
+        co_await mine->freed.wait(); // the one before hands it over
+    }
+    mine->held = true;
     co_return guard(mine);
+}
+
+void async_mutex::release(state& held) {
+    if (held.waiting == 0) {
+        held.held = false;
+        return;
+    }
+    --held.waiting;
+    held.freed.notify_one();
 }
 
 } // namespace engine

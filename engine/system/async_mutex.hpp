@@ -3,6 +3,7 @@
 #include "engine/system/notifier.hpp"
 
 #include <memory>
+#include <utility>
 
 namespace engine {
 
@@ -19,10 +20,11 @@ class async_mutex {
   private:
     struct state {
         explicit state(boost::asio::io_context& io) : freed(io) {}
-        unsigned long next = 0;    // number of the next who comes
-        unsigned long serving = 0; // number of the one whose turn it is
+        bool held = false;
+        unsigned long waiting = 0;
         notifier freed;
     };
+    static void release(state& held);
     std::shared_ptr<state> state_;
 };
 
@@ -31,11 +33,12 @@ class async_mutex::guard {
     explicit guard(std::shared_ptr<state> held) noexcept : held_(std::move(held)) {}
     guard(guard&&) noexcept = default;
     guard& operator=(guard&&) = delete;
-    ~guard() {
-        if (!held_)
-            return;
-        ++held_->serving;
-        held_->freed.notify_all();
+    ~guard() { release(); }
+
+    /// Before the end of its lifetime.
+    void release() {
+        if (const std::shared_ptr<state> held = std::exchange(held_, nullptr))
+            async_mutex::release(*held);
     }
 
   private:

@@ -69,7 +69,9 @@ void forget_udp_flows(const std::vector<udp_port>& ports) {
     if (const int result = ::nfnl_ct_alloc_cache(socket.get(), &read); result < 0)
         fail(result);
     const std::unique_ptr<nl_cache, releaser> flows(read);
-    const std::set<std::uint32_t> local = host_addresses();
+    std::set<std::uint32_t> local;
+    for (const host_address& each : host_addresses())
+        local.insert(each.address);
     for (nl_object* each = ::nl_cache_get_first(read); each != nullptr; each = ::nl_cache_get_next(each)) {
         const auto* flow = reinterpret_cast<nfnl_ct*>(each);
         if (::nfnl_ct_get_family(flow) != AF_INET || ::nfnl_ct_get_proto(flow) != IPPROTO_UDP)

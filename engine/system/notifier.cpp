@@ -32,6 +32,10 @@ void notifier::notify_all() {
     implementation_->timer.cancel();
 }
 
+void notifier::notify_one() {
+    implementation_->timer.cancel_one();
+}
+
 task<> notifier::wait() {
     const auto keep = implementation_;
     boost::system::error_code ignored;

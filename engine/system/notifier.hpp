@@ -16,6 +16,9 @@ class notifier {
 
     void notify_all();
 
+    /// Wakes the one that waits longest in wait().
+    void notify_one();
+
     /// Resumes after the next notify_all().
     task<> wait();
 

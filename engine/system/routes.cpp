@@ -37,18 +37,18 @@ std::vector<routed_subnet> routed_subnets() {
     return routes;
 }
 
-std::set<std::uint32_t> host_addresses() {
+std::vector<host_address> host_addresses() {
     ifaddrs* first = nullptr;
     if (::getifaddrs(&first) != 0)
         throw_errno("list", "addresses of this host");
     const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(first, &::freeifaddrs);
-    std::set<std::uint32_t> addresses;
+    std::vector<host_address> addresses;
     for (const ifaddrs* each = first; each != nullptr; each = each->ifa_next) {
         if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET)
             continue;
         sockaddr_in address{};
         std::memcpy(&address, each->ifa_addr, sizeof(address));
-        addresses.insert(ntohl(address.sin_addr.s_addr));
+        addresses.push_back({.address = ntohl(address.sin_addr.s_addr), .interface = each->ifa_name});
     }
     return addresses;
 }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
+#include <string>
 #include <vector>
 
 namespace engine {
@@ -16,7 +16,12 @@ struct routed_subnet {
 /// new subnet must not overlap.
 std::vector<routed_subnet> routed_subnets();
 
-/// The IPv4 addresses of this network namespace's interfaces, in host byte order. Throws error.
-std::set<std::uint32_t> host_addresses();
+struct host_address {
+    std::uint32_t address = 0; // in host byte order
+    std::string interface;
+};
+
+/// The IPv4 addresses of this network namespace's interfaces. Throws error.
+std::vector<host_address> host_addresses();
 
 } // namespace engine
