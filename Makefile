@@ -67,6 +67,7 @@ bench: deps build
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/stack_bench.py
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/pull_bench.py
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/volume_bench.py
+	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/network_bench.py
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/config_bench.py
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/recovery_bench.py
 

@@ -7,7 +7,8 @@ set(COMPOSED_SANITIZE "" CACHE STRING "list for -fsanitize, empty for none")
 
 find_program(COMPOSED_CCACHE ccache)
 if(COMPOSED_CCACHE)
-    set(CMAKE_CXX_COMPILER_LAUNCHER ${COMPOSED_CCACHE})
+    # A second checkout finds what the first has compiled: paths below the checkout count from there.
+    set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${COMPOSED_CCACHE})
 endif()
 
 find_program(COMPOSED_MOLD mold)

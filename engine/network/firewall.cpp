@@ -83,9 +83,10 @@ std::string skeleton_of(const address_family& family, std::string_view table) {
     const std::string ours = fmt::format("meta mark set meta mark | {:#x}", mark_of_ours);
     const std::string hairpin = fmt::format("{:#x}", mark_of_hairpin);
     const std::string entering = fmt::format("meta mark set meta mark | {:#x}", mark_of_entering);
-    const std::pair<std::string_view, std::string_view> words[]{{"FAMILY", family.name}, {"TABLE", table},
+    // The table's name last: it may be any word.
+    const std::pair<std::string_view, std::string_view> words[]{{"FAMILY", family.name},
         {"ADDRESS", family.address}, {"LOOPBACK", family.loopback}, {"PROXIED", family.proxied},
-        {"OURS", ours}, {"ENTERING", entering}, {"HAIRPIN", hairpin}};
+        {"OURS", ours}, {"ENTERING", entering}, {"HAIRPIN", hairpin}, {"TABLE", table}};
     std::string text(skeleton);
     for (const auto& [word, with] : words)
         for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + with.size()))

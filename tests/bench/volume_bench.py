@@ -1,13 +1,10 @@
 """Copy-up: an empty volume is filled with the 10,000 files that the image has there, against dockerd in the same run; beside it the
 same without a volume, so that the difference is the copy."""
-import hashlib
 import io
-import json
-import pathlib
 import tarfile
 
 from figures import Ours, in_turn
-from harness import CACHE, busybox_archive
+from made_image import image
 from peer import Peer
 
 FILES = 10_000
@@ -16,8 +13,8 @@ PLAIN = "name: plain\nservices:\n" + SERVICE % ""
 FILLED = "name: filled\nservices:\n" + SERVICE % ", volumes: ['files:/data']" + "volumes: {files: }\n"
 
 
-def image_of_files():
-    """A docker-archive of busybox with a layer of 10,000 files of 1 to 8 KiB in a hundred folders."""
+def layer_of_files():
+    """10,000 files of 1 to 8 KiB in a hundred folders."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
         for number in range(FILES):
@@ -28,17 +25,7 @@ def image_of_files():
             entry = tarfile.TarInfo(f"data/{number // 100}/{number}")
             entry.size = 1024 * (1 + number % 8)
             tar.addfile(entry, io.BytesIO(bytes([number % 251]) * entry.size))
-    archive = pathlib.Path(CACHE) / "files.tar"
-    with tarfile.open(busybox_archive()) as busybox, tarfile.open(archive, "w") as made:
-        config = json.load(busybox.extractfile("config.json"))
-        config["rootfs"]["diff_ids"].append("sha256:" + hashlib.sha256(layer.getvalue()).hexdigest())
-        manifest = [{"Config": "config.json", "RepoTags": ["files:1"], "Layers": ["layer.tar", "more.tar"]}]
-        for name, content in (("manifest.json", json.dumps(manifest).encode()), ("config.json", json.dumps(config).encode()),
-                              ("layer.tar", busybox.extractfile("layer.tar").read()), ("more.tar", layer.getvalue())):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            made.addfile(entry, io.BytesIO(content))
-    return archive
+    return layer.getvalue()
 
 
 def one_round(engine, name, figures):
@@ -49,16 +36,15 @@ def one_round(engine, name, figures):
 
 
 def main():
-    archive = image_of_files()
     ours, peer = Ours(), None
     ours.setUp()
     try:
-        ours.compose("load", "-i", str(archive))
-        peer = Peer()
-        peer.load(archive)
+        with image("files", layer_of_files()) as archive:
+            ours.compose("load", "-i", str(archive))
+            peer = Peer()
+            peer.load(archive)
         in_turn({"ours": ours, "peer": peer}, one_round).print({})
     finally:
-        archive.unlink()
         if peer is not None:
             peer.close()
         ours.doCleanups()

@@ -11,7 +11,7 @@ import tempfile
 
 from harness import CACHE, wait_until
 
-PACKAGES = "iptables,ufw,firewalld,dbus,docker.io,iproute2,procps,python3,busybox-static"
+PACKAGES = "iptables,ufw,firewalld,dbus,docker.io,iproute2,procps,python3"
 
 # In a mount namespace of its own: $root becomes the root (pivot_root, as dockerd asks), with its changeable folders on a tmpfs.
 ENTER = r"""

@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 from harness import DaemonTest, busybox_archive, enter_own_network, set_bridge_netfilter, wait_until
-from neighbours import Neighbours
+from neighbours import Neighbours, make_root
 
 STACK = """
 name: beside
@@ -178,4 +178,5 @@ class NeighboursTest(DaemonTest):
 
 
 if __name__ == "__main__":
+    make_root()  # while there is a way to Debian's packages
     unittest.main()
