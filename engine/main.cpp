@@ -43,7 +43,8 @@ using engine::daemon_options;
 // kernel.
 constexpr std::size_t worker_threads = 8;
 
-constexpr const char* secret_key = "secret.key"; // in the state folder
+constexpr const char* secret_key = "secret.key";     // in the state folder
+constexpr const char* socket_name = "composed.sock"; // in the run folder
 
 void open_log(const daemon_options& options) {
     auto log = options.log_file.empty() ? spdlog::stderr_color_mt("composed")
@@ -72,7 +73,9 @@ struct daemon {
                   .state = options.state,
                   .run = options.run,
                   .shim_program = options.shim,
-                  .oci_runtime = options.runtime},
+                  .oci_runtime = options.runtime,
+                  .cdi_folders = options.cdi_folders,
+                  .api_socket = options.run / socket_name},
               options.logs),
           projects(parts, containers), stacks(on, projects, events, options.stacks), server(io, routes) {
         api::add_v1_routes(routes, {.engine = parts,
@@ -99,7 +102,7 @@ struct daemon {
 
 /// A socket of systemd's keeps clients waiting while no daemon is there, instead of turning them away.
 void listen(daemon& of, const daemon_options& options) {
-    const std::filesystem::path path = options.run / "composed.sock";
+    const std::filesystem::path path = options.run / socket_name;
     std::optional<engine::unique_fd> inherited = engine::take_inherited_socket();
     if (!inherited) {
         of.server.listen(path, 0660, options.group);

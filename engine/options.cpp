@@ -86,6 +86,10 @@ unsigned check_log_files(unsigned count) {
     return count;
 }
 
+std::vector<std::filesystem::path> folders(const std::vector<std::string>& names) {
+    return {names.begin(), names.end()};
+}
+
 /// The configuration file, key by key; an unknown one is an error, as a typo would otherwise go unseen.
 class config_reader {
   public:
@@ -103,6 +107,8 @@ class config_reader {
                 into_.stacks = value.as<std::string>();
             else if (key == "runtime")
                 into_.runtime = value.as<std::string>();
+            else if (key == "cdi-spec-dirs")
+                into_.cdi_folders = folders(value.as<std::vector<std::string>>());
             else if (key == "group")
                 into_.group = value.as<std::string>();
             else if (key == "log-file")
@@ -121,7 +127,8 @@ class config_reader {
                 logs(value);
             else
                 unknown(key, value,
-                    "instance, state, run, stacks, runtime, group, log-file, log-level, live_restore, "
+                    "instance, state, run, stacks, runtime, cdi_spec_dirs, group, log-file, log-level, "
+                    "live_restore, "
                     "shutdown_timeout, registries, networks and logs");
         });
     }
@@ -233,6 +240,8 @@ daemon_options read_options(int count, char** arguments) {
     auto* log_level = app.add_option("--log-level", from_line.log_level, "trace, debug, info, warn or error")
                           ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
     auto* runtime = app.add_option("--runtime", from_line.runtime, "OCI runtime program (crun, else runc)");
+    auto* cdi_folders = app.add_option("--cdi-spec-dirs", from_line.cdi_folders,
+        "folders with CDI specifications of devices (/etc/cdi /var/run/cdi)");
     auto* group = app.add_option("--group", from_line.group, "group that may use the socket");
     app.add_option("--pid-file", from_line.pid_file, "write the daemon's pid here");
     app.add_option("--shim", from_line.shim, "composed-shim program")->group("");
@@ -275,6 +284,7 @@ daemon_options read_options(int count, char** arguments) {
     take(log_file, options.log_file, from_line.log_file);
     take(log_level, options.log_level, from_line.log_level);
     take(runtime, options.runtime, from_line.runtime);
+    take(cdi_folders, options.cdi_folders, from_line.cdi_folders);
     take(group, options.group, from_line.group);
     take(live_restore, options.live_restore, from_line.live_restore);
     if (shutdown_timeout->count() > 0)

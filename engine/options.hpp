@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace engine {
 
@@ -20,8 +21,9 @@ struct daemon_options {
     std::filesystem::path log_file; // empty: stderr
     std::filesystem::path pid_file; // empty: none
     std::string log_level = "info";
-    std::filesystem::path stacks;   // empty: none; /etc/composed/stacks for the instance "composed"
-    std::filesystem::path runtime;  // empty: crun, else runc, by PATH
+    std::filesystem::path stacks;  // empty: none; /etc/composed/stacks for the instance "composed"
+    std::filesystem::path runtime; // empty: crun, else runc, by PATH
+    std::vector<std::filesystem::path> cdi_folders = {"/etc/cdi", "/var/run/cdi"}; // the later one wins
     std::filesystem::path shim;     // empty: beside this program
     std::string group = "composed"; // owns the socket, when there is such a group
     bool live_restore = true;       // containers go on when only the daemon ends

@@ -100,7 +100,61 @@ void describe(Archive& archive, logging& value) {
     archive("options", value.options);
 }
 
-/// What a container is made from; the config hash is over these.
+template <typename Archive>
+void describe(Archive& archive, limits& value) {
+    archive("mem_limit", value.memory);
+    archive("memswap_limit", value.memory_swap);
+    archive("mem_reservation", value.memory_soft);
+    archive("mem_swappiness", value.memory_swappiness);
+    archive("cpus", value.nano_cpus);
+    archive("cpu_shares", value.cpu_shares);
+    archive("cpu_quota", value.cpu_quota);
+    archive("cpu_period", value.cpu_period);
+    archive("cpu_rt_runtime", value.cpu_rt_runtime);
+    archive("cpu_rt_period", value.cpu_rt_period);
+    archive("cpuset", value.cpuset);
+    archive("pids_limit", value.pids);
+}
+
+template <typename Archive>
+void describe(Archive& archive, ulimit& value) {
+    archive("soft", value.soft);
+    archive("hard", value.hard);
+}
+
+template <typename Archive>
+void describe(Archive& archive, device& value) {
+    archive("source", value.source);
+    archive("target", value.target);
+    archive("permissions", value.permissions);
+}
+
+template <typename Archive>
+void describe(Archive& archive, device_request& value) {
+    archive("capabilities", value.capabilities);
+    archive("driver", value.driver);
+    archive("count", value.count);
+    archive("device_ids", value.device_ids);
+    archive("options", value.options);
+}
+
+template <typename Archive>
+void describe(Archive& archive, device_rate& value) {
+    archive("path", value.path);
+    archive("rate", value.rate);
+}
+
+template <typename Archive>
+void describe(Archive& archive, blkio& value) {
+    archive("weight", value.weight);
+    archive("weight_device", value.weight_device);
+    archive("device_read_bps", value.device_read_bps);
+    archive("device_read_iops", value.device_read_iops);
+    archive("device_write_bps", value.device_write_bps);
+    archive("device_write_iops", value.device_write_iops);
+}
+
+/// What a container is made from; the config hash is over these. Not `limit`, which changes while it runs.
 template <typename Archive>
 void describe_container(Archive& archive, service& value) {
     archive("name", value.name);
@@ -145,6 +199,27 @@ void describe_container(Archive& archive, service& value) {
     archive("cap_add", value.cap_add);
     archive("cap_drop", value.cap_drop);
     archive("security_opt", value.security_opt);
+    archive("ulimits", value.ulimits);
+    archive("shm_size", value.shm_size);
+    archive("oom_score_adj", value.oom_score_adj);
+    archive("oom_kill_disable", value.oom_kill_disable);
+    archive("blkio_config", value.block_io);
+    archive("devices", value.devices);
+    archive("device_requests", value.device_requests);
+    archive("device_cgroup_rules", value.device_cgroup_rules);
+    archive("storage_opt", value.storage_opt);
+    archive("sysctls", value.sysctls);
+    archive("group_add", value.group_add);
+    archive("ipc", value.ipc);
+    archive("pid", value.pid);
+    archive("uts", value.uts);
+    archive("cgroup", value.cgroup);
+    archive("cgroup_parent", value.cgroup_parent);
+    archive("userns_mode", value.userns_mode);
+    archive("runtime", value.runtime);
+    archive("isolation", value.isolation);
+    archive("credential_spec", value.credential_spec);
+    archive("use_api_socket", value.use_api_socket);
 }
 
 template <typename Archive>
@@ -154,6 +229,8 @@ void describe(Archive& archive, service& value) {
     archive("depends_on", value.depends_on);
     archive("profiles", value.profiles);
     archive("scale", value.scale);
+    archive("limits", value.limit);
+    archive("attach", value.attach);
     archive("extra", value.extra);
 }
 

@@ -18,13 +18,16 @@ std::string to_wire(const project& value);
 project from_wire(std::string_view text);
 
 /// SHA-256 over what makes a service's containers what they are: equal hashes mean that there is nothing to
-/// recreate. Left out is what only says how many there are and when: scale, depends_on, profiles,
-/// pull_policy.
+/// recreate. Left out is what only says how many there are and when (scale, depends_on, profiles,
+/// pull_policy), and what changes while they run (limits).
 std::string service_hash(const service& value);
 
 /// What tells the containers of two definitions of a service apart, for people: "image",
 /// "environment LOG_LEVEL", "ports". Nothing when their hashes are equal. Never a value: it may be secret.
 std::vector<std::string> container_changes(const service& before, const service& after);
+
+/// The keys of the limits that differ: "mem_limit".
+std::vector<std::string> limit_changes(const limits& before, const limits& after);
 
 /// One thing that two definitions of a project do not have in common.
 struct project_difference {

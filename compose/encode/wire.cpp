@@ -56,7 +56,8 @@ class writer {
             object_[name] = value;
     }
     void operator()(std::string_view name, const bool& value) {
-        const bool usual = name == "required" || name == "create_host_path" || name == "enable_ipv4";
+        const bool usual =
+            name == "required" || name == "create_host_path" || name == "enable_ipv4" || name == "attach";
         if (value != usual)
             object_[name] = value;
     }
@@ -297,6 +298,10 @@ void changed_contents(std::string_view kind, const json::value& before, const js
         changed.push_back(fmt::format("{}s", kind)); // their order, which decides about one target
 }
 
+json::object object_or_empty(const json::value& of) {
+    return of.is_object() ? of.get_object() : json::object();
+}
+
 /// Members that differ; of mappings the keys that do. `environment LOG_LEVEL`, `ports`.
 std::vector<std::string> changed_members(const json::object& before, const json::object& after) {
     static const json::value none;
@@ -305,8 +310,8 @@ std::vector<std::string> changed_members(const json::object& before, const json:
         return found == nullptr ? none : *found;
     };
     // What people give names to; of the others the whole says enough.
-    static const std::set<std::string_view> named{
-        "annotations", "depends_on", "driver_opts", "environment", "extra_hosts", "labels", "networks"};
+    static const std::set<std::string_view> named{"annotations", "depends_on", "driver_opts", "environment",
+        "extra_hosts", "labels", "networks", "sysctls", "ulimits"};
     std::vector<std::string> changed;
     for (const std::string& key : keys_of(before, after)) {
         const json::value& old = member(before, key);
@@ -317,14 +322,18 @@ std::vector<std::string> changed_members(const json::object& before, const json:
             changed_contents(key == "secrets" ? "secret" : "config", old, fresh, changed);
             continue;
         }
+        if (key == "limits") { // its members are keys of the service
+            for (std::string& inner : changed_members(object_or_empty(old), object_or_empty(fresh)))
+                changed.push_back(std::move(inner));
+            continue;
+        }
         const bool maps = (old.is_object() || old.is_null()) && (fresh.is_object() || fresh.is_null());
         if (!maps || !named.contains(key)) {
             changed.push_back(key == "mounts" ? "volumes" : key == "health" ? "healthcheck" : key);
             continue;
         }
-        const json::object empty;
-        const json::object& one = old.is_object() ? old.get_object() : empty;
-        const json::object& other = fresh.is_object() ? fresh.get_object() : empty;
+        const json::object one = object_or_empty(old);
+        const json::object other = object_or_empty(fresh);
         for (const std::string& inner : keys_of(one, other))
             if (member(one, inner) != member(other, inner) || one.contains(inner) != other.contains(inner))
                 changed.push_back(fmt::format("{} {}", key, inner));
@@ -372,6 +381,10 @@ std::vector<std::string> container_changes(const service& before, const service&
     describe_container(one, const_cast<service&>(before));
     describe_container(other, const_cast<service&>(after));
     return changed_members(one.take(), other.take());
+}
+
+std::vector<std::string> limit_changes(const limits& before, const limits& after) {
+    return changed_members(described(before), described(after));
 }
 
 std::vector<project_difference> differences(const project& before, const project& after) {

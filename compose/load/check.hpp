@@ -18,6 +18,12 @@ void check_consistency(const project& of, const place_lookup& place, std::vector
 /// Whether it is an IPv4 or IPv6 address.
 bool is_address(const std::string& text);
 
+/// Takes what is wrong with a key of a service.
+using report_fault = std::function<void(const std::string& key, const std::string& message)>;
+
+/// Limits, devices, namespaces and security of a service that contradict one another, or that no host has.
+void check_limits(const service& of, const report_fault& fail);
+
 /// What the language allows and this engine cannot do yet.
 void check_supported(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong);
 

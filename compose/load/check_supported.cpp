@@ -98,6 +98,8 @@ class support_checker {
             contents("configs", service.configs);
             health(service);
             log(service);
+            check_limits(service,
+                [this](const std::string& key, const std::string& message) { fail(key, "{}", message); });
         }
         path_.clear();
         for (const auto& [key, volume] : project_.volumes)

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <set>
 #include <string_view>
 #include <sys/stat.h>
@@ -78,6 +79,21 @@ void read_content(std::string_view kind, const std::string& key, content_source&
                 most_content >> 10U));
 }
 
+/// seccomp=FILE becomes the profile itself, which the daemon keeps with the service.
+void read_profiles(service& of, const std::string& folder) {
+    constexpr std::string_view key = "seccomp=";
+    for (std::string& option : of.security_opt) {
+        if (option.starts_with("seccomp:"))
+            option[key.size() - 1] = '=';
+        const std::string path = option.starts_with(key) ? option.substr(key.size()) : std::string();
+        if (path.empty() || path == "unconfined" || path.starts_with('{'))
+            continue;
+        const std::string what = fmt::format("services.{}.security_opt: seccomp", of.name);
+        option = std::string(key) +
+                 read_content_file(what, std::filesystem::path(folder) / path, file_kinds::regular);
+    }
+}
+
 } // namespace
 
 void read_contents(project& of, const std::map<std::string, std::string>& variables) {
@@ -89,6 +105,8 @@ void read_contents(project& of, const std::map<std::string, std::string>& variab
         for (const content_reference& each : service.configs)
             configs.insert(each.source);
     }
+    for (auto& [name, service] : of.services)
+        read_profiles(service, of.working_dir);
     for (auto& [key, from] : of.secrets)
         if (!from.external && secrets.contains(key))
             read_content("secret", key, from, variables);

@@ -8,8 +8,9 @@
 namespace compose {
 
 /// Fills in what is in the secrets and configs that services use: from the file or the variable that each
-/// names. For a project that is about to be brought up; to show one nothing is read. Throws error{not_found}
-/// for a file or variable that is not there, error{exhausted} for more than Docker takes.
+/// names; likewise the profiles of `security_opt: [seccomp=FILE]`. For a project that is about to be brought
+/// up; to show one nothing is read. Throws error{not_found} for a file or variable that is not there,
+/// error{exhausted} for more than Docker takes.
 void read_contents(project& of, const std::map<std::string, std::string>& variables);
 
 enum class file_kinds { regular, pipes_too };

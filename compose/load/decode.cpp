@@ -1,64 +1,20 @@
 #include "compose/load/decode.hpp"
 
+#include "compose/load/decode_limits.hpp"
 #include "compose/load/short_syntax.hpp"
-#include "compose/model/units.hpp"
+#include "compose/load/tree_values.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 namespace compose {
 
 namespace json = boost::json;
 
 namespace {
-
-// --- single values: the tree has its long form, so what is there is of its kind
-
-bool switched(const node& map, std::string_view key) {
-    return map.text_at(key) == "true";
-}
-
-template <typename Number = std::int64_t>
-std::optional<Number> number_in(const node& map, std::string_view key) {
-    const std::string text = map.text_at(key);
-    Number value{};
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return text.empty() || failed != std::errc() ? std::nullopt : std::optional(value);
-}
-
-std::optional<std::chrono::nanoseconds> duration_in(const node& map, std::string_view key) {
-    const std::string text = map.text_at(key);
-    return text.empty() ? std::nullopt : parse_duration(text);
-}
-
-std::vector<std::string> texts_of(const node& list) {
-    std::vector<std::string> result;
-    for (const node& item : list.items)
-        result.push_back(item.text);
-    return result;
-}
-
-std::vector<std::string> texts_in(const node& map, std::string_view key) {
-    const node* found = map.find(key);
-    return found == nullptr ? std::vector<std::string>() : texts_of(*found);
-}
-
-std::map<std::string, std::string> options_in(const node& map, std::string_view key) {
-    std::map<std::string, std::string> result;
-    if (const node* found = map.find(key))
-        for (const auto& [name, value] : found->entries)
-            result[name] = value.text;
-    return result;
-}
-
-std::optional<std::vector<std::string>> words_in(const node& map, std::string_view key) {
-    const node* found = map.find(key);
-    return found == nullptr || found->is_null() ? std::nullopt : std::optional(texts_of(*found));
-}
 
 // --- parts of a service
 
@@ -257,27 +213,26 @@ service service_of(const std::string& name, const node& from) {
     made.security_opt = texts_in(from, "security_opt");
     made.secrets = references_in(from, "secrets");
     made.configs = references_in(from, "configs");
+    take_limits(from, made);
+    take_surroundings(from, made);
+    made.attach = from.text_at("attach") != "false";
     made.extra = extensions_of(from);
     return made;
 }
 
-// What the functions above and the filling of the tree take up.
-constexpr std::array<std::string_view, 49> acted_on{"image", "command", "entrypoint", "environment",
-    "env_file", "labels", "annotations", "container_name", "hostname", "domainname", "user", "working_dir",
-    "stop_signal", "stop_grace_period", "platform", "pull_policy", "init", "tty", "stdin_open", "read_only",
-    "privileged", "ports", "expose", "volumes", "tmpfs", "networks", "network_mode", "extra_hosts", "dns",
-    "dns_search", "dns_opt", "depends_on", "restart", "healthcheck", "logging", "profiles", "scale",
-    "cap_add", "cap_drop", "security_opt", "label_file", "develop", "deploy", "mac_address", "links",
-    "external_links", "volumes_from", "secrets", "configs"};
+// What nothing acts on; everything else of a service is taken up above or by the filling of the tree.
+constexpr std::array<std::string_view, 7> without_action{
+    "build", "provider", "models", "post_start", "pre_stop", "cpu_count", "cpu_percent"};
+constexpr std::array<std::string_view, 6> deploy_without_action{
+    "update_config", "rollback_config", "restart_policy", "placement", "endpoint_mode", "mode"};
 
 void find_ignored(const std::string& name, const node& service, std::vector<std::string>& ignored) {
     if (const node* deploy = service.find("deploy"))
-        for (const auto& [key, value] : deploy->entries)
-            if (key != "replicas" && !key.starts_with("x-"))
+        for (const std::string_view key : deploy_without_action)
+            if (const node* found = deploy->find(key); found != nullptr && !found->is_null())
                 ignored.push_back(fmt::format("services.{}.deploy.{}", name, key));
-    for (const auto& [key, value] : service.entries)
-        if (!key.starts_with("x-") && !value.is_null() &&
-            std::find(acted_on.begin(), acted_on.end(), key) == acted_on.end())
+    for (const std::string_view key : without_action)
+        if (const node* found = service.find(key); found != nullptr && !found->is_null())
             ignored.push_back(fmt::format("services.{}.{}", name, key));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "compose/model/content.hpp"
+#include "compose/model/limits.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -159,7 +160,32 @@ struct service {
 
     std::vector<std::string> cap_add;
     std::vector<std::string> cap_drop;
-    std::vector<std::string> security_opt;
+    std::vector<std::string> security_opt; // KEY=VALUE; of seccomp the path of a profile, or itself as JSON
+
+    limits limit;
+    std::map<std::string, ulimit> ulimits;
+    std::optional<std::int64_t> shm_size; // bytes
+    int oom_score_adj = 0;
+    bool oom_kill_disable = false;
+    blkio block_io;
+    std::vector<device> devices;
+    std::vector<device_request> device_requests;  // gpus, and those of deploy
+    std::vector<std::string> device_cgroup_rules; // "c 1:3 rwm"
+    std::map<std::string, std::string> storage_opt;
+    std::map<std::string, std::string> sysctls;
+    std::vector<std::string> group_add;
+    std::string ipc;    // host, private, shareable, none, service:NAME, container:NAME; empty: private
+    std::string pid;    // host, service:NAME, container:NAME; empty: its own
+    std::string uts;    // host; empty: its own
+    std::string cgroup; // host, private; empty: private where the host has cgroup v2
+    std::string cgroup_parent;
+    std::string userns_mode;      // host
+    std::string runtime;          // name or path; empty: the daemon's
+    std::string isolation;        // of Windows
+    bool credential_spec = false; // whether there is one; of Windows
+    bool use_api_socket = false;
+    bool attach = true; // of its logs, by an `up` in the foreground
+
     extensions extra;
 
     bool operator==(const service&) const = default;

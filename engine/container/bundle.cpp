@@ -1,6 +1,8 @@
 #include "engine/container/bundle.hpp"
 
 #include "engine/container/capabilities.hpp"
+#include "engine/container/cdi.hpp"
+#include "engine/container/devices.hpp"
 #include "engine/container/layered_files.hpp"
 #include "engine/container/shim_link.hpp"
 #include "engine/shim/protocol.hpp"
@@ -12,12 +14,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <array>
 #include <charconv>
 #include <chrono>
 #include <csignal>
@@ -54,84 +53,23 @@ fs::path find_runtime(const fs::path& wanted) {
         "neither \"crun\" nor \"runc\" is installed: install crun, it is the faster one");
 }
 
-int own_oom_score_adj() {
-    const std::string text = read_file("/proc/self/oom_score_adj");
-    int value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
-
 void make_folder(const fs::path& path, mode_t mode) {
     if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
         throw_errno("create folder", path.native());
 }
 
-std::int64_t hard_limit(const std::string& name) {
-    static constexpr std::array<std::pair<std::string_view, __rlimit_resource>, 16> known{
-        {{"as", RLIMIT_AS}, {"core", RLIMIT_CORE}, {"cpu", RLIMIT_CPU}, {"data", RLIMIT_DATA},
-            {"fsize", RLIMIT_FSIZE}, {"locks", RLIMIT_LOCKS}, {"memlock", RLIMIT_MEMLOCK},
-            {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE}, {"nofile", RLIMIT_NOFILE},
-            {"nproc", RLIMIT_NPROC}, {"rss", RLIMIT_RSS}, {"rtprio", RLIMIT_RTPRIO},
-            {"rttime", RLIMIT_RTTIME}, {"sigpending", RLIMIT_SIGPENDING}, {"stack", RLIMIT_STACK}}};
-    for (const auto& [candidate, resource] : known) {
-        if (candidate != name)
-            continue;
-        rlimit limit{};
-        ::getrlimit(resource, &limit);
-        return limit.rlim_max == RLIM_INFINITY ? -1 : static_cast<std::int64_t>(limit.rlim_max);
-    }
-    throw compose::error(compose::error_kind::invalid,
-        fmt::format("ulimit \"{}\" does not exist: see setrlimit(2) for the names", name));
-}
-
-std::optional<device_node> read_device(const device_access& wanted) {
-    struct stat status {};
-    if (::stat(wanted.source.c_str(), &status) != 0)
-        throw_errno("use device", wanted.source);
-    if (!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode))
-        return std::nullopt;
-    return device_node{.path = wanted.path.empty() ? wanted.source : wanted.path,
-        .type = S_ISBLK(status.st_mode) ? 'b' : 'c',
-        .major = major(status.st_rdev),
-        .minor = minor(status.st_rdev),
-        .mode = status.st_mode & 07777U,
-        .uid = status.st_uid,
-        .gid = status.st_gid,
-        .permissions = wanted.permissions};
-}
-
-// All nodes of the host but those that every container has of its own.
-std::vector<device_node> all_devices() {
-    std::vector<device_node> nodes;
-    std::error_code ignored;
-    auto each =
-        fs::recursive_directory_iterator("/dev", fs::directory_options::skip_permission_denied, ignored);
-    for (; each != fs::end(each); each.increment(ignored)) {
-        const std::string name = each->path().filename();
-        if (each.depth() == 0 && (name == "pts" || name == "shm" || name == "mqueue" || name == "fd"))
-            each.disable_recursion_pending();
-        const fs::file_type type = each->symlink_status(ignored).type();
-        if ((type != fs::file_type::character && type != fs::file_type::block) || name == "console" ||
-            name == "ptmx" || name == "tty")
-            continue;
-        if (auto node = read_device({.source = each->path(), .path = each->path()}))
-            nodes.push_back(std::move(*node));
-    }
-    return nodes;
-}
-
-std::vector<device_node> devices_of(const container_spec& spec) {
-    if (spec.privileged)
-        return all_devices();
-    std::vector<device_node> nodes;
-    for (const device_access& wanted : spec.devices) {
-        auto node = read_device(wanted);
-        if (!node)
-            throw compose::error(
-                compose::error_kind::invalid, fmt::format("\"{}\" is not a device", wanted.source));
-        nodes.push_back(std::move(*node));
-    }
-    return nodes;
+/// With what its devices of the Container Device Interface need.
+launch with_cdi_devices(const runtime_host& host, launch what) {
+    container_spec& spec = what.spec;
+    if (spec.cdi_devices.empty() && spec.cdi_requests.empty())
+        return what;
+    cdi_registry known(host.options.cdi_folders);
+    for (const compose::device_request& each : spec.cdi_requests)
+        for (std::string& name : known.names_of(each))
+            spec.cdi_devices.push_back(std::move(name));
+    for (const std::string& name : spec.cdi_devices)
+        known.add(spec, name);
+    return what;
 }
 
 resolved_user user_of(const launch& what, const fs::path& upper) {
@@ -195,10 +133,10 @@ shim_setup setup_for(const runtime_host& host, const launch& what) {
     setup.generation = static_cast<std::int64_t>(what.generation);
     setup.network = static_cast<shim_network>(what.network);
     setup.join_namespace = what.join_namespace;
-    setup.runtime = host.oci_runtime;
+    setup.runtime = host.runtime_of(what.id);
     setup.runtime_root = host.oci_root();
     // crun 1.8 refuses a hybrid host whose v2 hierarchy has controllers, and needs nothing of it.
-    setup.hide_unified = host.is_crun && host.cgroups == cgroup_mode::hybrid;
+    setup.hide_unified = is_crun(setup.runtime) && host.abilities.cgroups == cgroup_mode::hybrid;
     for (const fs::path& layer : what.layers)
         setup.layers.push_back(layer);
     if (what.layers.empty())
@@ -234,6 +172,7 @@ shim_setup setup_for(const runtime_host& host, const launch& what) {
             .mode = each.mode});
         offset += static_cast<std::int64_t>(each.size);
     }
+    setup.shared_memory_of = what.join_ipc;
     return setup;
 }
 static_assert(static_cast<int>(network_kind::own) == static_cast<int>(shim_network::own));
@@ -241,15 +180,31 @@ static_assert(static_cast<int>(network_kind::none) == static_cast<int>(shim_netw
 static_assert(static_cast<int>(network_kind::join) == static_cast<int>(shim_network::join));
 static_assert(static_cast<int>(network_kind::host) == static_cast<int>(shim_network::host));
 
+/// The filter of the service's own profile, or of the host's.
+std::shared_ptr<const json::value> seccomp_of(
+    const runtime_host& host, const container_spec& spec, const std::vector<std::string>& capabilities) {
+    if (spec.seccomp_profile.empty())
+        return host.seccomp.for_capabilities(capabilities);
+    return std::make_shared<const json::value>(
+        json::parse(convert_seccomp_profile(spec.seccomp_profile, capabilities)));
+}
+
 std::string config_for(const runtime_host& host, const launch& what, const resolved_user& user, pid_t shim) {
     const fs::path state = host.state_folder(what.id);
     const std::vector<std::string> capabilities = capabilities_of(what.spec);
-    const auto seccomp = host.seccomp.for_capabilities(capabilities);
+    const auto seccomp = seccomp_of(host, what.spec, capabilities);
     oci_host values;
-    values.cgroup = fmt::format("/{}/{}", host.options.instance, what.id);
-    values.cgroups = host.cgroups;
+    values.cgroup = "/" + host.cgroup_path(what.id);
+    values.cgroups = host.abilities.cgroups;
     if (what.network != network_kind::host)
         values.network_namespace = fmt::format("/proc/{}/ns/net", shim);
+    const auto namespace_of = [](pid_t pid, const char* kind) {
+        return pid == 0 ? std::string() : fmt::format("/proc/{}/ns/{}", pid, kind);
+    };
+    values.pid_namespace = namespace_of(what.join_pid, "pid");
+    values.ipc_namespace = namespace_of(what.join_ipc, "ipc");
+    if (what.join_ipc != 0)
+        values.shared_memory = host.run_folder(what.id) / run_file::shared_memory;
     values.rows = what.rows;
     values.columns = what.columns;
     values.own_network = what.network == network_kind::own || what.network == network_kind::none;
@@ -260,14 +215,14 @@ std::string config_for(const runtime_host& host, const launch& what, const resol
         values.resolv_conf = state / "resolv.conf";
     if (!what.spec.hostname.empty())
         values.hostname = state / "hostname";
-    values.can_raise_limits = host.can_raise_limits;
-    values.lowest_oom_score_adj = host.lowest_oom_score_adj;
-    values.hard_limit = hard_limit;
     values.seccomp = seccomp.get();
-    if (host.is_crun)
+    if (is_crun(host.runtime_of(what.id)) && what.spec.seccomp_profile.empty())
         values.compiled_seccomp = host.seccomp.compiled(capabilities);
-    values.devices = devices_of(what.spec);
     container_spec spec = with_prepared_mounts(what.spec, host.run_folder(what.id));
+    for (const std::string& note : fit_to_host(spec, host.abilities)) // `up` has told the person
+        spdlog::debug("container {}: {}", what.name, note);
+    values.devices = devices_of(spec);
+    values.block_devices = block_devices_of(spec.block_io);
     for (std::size_t at = 0; at < what.secrets.mounts.size(); ++at)
         spec.mounts.push_back({.type = container_mount::kind::bind,
             .source = host.run_folder(what.id) / run_file::secrets / std::to_string(at),
@@ -292,15 +247,19 @@ std::vector<std::string> capabilities_of(const container_spec& spec) {
     return effective_capabilities(spec.cap_add, spec.cap_drop, spec.privileged, grantable_capabilities());
 }
 
-bool learns_seccomp(const runtime_host& host, const container_spec& spec) {
-    return host.is_crun && host.seccomp.present() && !spec.privileged && !spec.seccomp_unconfined;
+bool is_crun(const fs::path& runtime) {
+    return runtime.filename() == "crun";
+}
+
+bool learns_seccomp(const runtime_host& host, const launch& what) {
+    const container_spec& spec = what.spec;
+    return is_crun(host.oci_runtime) && what.oci_runtime.empty() && host.seccomp.present() &&
+           spec.seccomp_profile.empty() && !spec.privileged && !spec.seccomp_unconfined;
 }
 
 runtime_host::runtime_host(runtime_options given)
     : options(std::move(given)), oci_runtime(find_runtime(options.oci_runtime)),
-      is_crun(oci_runtime.filename() == "crun"), cgroups(detect_cgroup_mode()),
-      can_raise_limits(has_sys_resource()),
-      lowest_oom_score_adj(can_raise_limits ? -1000 : own_oom_score_adj()), seccomp(options.seccomp_profile) {
+      abilities(look_at_host(detect_cgroup_mode())), seccomp(options.seccomp_profile) {
     if (::access(options.shim_program.c_str(), X_OK) != 0)
         throw compose::error(compose::error_kind::unavailable,
             fmt::format("\"{}\" is not there or not executable: it belongs beside composed",
@@ -312,21 +271,31 @@ runtime_host::runtime_host(runtime_options given)
     for (const fs::path& secret : {options.run / "container", oci_root(), options.state / "trash"})
         fs::permissions(secret, fs::perms::owner_all);
     spdlog::debug("OCI runtime {}, cgroups {}, limits {}", oci_runtime.native(),
-        cgroups == cgroup_mode::unified  ? "v2"
-        : cgroups == cgroup_mode::hybrid ? "v1, hybrid"
-                                         : "v1",
-        can_raise_limits ? "free" : "up to our own");
+        abilities.cgroups == cgroup_mode::unified  ? "v2"
+        : abilities.cgroups == cgroup_mode::hybrid ? "v1, hybrid"
+                                                   : "v1",
+        abilities.can_raise_limits ? "free" : "up to our own");
+}
+
+std::string runtime_host::cgroup_path(const std::string& id) const {
+    return read_file_if_there(run_folder(id) / run_file::cgroup).value_or(options.instance + "/" + id);
 }
 
 container_cgroup runtime_host::cgroup(const std::string& id) const {
-    return {cgroups, options.instance + "/" + id};
+    return {abilities.cgroups, cgroup_path(id)};
 }
 
 container_cgroup runtime_host::instance_cgroup() const {
-    return {cgroups, options.instance};
+    return {abilities.cgroups, options.instance};
 }
 
-prepared_run prepare_run(const runtime_host& host, const launch& what) {
+fs::path runtime_host::runtime_of(const std::string& id) const {
+    const auto own = read_file_if_there(run_folder(id) / run_file::runtime);
+    return own ? fs::path(*own) : oci_runtime;
+}
+
+prepared_run prepare_run(const runtime_host& host, const launch& given) {
+    const launch what = with_cdi_devices(host, given);
     const fs::path run = host.run_folder(what.id);
     const fs::path state = host.state_folder(what.id);
     make_state_folder(state, what);
@@ -338,6 +307,10 @@ prepared_run prepare_run(const runtime_host& host, const launch& what) {
     prepared_run prepared;
     try {
         make_folder(run / run_file::root, 0755);
+        if (!what.cgroup_parent.empty())
+            write_file(run / run_file::cgroup, fmt::format("{}/{}", what.cgroup_parent, what.id));
+        if (!what.oci_runtime.empty())
+            write_file(run / run_file::runtime, find_runtime(what.oci_runtime).native());
         if (!what.secrets.mounts.empty())
             make_folder(run / run_file::secrets, 0700);
         auto [ours, theirs] = shim_socket_pair();
@@ -371,7 +344,7 @@ void clear_run(const runtime_host& host, const std::string& id) {
     bool empty = cgroup.destroy();
     std::error_code ignored;
     if (fs::exists(host.oci_root() / id, ignored)) {
-        const child_process command = start_program({.program = host.oci_runtime,
+        const child_process command = start_program({.program = host.runtime_of(id),
             .arguments = {"--root", host.oci_root(), "delete", "--force", id},
             .folder = {}});
         const auto limit = std::chrono::steady_clock::now() + runtime_limit;

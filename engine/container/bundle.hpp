@@ -2,6 +2,7 @@
 
 #include "compose/model/error.hpp"
 #include "engine/container/container_runtime.hpp"
+#include "engine/container/host_abilities.hpp"
 #include "engine/container/launch.hpp"
 #include "engine/container/oci_spec.hpp"
 #include "engine/container/seccomp.hpp"
@@ -26,22 +27,26 @@ struct runtime_host {
         return options.state / "container" / id;
     }
     std::filesystem::path oci_root() const { return options.run / "oci"; }
+    /// Below the root of every hierarchy; as the run folder says where it is not the instance's.
+    std::string cgroup_path(const std::string& id) const;
     container_cgroup cgroup(const std::string& id) const;
     container_cgroup instance_cgroup() const; // parent of all
 
+    /// The program that runs it: the service's own, as the run folder says, or `oci_runtime`.
+    std::filesystem::path runtime_of(const std::string& id) const;
+
     runtime_options options;
     std::filesystem::path oci_runtime;
-    bool is_crun = true;
-    cgroup_mode cgroups;
-    bool can_raise_limits;
-    int lowest_oom_score_adj;
+    host_abilities abilities;
     seccomp_profiles seccomp;
 };
 
 std::vector<std::string> capabilities_of(const container_spec& spec);
 
+bool is_crun(const std::filesystem::path& runtime);
+
 /// Whether a run of it leaves a compiled system call filter that later runs can be given.
-bool learns_seccomp(const runtime_host& host, const container_spec& spec);
+bool learns_seccomp(const runtime_host& host, const launch& what);
 
 /// A shim that was started and told about its container: its answer network_ready or failed will come on
 /// `socket`.
@@ -52,7 +57,7 @@ struct prepared_run {
 
 /// Makes RUN/container/ID and what is missing of STATE/container/ID, starts the shim, and writes config.json
 /// while the shim makes its namespace. Blocks. Throws error; then nothing is left in RUN and no shim runs.
-prepared_run prepare_run(const runtime_host& host, const launch& what);
+prepared_run prepare_run(const runtime_host& host, const launch& given);
 
 /// Ends what a run may have left: processes by cgroup, the OCI runtime's record, cgroups, RUN/container/ID.
 /// Blocks. Every part may be gone already. Throws error{conflict} when processes are stuck in the kernel.

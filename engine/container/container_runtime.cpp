@@ -1,5 +1,6 @@
 #include "engine/container/container_runtime.hpp"
 
+#include "engine/container/cgroup_limits.hpp"
 #include "engine/container/runtime_state.hpp"
 #include "engine/shim/protocol.hpp"
 
@@ -92,6 +93,28 @@ task<> container_runtime::pause(std::string id, bool frozen) {
     run->paused = frozen;
 }
 
+task<> container_runtime::change_limits(std::string id, compose::limits before, compose::limits after) {
+    const auto self = implementation_;
+    const auto found = self->runs.find(id);
+    if (found == self->runs.end() || !found->second->started || found->second->exited)
+        co_return;
+    const auto host = self->host;
+    auto change = [host, id, before, after] {
+        container_spec old;
+        container_spec fresh;
+        old.limits = before;
+        fresh.limits = after;
+        fit_to_host(old, host->abilities);
+        fit_to_host(fresh, host->abilities);
+        write_limits(host->cgroup(id), changes_of_limits(old.limits, fresh.limits, host->abilities.cgroups));
+    };
+    co_await blocking(self->pools.workers, change);
+}
+
+const host_abilities& container_runtime::host() const noexcept {
+    return implementation_->host->abilities;
+}
+
 void container_runtime::resize(const std::string& id, std::uint16_t rows, std::uint16_t columns) {
     implementation_->find_running(id)->send(
         message_type::resize, 0, field_writer().number(rows).number(columns).take());
@@ -162,6 +185,10 @@ fs::path container_runtime::log_file(const std::string& id) const {
 
 fs::path container_runtime::upper(const std::string& id) const {
     return implementation_->host->state_folder(id) / "upper";
+}
+
+const fs::path& container_runtime::api_socket() const noexcept {
+    return implementation_->host->options.api_socket;
 }
 
 const fs::path& container_runtime::oci_runtime() const noexcept {

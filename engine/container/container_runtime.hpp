@@ -14,6 +14,8 @@
 
 namespace engine {
 
+struct host_abilities;
+
 /// Where the runtime works. Folders are made as needed.
 struct runtime_options {
     std::string instance = "composed";  // cgroup parent
@@ -23,6 +25,8 @@ struct runtime_options {
     std::filesystem::path oci_runtime;  // empty: crun, else runc, by PATH
     std::filesystem::path seccomp_profile =
         "/usr/share/containers/seccomp.json"; // not there: unconfined, with a warning
+    std::vector<std::filesystem::path> cdi_folders = {"/etc/cdi", "/var/run/cdi"};
+    std::filesystem::path api_socket; // of the daemon, for `use_api_socket`
 };
 
 /// What the owner hears; called on the engine's thread. For each start() that came so far, first one
@@ -81,6 +85,13 @@ class container_runtime {
     /// Freezes or thaws all processes. Throws error{conflict} when it does not run.
     task<> pause(std::string id, bool frozen);
 
+    /// Makes the limits of a running container those of `after`; nothing for one that does not run. Throws
+    /// error{conflict} where the kernel refuses one.
+    task<> change_limits(std::string id, compose::limits before, compose::limits after);
+
+    /// What the host can do of what containers ask.
+    const host_abilities& host() const noexcept;
+
     /// Starts a process in the running container. Throws error{conflict} when it does not run; not_found and
     /// invalid as start().
     task<exec_session> exec(std::string id, exec_spec spec);
@@ -111,6 +122,8 @@ class container_runtime {
 
     /// The folders of a container's writable layer: copy-up, cp and diff look here.
     std::filesystem::path upper(const std::string& id) const;
+
+    const std::filesystem::path& api_socket() const noexcept;
 
     /// "crun" or "runc", with its path: for `version` and `--check`.
     const std::filesystem::path& oci_runtime() const noexcept;

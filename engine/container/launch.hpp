@@ -1,5 +1,6 @@
 #pragma once
 
+#include "compose/model/limits.hpp"
 #include "engine/system/fd.hpp"
 #include "engine/system/task.hpp"
 
@@ -62,19 +63,16 @@ struct device_access {
     bool operator==(const device_access&) const = default;
 };
 
-/// cgroup limits; an unset member leaves the kernel's default.
-struct resources {
-    std::optional<std::int64_t> memory;             // bytes
-    std::optional<std::int64_t> memory_swap;        // bytes, memory and swap together; -1: unlimited
-    std::optional<std::int64_t> memory_reservation; // bytes
-    std::optional<std::uint64_t> cpu_shares;        // 2 … 262144
-    std::optional<std::int64_t> cpu_quota;          // µs each period
-    std::optional<std::uint64_t> cpu_period;        // µs
-    std::string cpuset_cpus;
-    std::string cpuset_mems;
-    std::optional<std::int64_t> pids; // 0 or less: unlimited
+/// A program of the host that the OCI runtime runs at a stage of the container's life (OCI runtime spec,
+/// hooks).
+struct oci_hook {
+    std::string stage; // prestart, createRuntime, createContainer, startContainer, poststart, poststop
+    std::string path;
+    std::vector<std::string> args;
+    std::vector<std::string> env;
+    std::int64_t timeout = 0; // s; 0: none
 
-    bool operator==(const resources&) const = default;
+    bool operator==(const oci_hook&) const = default;
 };
 
 /// The process and its surroundings, as far as Compose and the image decide about them: what becomes the OCI
@@ -95,20 +93,31 @@ struct container_spec {
     bool privileged = false;
     bool no_new_privileges = false;
     bool seccomp_unconfined = false;
-    bool paths_unconfined = false;     // security_opt systempaths=unconfined: nothing masked or read-only
-    bool host_pid = false;             // pid: host
-    bool host_ipc = false;             // ipc: host
-    bool host_uts = false;             // uts: host
-    std::vector<std::string> cap_add;  // with or without CAP_; ALL
-    std::vector<std::string> cap_drop; // likewise
+    std::string seccomp_profile = {};     // JSON in Docker's form; empty: the host's
+    std::string apparmor_profile = {};    // name of one that the host has loaded
+    std::string selinux_label = {};       // user:role:type:level
+    bool paths_unconfined = false;        // security_opt systempaths=unconfined: nothing masked or read-only
+    bool host_pid = false;                // pid: host
+    bool host_ipc = false;                // ipc: host
+    bool host_uts = false;                // uts: host
+    bool no_shared_memory = false;        // ipc: none
+    std::optional<bool> own_cgroups = {}; // a cgroup namespace; not set: where the host has v2
+    std::vector<std::string> cap_add;     // with or without CAP_; ALL
+    std::vector<std::string> cap_drop;    // likewise
     std::vector<container_mount> mounts;
     std::vector<device_access> devices;
+    std::vector<std::string> cdi_devices;              // vendor.com/class=name
+    std::vector<compose::device_request> cdi_requests; // to be named by the host's CDI specifications
+    std::vector<oci_hook> hooks;
     std::vector<resource_limit> rlimits;
     std::map<std::string, std::string> sysctls;
     std::map<std::string, std::string> annotations;
     std::int64_t shm_size = 64LL << 20; // bytes; Docker's default
     int oom_score_adj = 0;
-    resources limits;
+    bool oom_kill_disable = false;
+    compose::limits limits;
+    compose::blkio block_io;
+    std::vector<std::string> device_rules; // "c 1:3 rwm"
 
     bool operator==(const container_spec&) const = default;
 };
@@ -154,9 +163,13 @@ struct launch {
     container_spec spec;
     network_kind network = network_kind::own;
     std::filesystem::path
-        join_namespace;      // network_kind::join: container_runtime::network_namespace() of the other
-    std::string hosts;       // text of /etc/hosts; empty: the image's own
-    std::string resolv_conf; // likewise
+        join_namespace;        // network_kind::join: container_runtime::network_namespace() of the other
+    pid_t join_pid = 0;        // first process of the container whose pid namespace it is in; 0: its own
+    pid_t join_ipc = 0;        // likewise, whose shared memory it has
+    std::string cgroup_parent; // below the root of every hierarchy; empty: the instance's
+    std::string oci_runtime;   // name or path; empty: the daemon's
+    std::string hosts;         // text of /etc/hosts; empty: the image's own
+    std::string resolv_conf;   // likewise
     contents_in_memory secrets;
     log_options log;
     std::uint16_t rows = 0; // of the first terminal; 0: the kernel's default

@@ -31,14 +31,16 @@ json::array default_mounts(const container_spec& spec, const oci_host& host) {
     mounts.push_back(mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", writable}));
     mounts.push_back(
         mount("/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", writable}));
-    if (spec.host_ipc) {
-        mounts.push_back(mount("/dev/mqueue", "bind", "/dev/mqueue", {"rbind", "nosuid", "noexec", "nodev"}));
+    // Of the namespace that it is mounted from, so the host's where that is shared.
+    mounts.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
+    if (spec.host_ipc)
         mounts.push_back(mount("/dev/shm", "bind", "/dev/shm", {"rbind", "nosuid", "noexec", "nodev"}));
-    } else {
-        mounts.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
+    else if (!host.shared_memory.empty())
+        mounts.push_back(
+            mount("/dev/shm", "bind", host.shared_memory, {"bind", "nosuid", "noexec", "nodev", "rw"}));
+    else if (!spec.no_shared_memory)
         mounts.push_back(mount("/dev/shm", "tmpfs", "shm",
             {"nosuid", "noexec", "nodev", "mode=1777", fmt::format("size={}", spec.shm_size)}));
-    }
     if (spec.init)
         mounts.push_back(mount(init_path, "bind", host.init_program, {"bind", "ro"}));
     return mounts;

@@ -3,6 +3,7 @@
 #include "compose/model/error.hpp"
 #include "engine/container/capabilities.hpp"
 #include "engine/container/oci_mounts.hpp"
+#include "engine/container/oci_resources.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -74,23 +75,16 @@ json::object capability_object(const std::vector<std::string>& names, std::uint3
     return out;
 }
 
-json::array rlimit_array(const container_spec& spec, const oci_host& host) {
+json::array rlimit_array(const container_spec& spec) {
     json::array out;
     for (const resource_limit& limit : spec.rlimits) {
         const auto value = [](std::int64_t number) {
             return number < 0 ? ~std::uint64_t{0} : static_cast<std::uint64_t>(number);
         };
-        std::uint64_t soft = value(limit.soft);
-        std::uint64_t hard = value(limit.hard);
-        if (!host.can_raise_limits && host.hard_limit) {
-            const std::uint64_t ceiling = value(host.hard_limit(limit.name));
-            hard = std::min(hard, ceiling);
-            soft = std::min(soft, ceiling);
-        }
         std::string name = "RLIMIT_" + limit.name;
         std::transform(name.begin(), name.end(), name.begin(),
             [](char letter) { return static_cast<char>(std::toupper(static_cast<unsigned char>(letter))); });
-        out.push_back(json::object{{"type", name}, {"soft", soft}, {"hard", hard}});
+        out.push_back(json::object{{"type", name}, {"soft", value(limit.soft)}, {"hard", value(limit.hard)}});
     }
     return out;
 }
@@ -115,89 +109,42 @@ json::object process_object(const container_spec& spec, const resolved_user& use
         {"capabilities", capability_object(effective_capabilities(spec.cap_add, spec.cap_drop,
                                                spec.privileged, grantable_capabilities()),
                              user.uid)},
-        {"noNewPrivileges", spec.no_new_privileges},
-        {"oomScoreAdj", std::max(spec.oom_score_adj, host.lowest_oom_score_adj)}};
+        {"noNewPrivileges", spec.no_new_privileges}, {"oomScoreAdj", spec.oom_score_adj}};
     if (spec.tty && host.rows > 0)
         out["consoleSize"] = json::object{{"height", host.rows}, {"width", host.columns}};
     if (!spec.rlimits.empty())
-        out["rlimits"] = rlimit_array(spec, host);
+        out["rlimits"] = rlimit_array(spec);
+    if (!spec.apparmor_profile.empty() && !spec.privileged)
+        out["apparmorProfile"] = spec.apparmor_profile;
+    if (!spec.selinux_label.empty())
+        out["selinuxLabel"] = spec.selinux_label;
     return out;
 }
 
 json::array namespaces(const container_spec& spec, const oci_host& host) {
     json::array out;
     const auto add = [&](const char* type) { out.push_back(json::object{{"type", type}}); };
+    const auto join = [&](const char* type, const std::string& path) {
+        out.push_back(json::object{{"type", type}, {"path", path}});
+    };
     add("mount");
-    if (!spec.host_pid)
+    if (!host.pid_namespace.empty())
+        join("pid", host.pid_namespace);
+    else if (!spec.host_pid)
         add("pid");
-    if (!spec.host_ipc)
+    if (!host.ipc_namespace.empty())
+        join("ipc", host.ipc_namespace);
+    else if (!spec.host_ipc)
         add("ipc");
     if (!spec.host_uts)
         add("uts");
-    if (host.cgroups == cgroup_mode::unified && !spec.privileged)
+    if (spec.own_cgroups.value_or(host.cgroups == cgroup_mode::unified && !spec.privileged))
         add("cgroup");
     // Named even though the runtime is started inside it: crun refuses sysctls net.* of an unlisted
     // namespace.
     if (!host.network_namespace.empty())
-        out.push_back(json::object{{"type", "network"}, {"path", host.network_namespace}});
+        join("network", host.network_namespace);
     return out;
-}
-
-json::object device_rule(bool allow, const char* type, int major, int minor, const char* access) {
-    json::object out{{"allow", allow}, {"access", access}};
-    if (type != nullptr)
-        out["type"] = type;
-    if (major >= 0)
-        out["major"] = major;
-    if (minor >= 0)
-        out["minor"] = minor;
-    return out;
-}
-
-// moby's oci/defaults.go: mknod of anything, use of the harmless ones.
-json::array device_rules(const container_spec& spec, const oci_host& host) {
-    if (spec.privileged)
-        return json::array{device_rule(true, nullptr, -1, -1, "rwm")};
-    json::array rules{device_rule(false, nullptr, -1, -1, "rwm")};
-    rules.push_back(device_rule(true, "c", -1, -1, "m"));
-    rules.push_back(device_rule(true, "b", -1, -1, "m"));
-    constexpr int memory_devices[] = {3, 5, 7, 8, 9}; // null, zero, full, random, urandom
-    for (const int minor : memory_devices)
-        rules.push_back(device_rule(true, "c", 1, minor, "rwm"));
-    rules.push_back(device_rule(true, "c", 5, 0, "rwm"));    // tty
-    rules.push_back(device_rule(true, "c", 5, 1, "rwm"));    // console
-    rules.push_back(device_rule(true, "c", 5, 2, "rwm"));    // ptmx
-    rules.push_back(device_rule(true, "c", 136, -1, "rwm")); // pts
-    for (const device_node& each : host.devices)
-        rules.push_back(device_rule(true, each.type == 'b' ? "b" : "c", static_cast<int>(each.major),
-            static_cast<int>(each.minor), each.permissions.c_str()));
-    return rules;
-}
-
-json::object memory_object(const resources& limits) {
-    json::object memory;
-    if (limits.memory)
-        memory["limit"] = *limits.memory;
-    if (limits.memory_swap)
-        memory["swap"] = *limits.memory_swap;
-    if (limits.memory_reservation)
-        memory["reservation"] = *limits.memory_reservation;
-    return memory;
-}
-
-json::object cpu_object(const resources& limits) {
-    json::object cpu;
-    if (limits.cpu_shares)
-        cpu["shares"] = *limits.cpu_shares;
-    if (limits.cpu_quota)
-        cpu["quota"] = *limits.cpu_quota;
-    if (limits.cpu_period)
-        cpu["period"] = *limits.cpu_period;
-    if (!limits.cpuset_cpus.empty())
-        cpu["cpus"] = limits.cpuset_cpus;
-    if (!limits.cpuset_mems.empty())
-        cpu["mems"] = limits.cpuset_mems;
-    return cpu;
 }
 
 json::array device_nodes(const oci_host& host) {
@@ -206,17 +153,6 @@ json::array device_nodes(const oci_host& host) {
         out.push_back(
             json::object{{"path", each.path}, {"type", std::string(1, each.type)}, {"major", each.major},
                 {"minor", each.minor}, {"fileMode", each.mode}, {"uid", each.uid}, {"gid", each.gid}});
-    return out;
-}
-
-json::object resource_object(const container_spec& spec, const oci_host& host) {
-    json::object out{{"devices", device_rules(spec, host)}};
-    if (json::object memory = memory_object(spec.limits); !memory.empty())
-        out["memory"] = std::move(memory);
-    if (json::object cpu = cpu_object(spec.limits); !cpu.empty())
-        out["cpu"] = std::move(cpu);
-    if (spec.limits.pids)
-        out["pids"] = json::object{{"limit", *spec.limits.pids <= 0 ? std::int64_t{-1} : *spec.limits.pids}};
     return out;
 }
 
@@ -248,9 +184,27 @@ std::string root_propagation(const container_spec& spec) {
     return found;
 }
 
+json::object hook_object(const std::vector<oci_hook>& hooks) {
+    json::object out;
+    for (const oci_hook& each : hooks) {
+        json::object made{{"path", each.path}};
+        if (!each.args.empty())
+            made["args"] = strings(each.args);
+        if (!each.env.empty())
+            made["env"] = strings(each.env);
+        if (each.timeout > 0)
+            made["timeout"] = each.timeout;
+        json::value& stage = out[each.stage];
+        if (!stage.is_array())
+            stage.emplace_array();
+        stage.as_array().push_back(std::move(made));
+    }
+    return out;
+}
+
 json::object linux_object(const container_spec& spec, const oci_host& host) {
     json::object out{{"namespaces", namespaces(spec, host)}, {"cgroupsPath", host.cgroup},
-        {"resources", resource_object(spec, host)}};
+        {"resources", oci_resources(spec, host)}};
     if (!host.devices.empty())
         out["devices"] = device_nodes(host);
     if (json::object sysctls = sysctl_object(spec, host); !sysctls.empty())
@@ -261,6 +215,8 @@ json::object linux_object(const container_spec& spec, const oci_host& host) {
     }
     if (is_filtered(spec, host))
         out["seccomp"] = *host.seccomp;
+    if (!spec.selinux_label.empty())
+        out["mountLabel"] = spec.selinux_label;
     if (const std::string propagation = root_propagation(spec); !propagation.empty())
         out["rootfsPropagation"] = propagation;
     return out;
@@ -286,6 +242,8 @@ std::string render_oci_config(const container_spec& spec, const resolved_user& u
         {"linux", linux_object(spec, host)}};
     if (!spec.host_uts && !spec.hostname.empty())
         config["hostname"] = spec.hostname;
+    if (!spec.hooks.empty())
+        config["hooks"] = hook_object(spec.hooks);
     json::object annotations;
     for (const auto& [name, value] : spec.annotations)
         annotations[name] = value;

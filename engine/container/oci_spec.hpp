@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace boost::json {
@@ -37,20 +39,21 @@ struct oci_host {
     std::string cgroup;          // path below the hierarchies, e.g. "/composed/ID"
     cgroup_mode cgroups = cgroup_mode::unified;
     std::string network_namespace; // path; empty: the host's
+    std::string pid_namespace;     // path of another container's; empty: its own, or the host's
+    std::string ipc_namespace;     // likewise
+    std::string shared_memory;     // what is bound as /dev/shm; empty: a tmpfs of its own
     std::uint16_t rows = 0;        // of the first terminal; 0: the kernel's default
     std::uint16_t columns = 0;
-    bool own_network = true;          // sysctls of the namespace may be set
-    std::string init_program;         // for container_spec::init
-    std::string hosts;                // file to bind over /etc/hosts; empty: none
-    std::string resolv_conf;          // likewise
-    std::string hostname;             // likewise
-    bool can_raise_limits = true;     // CAP_SYS_RESOURCE
-    int lowest_oom_score_adj = -1000; // without it, the daemon's own value
-    /// The daemon's own hard limit by name ("nofile"), -1: unlimited. Not set: limits are taken as they are.
-    std::function<std::int64_t(const std::string& name)> hard_limit;
+    bool own_network = true;                     // sysctls of the namespace may be set
+    std::string init_program;                    // for container_spec::init
+    std::string hosts;                           // file to bind over /etc/hosts; empty: none
+    std::string resolv_conf;                     // likewise
+    std::string hostname;                        // likewise
     const boost::json::value* seccomp = nullptr; // OCI object; null: none
     std::string compiled_seccomp;     // base64, for crun: what `seccomp` compiles to; empty: not known
     std::vector<device_node> devices; // those of container_spec::devices, or all when privileged
+    /// Major and minor number by the paths in container_spec::block_io.
+    std::map<std::string, std::pair<std::int64_t, std::int64_t>> block_devices;
 };
 
 /// The OCI config.json (runtime specification 1.0.2) of a container. Pure: same values, same bytes. Throws

@@ -104,7 +104,7 @@ task<start_record> container_runtime::start(launch what, network_hook network) {
     const std::vector<std::string> capabilities = capabilities_of(what.spec);
     const std::string id = what.id;
     bool learner = false;
-    if (learns_seccomp(*host, what.spec) && host->seccomp.compiled(capabilities).empty()) {
+    if (learns_seccomp(*host, what) && host->seccomp.compiled(capabilities).empty()) {
         // One run compiles the system call filter; those at the same time wait some 20 ms for it, once, and
         // save 4 ms each.
         if (self->learning.contains(capabilities))

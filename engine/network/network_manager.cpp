@@ -127,12 +127,12 @@ task<> network_manager::start(std::map<std::string, pid_t> alive) {
     co_await blocking(self.executors_.workers, work);
 }
 
-/// The kernel tells of all interfaces at once only: who makes 500 networks would have it do so 500 times.
-task<> network_manager::implementation::see_surroundings() {
-    constexpr std::chrono::seconds fresh{1};
-    const auto now = std::chrono::steady_clock::now();
-    if (now - seen_around < fresh)
+/// The kernel tells of all interfaces at once only: who makes 500 networks would have it do so 500 times. A look
+/// that began after `asked` has all that was there when the network was asked for.
+task<> network_manager::implementation::see_surroundings(std::chrono::steady_clock::time_point asked) {
+    if (seen_around >= asked)
         co_return;
+    const auto now = std::chrono::steady_clock::now();
     auto look = [this] { return look_around(names); };
     around = co_await blocking(executors_.workers, look);
     seen_around = now;
@@ -171,6 +171,7 @@ task<> network_manager::implementation::change_rules(std::shared_ptr<rules_batch
 
 task<network_record> network_manager::ensure(network_definition wanted) {
     implementation& self = *implementation_;
+    const auto asked = std::chrono::steady_clock::now();
     auto turn = co_await self.making.lock();
     const std::string name = wanted.name;
     if (const auto there = self.networks.find(name); there != self.networks.end()) {
@@ -191,7 +192,7 @@ task<network_record> network_manager::ensure(network_definition wanted) {
         co_return self.networks.at(name);
     }
 
-    co_await self.see_surroundings();
+    co_await self.see_surroundings(asked);
     const network_record record = self.draw_up(std::move(wanted), self.around);
     self.networks.emplace(name, record);
     self.store_.put(table::network, name, encode(record));

@@ -88,7 +88,7 @@ struct network_manager::implementation {
     task<> change_rules(std::shared_ptr<rules_batch> batch);
 
     /// Renews `around` where it is old. While `making` is held.
-    task<> see_surroundings();
+    task<> see_surroundings(std::chrono::steady_clock::time_point asked);
 
     /// UDP flows that have come in on these ports go by the rules as they are now.
     task<> turn_flows(const std::vector<firewall_port>& ports);

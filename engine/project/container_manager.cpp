@@ -130,6 +130,16 @@ task<std::string> container_manager::create(container_request what) {
     co_return id;
 }
 
+task<> container_manager::change_limits(std::string id, compose::limits limits) {
+    implementation& self = *implementation_;
+    // Not durable before it is done: an `up` that is cut short does it again.
+    const compose::limits before = self.at(id).view.record.service_definition().limit;
+    co_await self.runtime.change_limits(id, before, limits);
+    container_record& record = self.at(id).view.record;
+    record.definition.services.at(record.service).limit = limits;
+    self.save(self.at(id));
+}
+
 task<> container_manager::start(std::string id, bool carry_on) {
     implementation& self = *implementation_;
     managed_container& of = self.at(id);

@@ -66,6 +66,10 @@ class container_manager {
     /// Names and addresses are taken, nothing runs yet. Throws error{conflict} for a name in use.
     task<std::string> create(container_request what);
 
+    /// What it may use from now on, at once when it runs. Throws error{conflict} where the kernel refuses,
+    /// and then nothing has changed.
+    task<> change_limits(std::string id, compose::limits limits);
+
     /// Returns when the process runs. Asked for by a person restart counts begin anew; `carry_on`: what a
     /// former daemon wanted to run goes on where it was, and one that cannot be started now is tried again
     /// until it can (state restarting), whatever its policy.

@@ -18,6 +18,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 // What the parts of container_manager share: container_manager.cpp has what is asked of it,
@@ -49,7 +50,9 @@ struct container_manager::implementation {
 
     task<> run(std::string id);
     task<launch> prepare(std::string id);
-    const managed_container& network_owner(const container_record& of) const;
+    const managed_container& joined_container(
+        const container_record& of, std::string_view key, const std::string& mode) const;
+    pid_t joined_process(const container_record& of, std::string_view key, const std::string& mode) const;
     std::vector<wanted_mount> mounts_wanted(const container_record& record, unsigned depth = 0) const;
     const container_record& mount_owner(const container_record& of, const std::string& entry) const;
     task<std::vector<held_socket>> connect(std::string id, pid_t shim);

@@ -2,6 +2,7 @@
 
 #include "compose/model/error.hpp"
 #include "engine/project/container_life.hpp"
+#include "engine/project/launch_surroundings.hpp"
 #include "engine/project/mount_resolver.hpp"
 #include "engine/project/secret_mounts.hpp"
 #include "engine/system/crash_point.hpp"
@@ -67,11 +68,11 @@ void container_manager::implementation::announce(
     parts.events.add(std::move(what));
 }
 
-/// Whose network a container with network_mode service:NAME or container:NAME is on. Throws error{conflict}
-/// when that does not run.
-const managed_container& container_manager::implementation::network_owner(const container_record& of) const {
-    const std::string& mode = of.service_definition().network_mode;
-    const std::string name = mode.substr(mode.find(':') + 1);
+/// Whom service:NAME or container:NAME means, of `key` (network_mode, ipc, pid). Throws error{conflict} when
+/// that does not run.
+const managed_container& container_manager::implementation::joined_container(
+    const container_record& of, std::string_view key, const std::string& mode) const {
+    const std::string name = joined_by(mode);
     const bool by_service = mode.starts_with("service:");
     const managed_container* owner = nullptr;
     for (const auto& [id, each] : entries) {
@@ -83,11 +84,26 @@ const managed_container& container_manager::implementation::network_owner(const 
             owner = each.get();
     }
     if (owner == nullptr || !owner->view.run)
-        throw error(
-            error_kind::conflict, fmt::format("start container \"{}\": it is on the network of {} \"{}\", "
-                                              "which does not run; start that first",
-                                      of.name, by_service ? "service" : "container", name));
+        throw error(error_kind::conflict,
+            fmt::format("start container \"{}\": its {} is that of {} \"{}\", which does not run; start that "
+                        "first",
+                of.name, key, by_service ? "service" : "container", name));
     return *owner;
+}
+
+/// The first process of the container whose pid namespace, or shared memory, it has; 0: of nobody.
+pid_t container_manager::implementation::joined_process(
+    const container_record& of, std::string_view key, const std::string& mode) const {
+    if (joined_by(mode).empty())
+        return 0;
+    const managed_container& other = joined_container(of, key, mode);
+    const std::string& offered = other.view.record.service_definition().ipc;
+    if (key == "ipc" && offered != "shareable")
+        throw error(error_kind::conflict,
+            fmt::format("start container \"{}\": the shared memory of \"{}\" is its own; give that `ipc: "
+                        "shareable`",
+                of.name, other.view.record.name));
+    return other.view.run->pid;
 }
 
 /// Its own and those that it has from others.
@@ -156,7 +172,12 @@ task<launch> container_manager::implementation::prepare(std::string id) {
                 record.name, record.image_reference));
     const std::vector<std::filesystem::path> layers = parts.images.layer_folders(*picture);
     std::vector<wanted_mount> wanted = mounts_wanted(record);
-    const resolved_mounts mounts = co_await resolve_mounts(parts, record, std::move(wanted));
+    resolved_mounts mounts = co_await resolve_mounts(parts, record, std::move(wanted));
+    if (record.service_definition().use_api_socket)
+        // Where clients of either API look for it.
+        for (const std::string_view place : {"/run/composed/composed.sock", "/var/run/docker.sock"})
+            mounts.mounts.push_back(
+                {.source = runtime.api_socket(), .destination = std::string(place), .recursive = false});
     if (entries.contains(id)) {
         container_record& now = at(id).view.record;
         const container_record before = now;
@@ -172,7 +193,7 @@ task<launch> container_manager::implementation::prepare(std::string id) {
     container_record named = record;
     std::filesystem::path joined;
     while (joins_network(named.service_definition())) {
-        named = network_owner(named).view.record;
+        named = joined_container(named, "network", named.service_definition().network_mode).view.record;
         joined = runtime.network_namespace(named.id);
     }
     const attachment* network = parts.networks.find_attachment(named.id);
@@ -198,7 +219,9 @@ task<launch> container_manager::implementation::prepare(std::string id) {
         .host_gateway = gateway,
         .log = log_options_of(record.service_definition(), log_defaults),
         .secrets = std::move(secrets),
-        .host = std::move(host)});
+        .host = std::move(host),
+        .join_pid = joined_process(record, "pid", record.service_definition().pid),
+        .join_ipc = joined_process(record, "ipc", record.service_definition().ipc)});
 }
 
 task<std::vector<held_socket>> container_manager::implementation::connect(std::string id, pid_t shim) {

@@ -2,6 +2,7 @@
 
 #include "compose/model/error.hpp"
 #include "compose/model/units.hpp"
+#include "engine/project/launch_surroundings.hpp"
 #include "engine/project/naming_files.hpp"
 
 #include <boost/json.hpp>
@@ -61,23 +62,6 @@ container_mount tmpfs_mount(const std::string& entry) {
     for (std::string option; std::getline(options, option, ',');)
         mount.options.push_back(option);
     return mount;
-}
-
-void apply_security(container_spec& spec, const compose::service& service) {
-    for (const std::string& option : service.security_opt) {
-        const auto split = option.find_first_of("=:");
-        const std::string key = option.substr(0, split);
-        const std::string value = split == std::string::npos ? "" : option.substr(split + 1);
-        if (key == "no-new-privileges")
-            spec.no_new_privileges = value != "false";
-        else if (key == "seccomp" && value == "unconfined")
-            spec.seccomp_unconfined = true;
-        else if (key == "systempaths" && value == "unconfined")
-            spec.paths_unconfined = true;
-        else if (key != "apparmor" && key != "label")
-            throw error(error_kind::invalid,
-                fmt::format("service \"{}\": security_opt \"{}\" is not supported", service.name, option));
-    }
 }
 
 constexpr std::array<std::pair<std::string_view, int>, 31> signals{{{"HUP", SIGHUP}, {"INT", SIGINT},
@@ -271,7 +255,7 @@ bool restarts_unhealthy(const compose::project& project, const compose::service&
 }
 
 bool joins_network(const compose::service& service) {
-    return service.network_mode.starts_with("service:") || service.network_mode.starts_with("container:");
+    return !joined_by(service.network_mode).empty();
 }
 
 launch build_launch(const launch_parts& parts) {
@@ -297,6 +281,12 @@ launch build_launch(const launch_parts& parts) {
     what.hosts = of_host ? parts.host.hosts : hosts_file(parts.named, parts.network, parts.host_gateway);
     what.resolv_conf = of_host ? parts.host.resolv_conf : resolv_file(named);
 
+    what.join_pid = parts.join_pid;
+    what.join_ipc = parts.join_ipc;
+    what.cgroup_parent = service.cgroup_parent.substr(
+        std::min(service.cgroup_parent.find_first_not_of('/'), service.cgroup_parent.size()));
+    what.oci_runtime = service.runtime;
+
     container_spec& spec = what.spec;
     spec.args = arguments_of(service, parts.image);
     spec.env = environment_of(service, parts.image);
@@ -313,14 +303,11 @@ launch build_launch(const launch_parts& parts) {
     spec.stdin_open = service.stdin_open;
     spec.read_only = service.read_only;
     spec.init = service.init.value_or(false);
-    spec.privileged = service.privileged;
-    spec.cap_add = service.cap_add;
-    spec.cap_drop = service.cap_drop;
     spec.annotations = service.annotations;
     spec.mounts = parts.mounts;
     for (const std::string& entry : service.tmpfs)
         spec.mounts.push_back(tmpfs_mount(entry));
-    apply_security(spec, service);
+    apply_surroundings(spec, service);
     return what;
 }
 

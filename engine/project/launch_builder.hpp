@@ -34,6 +34,8 @@ struct launch_parts {
     log_options log;
     contents_in_memory secrets = {};
     host_names_files host = {}; // of a container on the host's network
+    pid_t join_pid = 0;         // first processes of those whose namespaces it shares
+    pid_t join_ipc = 0;
 };
 
 /// The whole of a start as a value: image defaults and service merged as Docker does it. Pure.

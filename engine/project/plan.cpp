@@ -36,6 +36,8 @@ std::string_view to_string(step_kind kind) noexcept {
         return "pull image";
     case step_kind::create_container:
         return "create container";
+    case step_kind::update_container:
+        return "update container";
     case step_kind::start_container:
         return "start container";
     case step_kind::await_condition:
@@ -161,7 +163,7 @@ std::optional<std::size_t> plan_steps::end(const observed_container& container, 
     return last;
 }
 
-std::set<std::string> on_the_network_of(
+std::set<std::string> in_namespaces_of(
     const compose::project& project, const std::set<std::string>& services) {
     std::set<std::string> modes; // that name one of these
     const auto add = [&](const std::string& name) {
@@ -176,7 +178,9 @@ std::set<std::string> on_the_network_of(
         add(name);
     std::set<std::string> found;
     for (const std::string& name : in_dependency_order(project))
-        if (!services.contains(name) && modes.contains(project.services.at(name).network_mode)) {
+        if (const compose::service& service = project.services.at(name);
+            !services.contains(name) && (modes.contains(service.network_mode) ||
+                                            modes.contains(service.ipc) || modes.contains(service.pid))) {
             found.insert(name);
             add(name);
         }

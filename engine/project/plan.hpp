@@ -52,6 +52,7 @@ enum class step_kind {
     create_volume,
     pull_image,
     create_container,
+    update_container, // its limits, while it runs
     start_container,
     await_condition, // a dependency's; `condition` says which
     stop_container,
@@ -154,8 +155,8 @@ std::set<std::string> one_shots_of(const compose::project& project);
 /// and network_mode service:…, which implies it), directly or not; without `services` themselves.
 std::set<std::string> restarted_with(const compose::project& project, const std::set<std::string>& services);
 
-/// Those whose network_mode names one of `services` or its container, or one that does.
-std::set<std::string> on_the_network_of(
+/// Those whose network_mode, ipc or pid names one of `services` or its container, or one that does.
+std::set<std::string> in_namespaces_of(
     const compose::project& project, const std::set<std::string>& services);
 
 /// `services` and all they depend on, directly or not.

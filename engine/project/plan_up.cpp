@@ -62,6 +62,8 @@ class up_planner {
     void containers(const compose::service& service);
     void create(const compose::service& service, unsigned number, const std::string& reason,
         std::optional<std::size_t> after);
+    std::optional<std::size_t> update(const compose::service& service, const observed_container& container,
+        std::optional<std::size_t> after);
     std::string change_of(const compose::service& service, const observed_container& container) const;
     bool is_remade(const std::string& service) const;
     void starts(const compose::service& service);
@@ -379,18 +381,37 @@ void up_planner::containers(const compose::service& service) {
             continue;
         }
         const std::string change = change_of(service, *container);
-        const auto stopped = stopped_.find(container->id);
-        if (!change.empty())
+        if (!change.empty()) {
             create(service, container->number, change, steps_.end(*container, true, change, alone));
-        else if (stopped != stopped_.end())
+            continue;
+        }
+        const auto stopped = stopped_.find(container->id);
+        const bool starts_again = stopped != stopped_.end();
+        const auto ready =
+            update(service, *container, starts_again ? std::optional(stopped->second) : std::nullopt);
+        if (starts_again || (!is_up(container->state) && !has_succeeded(*container)))
             pending_[service.name].push_back(
-                {.name = container->name, .id = container->id, .created = stopped->second});
-        else if (!is_up(container->state) && !has_succeeded(*container))
-            pending_[service.name].push_back({.name = container->name, .id = container->id, .created = {}});
+                {.name = container->name, .id = container->id, .created = ready});
     }
     for (unsigned number = 1; number <= service.scale; ++number)
         if (!present.contains(number))
             create(service, number, "missing", std::nullopt);
+}
+
+/// Limits are changed while it runs, or for its next run. Gives the last step before it may be started.
+std::optional<std::size_t> up_planner::update(
+    const compose::service& service, const observed_container& container, std::optional<std::size_t> after) {
+    if (container.definition == nullptr || container.definition->limit == service.limit)
+        return after;
+    const std::vector<std::string> keys = compose::limit_changes(container.definition->limit, service.limit);
+    step next{.kind = step_kind::update_container,
+        .name = container.name,
+        .service = service.name,
+        .container = container.id,
+        .reason = fmt::format("{} changed", fmt::join(keys, ", "))};
+    if (after)
+        next.after.push_back(*after);
+    return steps_.add(std::move(next));
 }
 
 std::optional<std::size_t> up_planner::condition(const std::string& name, const compose::dependency& how) {

@@ -67,7 +67,7 @@ task<std::shared_ptr<operation>> project_manager::up(compose::project wanted, up
     const auto self = implementation_;
     if (wanted.services.empty())
         throw error(error_kind::invalid, fmt::format("project \"{}\": no service selected", wanted.name));
-    check_services(wanted, options.services, among::enabled);
+    self->limits_without_effect(wanted, check_services(wanted, options.services, among::enabled));
     self->take_contents(wanted, options, true);
     // Nothing may come between: a `down` that ends meanwhile would forget the new definition.
     const bool new_definition = self->projects.save_revision(wanted, options);

@@ -56,6 +56,8 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     task<> end_project(std::string project, std::chrono::steady_clock::time_point deadline);
     void announce_unchanged(
         const compose::project& wanted, const std::set<std::string>& services, const plan& steps);
+    std::vector<std::string> limits_without_effect(
+        const compose::project& wanted, const std::set<std::string>& services) const;
     void announce_left_unchanged(const compose::project& wanted, const std::set<std::string>& services);
 
     /// The contents of its secrets and configs are exchanged for their digests.

@@ -1,8 +1,10 @@
 #include "engine/project/project_manager_state.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/container/host_abilities.hpp"
 #include "engine/image/image_store.hpp"
 #include "engine/network/network_manager.hpp"
+#include "engine/project/launch_surroundings.hpp"
 #include "engine/project/plan_runner.hpp"
 #include "engine/project/plan_steps.hpp"
 #include "engine/project/shutdown.hpp"
@@ -110,6 +112,8 @@ void project_manager::implementation::announce_left_unchanged(
         spdlog::warn("project {}: {}", wanted.name, note);
         notes.push_back(std::move(note));
     }
+    for (std::string& note : limits_without_effect(wanted, services))
+        notes.push_back(std::move(note));
     for (const std::string& note : notes) {
         event what;
         what.project = wanted.name;
@@ -119,6 +123,22 @@ void project_manager::implementation::announce_left_unchanged(
         what.detail = note;
         parts.events.add(std::move(what));
     }
+}
+
+/// Throws error{invalid} for what this host does not have.
+std::vector<std::string> project_manager::implementation::limits_without_effect(
+    const compose::project& wanted, const std::set<std::string>& services) const {
+    std::vector<std::string> notes;
+    for (const std::string& name : services) {
+        const auto service = wanted.services.find(name);
+        if (service == wanted.services.end())
+            continue;
+        container_spec spec;
+        apply_surroundings(spec, service->second);
+        for (const std::string& note : fit_to_host(spec, containers.runtime().host()))
+            notes.push_back(fmt::format("services.{}.{}", name, note));
+    }
+    return notes;
 }
 
 void project_manager::implementation::take_contents(
@@ -350,7 +370,7 @@ task<> project_manager::implementation::start_services(
         (is_up(each->state) ? up : anew).insert(each->record.service);
     std::erase_if(
         anew, [&](const std::string& name) { return !services.contains(name) || up.contains(name); });
-    std::set<std::string> joined = on_the_network_of(definition, anew);
+    std::set<std::string> joined = in_namespaces_of(definition, anew);
     std::erase_if(joined, [&](const std::string& name) { return !up.contains(name); });
     if (!joined.empty()) {
         plan ends = plan_stop(definition, observe_project(definition.name, definition), joined, false);

@@ -50,6 +50,7 @@ std::string_view kind_of(step_kind step) noexcept {
     case step_kind::pull_image:
         return "image";
     case step_kind::create_container:
+    case step_kind::update_container:
     case step_kind::start_container:
     case step_kind::stop_container:
     case step_kind::remove_container:
@@ -79,6 +80,9 @@ task<> step_performer::perform(step what) {
             break;
         case step_kind::create_container:
             co_await create_container(what);
+            break;
+        case step_kind::update_container:
+            co_await update_container(what);
             break;
         case step_kind::start_container:
             co_await start_container(what);
@@ -155,6 +159,11 @@ task<> step_performer::create_container(step what) {
         co_await containers_.create(std::move(request));
     }
     announce("container", what.name, what.service, "Created");
+}
+
+task<> step_performer::update_container(step what) {
+    co_await containers_.change_limits(what.container, project_.services.at(what.service).limit);
+    announce("container", what.name, what.service, "Updated", what.reason);
 }
 
 task<> step_performer::start_container(step what) {

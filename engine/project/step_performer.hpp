@@ -33,6 +33,7 @@ class step_performer {
     task<> create_volume(step what);
     task<> pull_image(step what);
     task<> create_container(step what);
+    task<> update_container(step what);
     task<> start_container(step what);
     task<> await_run(std::string id);
     task<> stop_container(step what);

@@ -155,6 +155,7 @@ std::string encode(const shim_setup& value) {
             .number(each.uid)
             .number(each.gid)
             .number(each.mode);
+    out.number(value.shared_memory_of);
     return out.take();
 }
 
@@ -180,8 +181,11 @@ bool decode(std::string_view payload, shim_setup& value) {
     value.log_max_size = in.number();
     value.log_max_files = in.number();
     value.oom_file = in.text();
-    return read_list(in, value.mount_files) && read_mounts(in, value.mounts) &&
-           read_secrets(in, value.secrets) && !in.torn();
+    if (!read_list(in, value.mount_files) || !read_mounts(in, value.mounts) ||
+        !read_secrets(in, value.secrets))
+        return false;
+    value.shared_memory_of = in.number();
+    return !in.torn();
 }
 
 std::string encode(const shim_snapshot& value) {

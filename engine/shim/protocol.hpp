@@ -141,6 +141,8 @@ struct shim_setup {
     std::vector<std::string> mount_files; // in the root: regular files that must be there to be mounted on
     std::vector<shim_mount> mounts;
     std::vector<secret_file> secrets; // of the memory file that is the packet's descriptor
+    /// First process of the container whose /dev/shm it has too, at `shm` of the run folder; 0: none.
+    std::int64_t shared_memory_of = 0;
 };
 
 enum class shim_state : std::int64_t { preparing = 0, starting = 1, running = 2, exited = 3, failed = 4 };

@@ -2,6 +2,7 @@
 
 #include "engine/shim/prepared_mounts.hpp"
 #include "engine/shim/secret_files.hpp"
+#include "engine/shim/shared_memory.hpp"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -159,7 +160,10 @@ int prepare_root_filesystem(const shim_setup& setup, int contents, const char*& 
     if (failure != 0)
         return failure;
     step = failure_step::mount;
-    return mounts.place_all(what);
+    failure = mounts.place_all(what);
+    if (failure == 0 && setup.shared_memory_of != 0)
+        failure = share_memory(static_cast<pid_t>(setup.shared_memory_of), what);
+    return failure;
 }
 
 } // namespace engine

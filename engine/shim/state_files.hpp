@@ -19,6 +19,9 @@ constexpr const char* config = "config.json";      // OCI
 constexpr const char* secrets = "secrets";         // mount point of their tmpfs, empty on the host
 constexpr const char* root = "rootfs";             // mount point of the overlay, empty on the host
 constexpr const char* mounts = "mounts";           // places of shim_setup::mounts, empty on the host
+constexpr const char* shared_memory = "shm";       // place of another container's /dev/shm, empty on the host
+constexpr const char* cgroup = "cgroup";           // path of its cgroup, where it has a parent of its own
+constexpr const char* runtime = "runtime";         // path of its OCI runtime, where it is not the daemon's
 constexpr const char* pid = "pid";                 // written by the OCI runtime
 constexpr const char* runtime_log = "runtime.log"; // its messages
 } // namespace run_file

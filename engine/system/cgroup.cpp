@@ -93,6 +93,24 @@ std::vector<int> container_cgroup::processes() const {
     return all;
 }
 
+void container_cgroup::write(
+    const std::string& controller, const std::string& file, std::string value) const {
+    const fs::path folder = mode_ == cgroup_mode::unified ? root_ / path_ : root_ / controller / path_;
+    if (value.empty() && mode_ != cgroup_mode::unified) // there an empty list stands for that already
+        value = read_file(folder.parent_path() / file);
+    write_kernel_file(folder / file, value.empty() ? "\n" : value);
+}
+
+std::int64_t container_cgroup::memory_held() const {
+    std::istringstream lines(read_file_if_there(root_ / path_ / "memory.stat").value_or(""));
+    std::int64_t held = 0;
+    std::string name;
+    for (std::int64_t bytes = 0; lines >> name >> bytes;)
+        if (name == "anon" || name == "shmem")
+            held += bytes;
+    return held;
+}
+
 void container_cgroup::freeze(bool frozen) const {
     const bool unified = mode_ == cgroup_mode::unified;
     const fs::path folder = unified ? root_ / path_ : root_ / "freezer" / path_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -27,6 +28,12 @@ class container_cgroup {
     /// Freezes or thaws all processes, and waits up to 1 s until they are. Throws error{not_found} when there
     /// is no such cgroup, error{unavailable} when it does not get there; it is thawed again then.
     void freeze(bool frozen) const;
+
+    /// Writes a file of one controller; an empty value: what the cgroup above has. Throws error.
+    void write(const std::string& controller, const std::string& file, std::string value) const;
+
+    /// Bytes of memory that cannot be taken from its processes without ending one; cgroup v2.
+    std::int64_t memory_held() const;
 
     /// All processes in it and in what is below.
     std::vector<int> processes() const;

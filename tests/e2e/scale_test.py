@@ -1,8 +1,10 @@
 """Many of everything: it works, and costs grow no faster than numbers. All of it happens in a network namespace of the test's own."""
+import contextlib
 import json
 import subprocess
 import time
 import unittest
+import urllib.error
 import urllib.request
 
 from harness import DaemonTest, enter_own_network, wait_until
@@ -68,8 +70,17 @@ class ScaleTest(DaemonTest):
                    "  asks: {image: busybox, init: true, command: sleep 1000, stop_grace_period: 0s, networks: [lan]}\n"
                    "networks: {lan: {}}\n".replace("'127.0.0.1:20000-20199:80'", ", ".join(f"'127.0.0.1:{port}:80'" for port in range(20000, 20200))))
         up = seconds(lambda: self.compose("up", "-d"))
+
+        def page(port):
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/passwd", timeout=2).read()
+
+        def listens():
+            with contextlib.suppress(urllib.error.URLError):
+                return page(20000)
+
+        wait_until(listens, 10, "the server to listen")
         for port in range(20000, 20200):
-            self.assertIn(b"root", urllib.request.urlopen(f"http://127.0.0.1:{port}/passwd", timeout=2).read(), port)
+            self.assertIn(b"root", page(port), port)
         web = next(iter(self.container("web")["networks"].values()))
         asked = self.compose("exec", "-T", "asks", "sh", "-c", "for i in $(seq 0 99); do nslookup -type=a alias-$i; done").stdout
         self.assertEqual(asked.count(web), 100)

@@ -83,9 +83,6 @@ TEST(oci_config, the_environment_has_what_programs_count_on) {
 
 TEST(oci_config, oom_score_is_always_said) {
     EXPECT_EQ(render(spec()).at("process").at("oomScoreAdj").as_int64(), 0);
-    oci_host weak = host();
-    weak.lowest_oom_score_adj = 100;
-    EXPECT_EQ(render(spec(), weak).at("process").at("oomScoreAdj").as_int64(), 100);
 }
 
 TEST(oci_config, capabilities_of_other_users_are_bounding_only) {
@@ -93,21 +90,6 @@ TEST(oci_config, capabilities_of_other_users_are_bounding_only) {
     const json::object& capabilities = config.at("process").at("capabilities").as_object();
     EXPECT_TRUE(capabilities.contains("bounding"));
     EXPECT_FALSE(capabilities.contains("effective"));
-}
-
-TEST(oci_config, limits_are_lowered_where_they_cannot_be_raised) {
-    container_spec wanted = spec();
-    wanted.rlimits = {{.name = "nofile", .soft = 100'000, .hard = -1}};
-    oci_host weak = host();
-    weak.can_raise_limits = false;
-    weak.hard_limit = [](const std::string&) { return 20'000; };
-    const json::value config = render(wanted, weak);
-    const json::value& limit = config.at("process").at("rlimits").at(0);
-    EXPECT_EQ(limit.at("type").as_string(), "RLIMIT_NOFILE");
-    EXPECT_EQ(limit.at("soft").to_number<std::int64_t>(), 20'000);
-    EXPECT_EQ(limit.at("hard").to_number<std::int64_t>(), 20'000);
-    EXPECT_EQ(render(wanted).at("process").at("rlimits").at(0).at("hard").to_number<std::uint64_t>(),
-        ~std::uint64_t{0});
 }
 
 TEST(oci_config, mounts_come_after_what_they_lie_below) {

@@ -1,6 +1,7 @@
 unit_test(engine/container
     SOURCES
         health_test.cpp
+        limits_test.cpp
         logs_test.cpp
         oci_spec_test.cpp
         restart_test.cpp

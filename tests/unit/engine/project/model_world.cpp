@@ -219,6 +219,8 @@ bool world::perform(const step& what, const std::set<std::string>& scope, bool c
         entries.emplace(fresh.record.id, fresh);
         return true;
     }
+    case step_kind::update_container:
+        wrong("no limits are there that could have changed");
     case step_kind::start_container: {
         check_dependencies(what.service, scope);
         for (auto& [id, each] : entries)

@@ -370,5 +370,24 @@ TEST_F(plan_test, what_a_former_daemon_wanted_is_carried_on_with_in_order) {
     EXPECT_TRUE(steps[0].carry_on && steps[1].carry_on);
 }
 
+TEST_F(plan_test, limits_change_while_a_container_runs) {
+    running("db");
+    running("job");
+    running("web");
+    const compose::service before = project.services.at("db");
+    now.containers[0].definition = &before;
+    EXPECT_THAT(up(), IsEmpty());
+    project.services.at("db").limit.memory = 64 << 20;
+    project.services.at("db").limit.pids = 20;
+    const plan steps = up();
+    ASSERT_EQ(steps.size(), 1U);
+    EXPECT_EQ(steps[0].kind, step_kind::update_container);
+    EXPECT_EQ(steps[0].container, "id-db-1");
+    EXPECT_EQ(steps[0].reason, "mem_limit, pids_limit changed");
+    now.containers[0].state = run_state::exited;
+    EXPECT_THAT(shown(up()), ElementsAre("update container p-db-1", "start container p-db-1"));
+    EXPECT_THAT(up()[1].after, ElementsAre(0));
+}
+
 } // namespace
 } // namespace engine
