@@ -40,7 +40,9 @@ void notify_service_manager(std::string_view state) noexcept {
         address.sun_path[0] = '\0';
     const unique_fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
-    ::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL,
+    // The queue holds ten (net.unix.max_dgram_qlen): a service manager that is stuck must not hold up the
+    // engine.
+    ::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
         reinterpret_cast<const sockaddr*>(&address), size);
 }
 

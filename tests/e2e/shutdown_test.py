@@ -1,5 +1,6 @@
 """The end of the daemon with and without the host's, and what systemd gives and hears."""
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -96,8 +97,10 @@ class SystemdTest(DaemonTest):
             self.addCleanup(self.listening.close)
             self.notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self.notices.bind(str(self.folder / "notify"))
-            self.notices.settimeout(5)
+            self.told = queue.Queue()
+            threading.Thread(target=self.hear_all, daemon=True).start()
             self.addCleanup(self.notices.close)
+            self.addCleanup(self.notices.shutdown, socket.SHUT_RDWR)
         self.log = open(self.folder / "log", "a")
         self.daemon = subprocess.Popen(
             ["sh", "-c", 'export LISTEN_PID=$$ WATCHDOG_PID=$$; exec "$@" 3<&"$SOCKET"', "sh", BIN / "composed", "--instance", self.instance,
@@ -106,9 +109,23 @@ class SystemdTest(DaemonTest):
                                                    "NOTIFY_SOCKET": str(self.folder / "notify"), "SOCKET": str(self.listening.fileno())})
         wait_until(self.answers, 10, "the daemon to answer")
 
+    def hear_all(self):
+        """All the time, as systemd does: the socket holds ten."""
+        while notice := self.notices.recv(4096).decode():
+            self.told.put(notice)
+
     def heard(self, notice):
-        while self.notices.recv(4096).decode() != notice:
+        while self.told.get(timeout=5) != notice:
             pass
+
+    def test_a_service_manager_that_is_stuck_holds_nobody_up(self):
+        self.notices.shutdown(socket.SHUT_RDWR)  # nobody reads any more
+        stuck = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(stuck.close)
+        (self.folder / "notify").unlink()
+        stuck.bind(str(self.folder / "notify"))
+        time.sleep(2.5)  # 25 notices, of which the socket holds ten
+        self.compose("ls")
 
     def test_clients_wait_while_the_daemon_is_replaced(self):
         self.heard("READY=1")
