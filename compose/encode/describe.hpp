@@ -81,6 +81,8 @@ template <typename Archive>
 void describe(Archive& archive, restart_policy& value) {
     archive("mode", value.mode);
     archive("max_attempts", value.max_attempts);
+    archive("delay", value.delay);
+    archive("window", value.window);
 }
 
 template <typename Archive>
@@ -92,6 +94,15 @@ void describe(Archive& archive, healthcheck& value) {
     archive("start_interval", value.start_interval);
     archive("retries", value.retries);
     archive("disable", value.disable);
+}
+
+template <typename Archive>
+void describe(Archive& archive, hook& value) {
+    archive("command", value.command);
+    archive("user", value.user);
+    archive("privileged", value.privileged);
+    archive("working_dir", value.working_dir);
+    archive("environment", value.environment);
 }
 
 template <typename Archive>
@@ -195,6 +206,8 @@ void describe_container(Archive& archive, service& value) {
     archive("external_links", value.external_links);
     archive("restart", value.restart);
     archive("health", value.health);
+    archive("post_start", value.post_start);
+    archive("pre_stop", value.pre_stop);
     archive("log", value.log);
     archive("cap_add", value.cap_add);
     archive("cap_drop", value.cap_drop);

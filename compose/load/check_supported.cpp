@@ -149,8 +149,8 @@ class support_checker {
     void image(const service& of) {
         if (of.image.empty())
             fail("image", "is missing; images are not built yet by this version of composed");
-        if (!of.pull_policy.empty() && of.pull_policy != "missing" && of.pull_policy != "never")
-            fail("pull_policy", "\"{}\" is not supported yet; there are missing and never", of.pull_policy);
+        if (of.pull_policy == "build")
+            fail("pull_policy", "images are not built yet by this version of composed");
     }
 
     void process(const service& of) {

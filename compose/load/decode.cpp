@@ -135,19 +135,47 @@ std::optional<healthcheck> health_of(const node& service) {
         .disable = switched(*from, "disable")};
 }
 
-std::optional<logging> logging_of(const node& service) {
-    const node* from = service.find("logging");
-    if (from == nullptr || from->is_null())
-        return std::nullopt;
-    return logging{.driver = from->text_at("driver"), .options = options_in(*from, "options")};
-}
-
 std::map<std::string, std::optional<std::string>> environment_of(const node& service) {
     std::map<std::string, std::optional<std::string>> variables;
     if (const node* all = service.find("environment"))
         for (const auto& [name, value] : all->entries)
             variables[name] = value.is_null() ? std::nullopt : std::optional(value.text);
     return variables;
+}
+
+/// deploy.restart_policy is over `restart`, as in Docker Compose.
+restart_policy restart_of(const node& service) {
+    const node* deploy = service.find("deploy");
+    const node* policy = deploy == nullptr ? nullptr : deploy->find("restart_policy");
+    if (policy == nullptr || policy->is_null())
+        return parse_restart(service.text_at("restart"));
+    const std::string condition = policy->text_at("condition");
+    return {.mode = condition == "none"             ? restart_mode::no
+                    : condition == "on-failure"     ? restart_mode::on_failure
+                    : condition == "unless-stopped" ? restart_mode::unless_stopped
+                                                    : restart_mode::always,
+        .max_attempts = number_in<unsigned>(*policy, "max_attempts").value_or(0),
+        .delay = duration_in(*policy, "delay"),
+        .window = duration_in(*policy, "window")};
+}
+
+std::vector<hook> hooks_in(const node& service, std::string_view key) {
+    std::vector<hook> made;
+    if (const node* list = service.find(key))
+        for (const node& each : list->items)
+            made.push_back({.command = texts_in(each, "command"),
+                .user = each.text_at("user"),
+                .privileged = switched(each, "privileged"),
+                .working_dir = each.text_at("working_dir"),
+                .environment = environment_of(each)});
+    return made;
+}
+
+std::optional<logging> logging_of(const node& service) {
+    const node* from = service.find("logging");
+    if (from == nullptr || from->is_null())
+        return std::nullopt;
+    return logging{.driver = from->text_at("driver"), .options = options_in(*from, "options")};
 }
 
 extensions extensions_of(const node& map) {
@@ -203,8 +231,10 @@ service service_of(const std::string& name, const node& from) {
     made.links = texts_in(from, "links");
     made.external_links = texts_in(from, "external_links");
     made.depends_on = dependencies_of(from);
-    made.restart = parse_restart(from.text_at("restart"));
+    made.restart = restart_of(from);
     made.health = health_of(from);
+    made.post_start = hooks_in(from, "post_start");
+    made.pre_stop = hooks_in(from, "pre_stop");
     made.log = logging_of(from);
     made.profiles = texts_in(from, "profiles");
     made.scale = scale_of(from);
@@ -221,10 +251,10 @@ service service_of(const std::string& name, const node& from) {
 }
 
 // What nothing acts on; everything else of a service is taken up above or by the filling of the tree.
-constexpr std::array<std::string_view, 7> without_action{
-    "build", "provider", "models", "post_start", "pre_stop", "cpu_count", "cpu_percent"};
-constexpr std::array<std::string_view, 6> deploy_without_action{
-    "update_config", "rollback_config", "restart_policy", "placement", "endpoint_mode", "mode"};
+constexpr std::array<std::string_view, 5> without_action{
+    "build", "provider", "models", "cpu_count", "cpu_percent"};
+constexpr std::array<std::string_view, 5> deploy_without_action{
+    "update_config", "rollback_config", "placement", "endpoint_mode", "mode"};
 
 void find_ignored(const std::string& name, const node& service, std::vector<std::string>& ignored) {
     if (const node* deploy = service.find("deploy"))

@@ -80,7 +80,10 @@ enum class restart_mode { no, always, on_failure, unless_stopped };
 
 struct restart_policy {
     restart_mode mode = restart_mode::no;
-    unsigned max_attempts = 0; // on_failure only; 0: without end
+    unsigned max_attempts = 0;                          // 0: without end
+    std::optional<std::chrono::nanoseconds> delay = {}; // between runs; unset: longer each time
+    std::optional<std::chrono::nanoseconds> window =
+        {}; // what runs as long has come about: attempts begin anew
 
     bool operator==(const restart_policy&) const = default;
 };
@@ -100,6 +103,17 @@ struct healthcheck {
 
 /// Of `max-file`: rotating looks at each of them.
 constexpr unsigned most_log_files = 1000;
+
+/// One of `post_start` and `pre_stop`: a command in the running container.
+struct hook {
+    std::vector<std::string> command;
+    std::string user;
+    bool privileged = false;
+    std::string working_dir;
+    std::map<std::string, std::optional<std::string>> environment;
+
+    bool operator==(const hook&) const = default;
+};
 
 struct logging {
     std::string driver; // empty: json-file
@@ -154,6 +168,8 @@ struct service {
     std::map<std::string, dependency> depends_on;
     restart_policy restart;
     std::optional<healthcheck> health;
+    std::vector<hook> post_start;
+    std::vector<hook> pre_stop;
     std::optional<logging> log;
     std::vector<std::string> profiles;
     unsigned scale = 1;

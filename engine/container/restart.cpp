@@ -17,14 +17,15 @@ constexpr double jitter_part = 0.1;
 
 bool wants_restart(
     const compose::restart_policy& policy, const restart_history& history, int exit_code) noexcept {
+    const bool attempts_left = policy.max_attempts == 0 || history.count < policy.max_attempts;
     switch (policy.mode) {
     case compose::restart_mode::no:
         return false;
     case compose::restart_mode::always:
     case compose::restart_mode::unless_stopped:
-        return true;
+        return attempts_left;
     case compose::restart_mode::on_failure:
-        return exit_code != 0 && (policy.max_attempts == 0 || history.count < policy.max_attempts);
+        return exit_code != 0 && attempts_left;
     }
     return false;
 }
@@ -33,8 +34,14 @@ bool wants_restart(
 
 restart_decision next_restart(
     const compose::restart_policy& policy, restart_history& history, const exit_record& exit, double jitter) {
+    if (policy.window && exit.ran_for >= *policy.window)
+        history.count = 0;
     if (history.manually_stopped || !wants_restart(policy, history, exit.code))
         return {};
+    if (policy.delay) {
+        ++history.count;
+        return {.restart = true, .delay = std::chrono::duration_cast<milliseconds>(*policy.delay)};
+    }
     const bool anew = history.delay == milliseconds(0) || exit.ran_for >= long_run;
     history.delay = anew ? first_delay : std::min(history.delay * 2, longest_delay);
     ++history.count;

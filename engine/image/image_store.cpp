@@ -99,6 +99,7 @@ struct image_store::implementation : std::enable_shared_from_this<image_store::i
           layers(std::make_shared<layer_store>(on, std::move(folder))), flushing(on.io) {}
 
     void load();
+    void load_name(const std::string& name, const json::object& from);
     void load_image(
         const std::string& id, const image_record& record, std::map<digest, std::uint64_t>& found);
     void name(const std::string& name, const std::string& id);
@@ -115,8 +116,9 @@ struct image_store::implementation : std::enable_shared_from_this<image_store::i
     std::string boot;
     std::shared_ptr<layer_store> layers;
     async_mutex flushing;
-    std::map<std::string, image> images;      // by id
-    std::map<std::string, std::string> names; // full name -> id
+    std::map<std::string, image> images;                                // by id
+    std::map<std::string, std::string> names;                           // full name -> id
+    std::map<std::string, std::chrono::system_clock::time_point> times; // of the naming, by full name
 };
 
 void image_store::implementation::load() {
@@ -127,7 +129,7 @@ void image_store::implementation::load() {
             if (row.key.starts_with(image_prefix))
                 load_image(row.key.substr(image_prefix.size()), decode_image(value), found);
             else
-                names[row.key.substr(name_prefix.size())] = value.at("id").as_string();
+                load_name(row.key.substr(name_prefix.size()), value.as_object());
         } catch (const std::exception& failure) {
             throw error(error_kind::invalid,
                 fmt::format("read image \"{}\" from the store: {}", row.key, failure.what()));
@@ -147,6 +149,13 @@ void image_store::implementation::load() {
         records.erase(table::image, name_key(entry->first));
         entry = names.erase(entry);
     }
+}
+
+void image_store::implementation::load_name(const std::string& name, const json::object& from) {
+    names[name] = from.at("id").as_string();
+    if (const json::value* when = from.if_contains("named"))
+        times[name] =
+            std::chrono::system_clock::time_point(std::chrono::seconds(when->to_number<std::int64_t>()));
 }
 
 void image_store::implementation::load_image(
@@ -174,8 +183,12 @@ void image_store::implementation::name(const std::string& name, const std::strin
     std::vector<std::string>& all = images.at(id).names;
     if (std::find(all.begin(), all.end(), shown) == all.end())
         all.push_back(shown);
-    records.put(
-        table::image, name_key(name), json::serialize(json::object{{"v", format_version}, {"id", id}}));
+    const auto now = std::chrono::system_clock::now();
+    times[name] = now;
+    const std::int64_t seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+    records.put(table::image, name_key(name),
+        json::serialize(json::object{{"v", format_version}, {"id", id}, {"named", seconds}}));
 }
 
 /// Records an image whose layers are all there.
@@ -345,6 +358,11 @@ task<image> image_store::pull(std::string name, pull_options options, pull_progr
     co_return pulled;
 }
 
+std::optional<std::chrono::system_clock::time_point> image_store::named_at(const std::string& text) const {
+    const auto found = implementation_->times.find(parse_reference(text).name());
+    return found == implementation_->times.end() ? std::nullopt : std::optional(found->second);
+}
+
 task<std::string> image_store::resolve(std::string name) {
     const auto self = implementation_;
     const reference found =
@@ -356,6 +374,7 @@ void image_store::implementation::unname(const std::string& name) {
     const auto entry = names.find(name);
     std::erase(images.at(entry->second).names, parse_reference(name).short_name());
     records.erase(table::image, name_key(name));
+    times.erase(name);
     names.erase(entry);
 }
 

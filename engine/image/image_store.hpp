@@ -4,6 +4,7 @@
 #include "engine/image/digest.hpp"
 #include "engine/system/blocking.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -65,6 +66,9 @@ class image_store {
     /// By name, id, or the beginning of an id of at least 12 digits.
     std::optional<image> find(const std::string& name_or_id) const;
     std::vector<image> list() const;
+
+    /// When the name was last given, by a pull or a load; nothing for one that is not here.
+    std::optional<std::chrono::system_clock::time_point> named_at(const std::string& reference) const;
 
     /// For overlayfs, topmost first.
     std::vector<std::filesystem::path> layer_folders(const image& of) const;

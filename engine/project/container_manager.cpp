@@ -165,10 +165,13 @@ task<> container_manager::start(std::string id, bool carry_on) {
     std::string why;
     try {
         co_await self.run(id);
-        co_return;
     } catch (const error& thrown) {
         failure = std::current_exception();
         why = thrown.what();
+    }
+    if (!failure) {
+        co_await self.run_post_start(id); // that fails, and the container goes on
+        co_return;
     }
     managed_container& failed = self.at(id);
     if (carry_on && failed.view.record.wanted) {

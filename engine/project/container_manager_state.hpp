@@ -66,6 +66,9 @@ struct container_manager::implementation {
     void watch_health(managed_container& of);
     task<> end_unhealthy(std::string id, std::uint64_t generation);
     task<bool> end_starting(std::string id);
+    task<> run_post_start(std::string id);
+    task<> hooks_after_restart(std::string id);
+    task<> run_pre_stop(std::string id, std::chrono::nanoseconds grace);
     task<> end_run(std::string id, std::chrono::nanoseconds grace);
 
     engine_parts parts;

@@ -2,6 +2,7 @@
 
 #include "compose/model/error.hpp"
 #include "engine/project/container_life.hpp"
+#include "engine/project/hooks.hpp"
 #include "engine/project/launch_surroundings.hpp"
 #include "engine/project/mount_resolver.hpp"
 #include "engine/project/secret_mounts.hpp"
@@ -351,10 +352,40 @@ task<> container_manager::implementation::end_unhealthy(std::string id, std::uin
     co_await end_run(id, grace_of(of.view.record));
 }
 
-task<> container_manager::implementation::end_run(std::string id, std::chrono::nanoseconds grace) {
-    managed_container& of = at(id);
-    if (!of.view.run)
+task<> container_manager::implementation::run_post_start(std::string id) {
+    constexpr auto limit = std::chrono::hours(1); // an `up` that another takes over from waits for it
+    if (!entries.contains(id))
         co_return;
+    std::vector<compose::hook> hooks = at(id).view.record.service_definition().post_start;
+    if (!hooks.empty())
+        co_await run_hooks(parts.on, runtime, id, "post_start", std::move(hooks), limit);
+}
+
+/// What it asks for before its stop signal, as long as it would have after that. Whatever comes of it, it
+/// ends.
+task<> container_manager::implementation::run_pre_stop(std::string id, std::chrono::nanoseconds grace) {
+    constexpr std::chrono::nanoseconds longest = std::chrono::hours(24); // of who may take for ever
+    std::vector<compose::hook> hooks = at(id).view.record.service_definition().pre_stop;
+    if (hooks.empty() || grace == std::chrono::nanoseconds(0))
+        co_return;
+    std::string why;
+    try {
+        co_await run_hooks(
+            parts.on, runtime, id, "pre_stop", std::move(hooks), grace.count() < 0 ? longest : grace);
+    } catch (const error& failure) {
+        why = failure.what();
+    }
+    if (!why.empty() && entries.contains(id))
+        announce(at(id), "Warning", why);
+}
+
+task<> container_manager::implementation::end_run(std::string id, std::chrono::nanoseconds grace) {
+    if (!at(id).view.run)
+        co_return;
+    co_await run_pre_stop(id, grace);
+    if (!entries.contains(id) || !at(id).view.run)
+        co_return;
+    managed_container& of = at(id);
     const container_record& record = of.view.record;
     const auto picture = parts.images.find(record.image);
     const int signal = picture ? stop_signal_of(record.service_definition(), picture->config) : SIGTERM;
@@ -424,12 +455,25 @@ bool container_manager::implementation::is_to_restart(const std::string& id) con
            found->second->view.state == run_state::restarting;
 }
 
+/// Nobody is there to tell of one that fails but those who watch the events.
+task<> container_manager::implementation::hooks_after_restart(std::string id) {
+    std::string why;
+    try {
+        co_await run_post_start(id);
+    } catch (const error& failure) {
+        why = failure.what();
+    }
+    if (!why.empty() && entries.contains(id))
+        announce(at(id), "Warning", why);
+}
+
 task<> container_manager::implementation::restart_now(std::string id) {
     std::string why;
     try {
         co_await run(id);
         if (entries.contains(id))
             announce(at(id), "Started", "restarted by itself");
+        co_await hooks_after_restart(id);
         if (restarted && entries.contains(id))
             restarted(at(id).view.record);
         co_return;

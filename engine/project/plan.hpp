@@ -92,7 +92,8 @@ struct up_request {
     bool remove_orphans = false;
     bool carry_on = false;                // what a former daemon was about
     std::set<std::string> force_recreate; // services whose containers are made anew even if nothing changed
-    bool renew_anonymous = false;         // their volumes without names begin empty, with new containers
+    std::map<std::string, std::string> pull_again = {}; // images that are here, and why
+    bool renew_anonymous = false; // their volumes without names begin empty, with new containers
 };
 
 /// The steps from `now` to what is asked for: empty when there is nothing to do. Pure.

@@ -52,6 +52,7 @@ class up_planner {
     void remake(const std::string& key, const network_definition& there);
     void volumes();
     void images();
+    bool is_here(const std::string& reference) const;
     void pull(const std::string& reference, const std::string& service);
     void renew();
     void orphans();
@@ -194,7 +195,7 @@ void up_planner::images() {
         for (const compose::mount& mount : service.mounts)
             if (mount.type == compose::mount_type::image)
                 pull(mount.source, name);
-        if (now_.images.contains(service.image) || image_steps_.contains(service.image))
+        if (is_here(service.image) || image_steps_.contains(service.image))
             continue;
         if (service.pull_policy == "never")
             throw error(error_kind::invalid,
@@ -206,11 +207,18 @@ void up_planner::images() {
     }
 }
 
+bool up_planner::is_here(const std::string& reference) const {
+    return now_.images.contains(reference) && !wanted_.pull_again.contains(reference);
+}
+
 void up_planner::pull(const std::string& reference, const std::string& service) {
-    if (now_.images.contains(reference) || image_steps_.contains(reference))
+    if (is_here(reference) || image_steps_.contains(reference))
         return;
-    image_steps_[reference] = steps_.add(
-        {.kind = step_kind::pull_image, .name = reference, .service = service, .reason = "missing"});
+    const auto again = wanted_.pull_again.find(reference);
+    image_steps_[reference] = steps_.add({.kind = step_kind::pull_image,
+        .name = reference,
+        .service = service,
+        .reason = again == wanted_.pull_again.end() ? "missing" : again->second});
 }
 
 /// All that use one of the volumes end before it does, dependents first.

@@ -43,6 +43,8 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
         std::function<bool()> superseded);
     task<> follow(compose::project definition, std::string service, std::function<bool()> superseded);
     void follow_restart(const container_record& restarted);
+    std::map<std::string, std::string> images_to_renew(
+        const compose::project& wanted, const std::set<std::string>& services) const;
     plan plan_for(const compose::project& wanted, const up_options& options,
         std::set<std::string>* services = nullptr) const;
 

@@ -7,6 +7,7 @@
 #include "engine/project/launch_surroundings.hpp"
 #include "engine/project/plan_runner.hpp"
 #include "engine/project/plan_steps.hpp"
+#include "engine/project/pull_policy.hpp"
 #include "engine/project/shutdown.hpp"
 #include "engine/project/step_performer.hpp"
 #include "engine/project/up_waiter.hpp"
@@ -169,6 +170,21 @@ void project_manager::implementation::begin_collecting(const std::string& projec
         spawn(parts.on.io, "forget secrets of " + project, collect_contents(shared_from_this(), project));
 }
 
+std::map<std::string, std::string> project_manager::implementation::images_to_renew(
+    const compose::project& wanted, const std::set<std::string>& services) const {
+    std::map<std::string, std::string> found;
+    const auto now = std::chrono::system_clock::now();
+    for (const std::string& name : services) {
+        const compose::service& service = wanted.services.at(name);
+        if (service.image.empty())
+            continue;
+        std::string why = why_pull_again(service.pull_policy, parts.images.named_at(service.image), now);
+        if (!why.empty())
+            found[service.image] = std::move(why);
+    }
+    return found;
+}
+
 /// `services` gets those that the plan is about.
 plan project_manager::implementation::plan_for(
     const compose::project& wanted, const up_options& options, std::set<std::string>* services) const {
@@ -184,6 +200,9 @@ plan project_manager::implementation::plan_for(
         .remove_orphans = options.remove_orphans,
         .carry_on = options.carry_on,
         .force_recreate = options.force_recreate ? named : std::set<std::string>(),
+        // Nothing is pulled at a boot, nor twice for one `up`.
+        .pull_again = options.pulled || options.carry_on ? std::map<std::string, std::string>()
+                                                         : images_to_renew(wanted, all),
         .renew_anonymous = options.renew_anonymous};
     return plan_up(request, observe_project(wanted.name, wanted));
 }
@@ -202,6 +221,7 @@ task<> project_manager::implementation::bring_up(
             pulls.push_back(each);
     if (!pulls.empty()) {
         co_await run(pulls, wanted, options.grace, superseded);
+        options.pulled = true;
         steps = plan_for(wanted, options);
     }
     pulls.insert(pulls.end(), steps.begin(), steps.end());

@@ -41,7 +41,8 @@ struct up_options {
     bool renew_anonymous = false; // volumes without names begin empty; not remembered, or a crash would twice
     bool wait = false;            // until running or healthy
     std::optional<std::chrono::nanoseconds> wait_timeout;
-    bool carry_on = false;                         // what a former daemon was about
+    bool pulled = false;   // the images are as new as their pull policies ask; not remembered
+    bool carry_on = false; // what a former daemon was about
     std::optional<std::chrono::nanoseconds> grace; // of what is recreated; without it each service's own
     std::optional<unsigned> user;                  // who asked, where the socket tells
 };

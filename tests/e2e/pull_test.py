@@ -1,12 +1,19 @@
 """Images from a real registry on loopback: by its own name, and by a Docker Hub name through a mirror."""
+import io
 import json
 import pathlib
 import shutil
 import subprocess
+import sys
+import tarfile
 import tempfile
+import time
 import unittest
 
 from harness import DaemonTest, busybox_archive, serve_registry
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
+from made_image import image  # noqa: E402
 
 
 class PullTest(DaemonTest):
@@ -15,14 +22,47 @@ class PullTest(DaemonTest):
         self.addCleanup(shutil.rmtree, self.registry_folder, True)
         self.registry, stop = serve_registry(self.registry_folder / "data", self.registry_folder)
         self.addCleanup(stop)
-        push = ["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false",
-                f"docker-archive:{busybox_archive()}", f"docker://{self.registry}/library/small:1"]
-        subprocess.run(push, check=True)
+        self.push(busybox_archive())
         self.arguments = ("--registry-mirror", f"docker.io=http://{self.registry}")
         super().setUp()
 
-    def stack(self, image):
-        self.write(f"name: pull\nservices:\n  s: {{image: '{image}', init: true, command: sleep 1000}}\n")
+    def push(self, archive):
+        subprocess.run(["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false",
+                        f"docker-archive:{archive}", f"docker://{self.registry}/library/small:1"], check=True)
+
+    def push_another(self):
+        """Another image of that name."""
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("newer"))
+        with image("newer", layer.getvalue()) as archive:
+            self.push(archive)
+
+    def stack(self, image, more=""):
+        self.write(f"name: pull\nservices:\n  s: {{image: '{image}', init: true, command: sleep 1000{more}}}\n")
+
+    def test_the_policy_says_when_an_image_that_is_here_is_pulled_again(self):
+        self.stack("small:1")
+        self.compose("up", "-d")
+        first = self.container("s")["id"]
+        self.push_another()
+        for policy in "missing", "daily", "weekly", "every_12h", "never", "if_not_present":
+            self.stack("small:1", f", pull_policy: {policy}")
+            self.assertNotIn("Pull", self.compose("up", "-d").stderr, policy)
+        self.assertEqual(self.container("s")["id"], first)
+        self.stack("small:1", ", pull_policy: every_1s")
+        time.sleep(1.1)
+        self.assertIn("Pulled", self.compose("up", "-d", "-t", "0").stderr)
+        second = self.container("s")["id"]
+        self.assertNotEqual(second, first)
+        self.compose("exec", "-T", "s", "test", "-e", "/newer")
+        self.stack("small:1", ", pull_policy: always")
+        self.assertIn("Pulled", self.compose("up", "-d", "-t", "0").stderr)
+        self.assertEqual(self.container("s")["id"], second, "the same image came again")
+        self.stop_daemon()
+        self.start_daemon()
+        self.stack("small:1", ", pull_policy: daily")
+        self.assertNotIn("Pull", self.compose("up", "-d").stderr, "the daemon remembers when it came")
 
     def test_up_pulls_what_is_missing_by_the_registrys_name(self):
         self.stack(f"{self.registry}/library/small:1")
