@@ -211,6 +211,17 @@ void container_manager::give_up(const std::string& id) {
     self.save(of);
 }
 
+void container_manager::followed(const std::string& id, std::uint64_t generation) {
+    const auto found = implementation_->entries.find(id);
+    if (found == implementation_->entries.end())
+        return;
+    container_record& record = found->second->view.record;
+    if (!record.follow_due || record.generation != generation)
+        return; // it has ended once more meanwhile
+    record.follow_due = false;
+    implementation_->save(*found->second);
+}
+
 void container_manager::close() {
     implementation_->closed = true;
     implementation_->changed.notify_all();

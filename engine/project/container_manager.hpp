@@ -82,6 +82,9 @@ class container_manager {
     /// What is wanted, does not run and is not about to be restarted is not wanted any more.
     void give_up(const std::string& id);
 
+    /// What is restarted with it has begun anew since the run `generation` of it.
+    void followed(const std::string& id, std::uint64_t generation);
+
     /// From now on nothing starts: error{unavailable}.
     void close();
     bool closed() const;

@@ -54,6 +54,7 @@ class up_planner {
     void images();
     void pull(const std::string& reference, const std::string& service);
     void renew();
+    bool is_removed_orphan(const observed_container& container) const;
     void orphans();
     bool has_succeeded(const observed_container& container) const;
     bool begins_anew(const compose::service& service) const;
@@ -110,7 +111,7 @@ void up_planner::remake(const std::string& key, const network_definition& there)
     for (const observed_container& container : now_.containers) {
         if (!container.networks.contains(there.name))
             continue;
-        if (!wanted_.services.contains(container.service))
+        if (!wanted_.services.contains(container.service) && !is_removed_orphan(container))
             throw error(error_kind::conflict,
                 fmt::format(
                     "network \"{}\" has changed in the file and container \"{}\", which this `up` is not "
@@ -229,7 +230,7 @@ void up_planner::renew() {
                 users.push_back(container);
     std::vector<std::size_t> gone;
     for (const observed_container* container : users) {
-        if (!wanted_.services.contains(container->service))
+        if (!wanted_.services.contains(container->service) && !is_removed_orphan(*container))
             throw error(error_kind::conflict,
                 fmt::format(
                     "container \"{}\", which this `up` is not about, has volumes that are to be renewed; "
@@ -247,10 +248,14 @@ void up_planner::renew() {
             ended_.at(container->id).last = gone.front();
 }
 
+bool up_planner::is_removed_orphan(const observed_container& container) const {
+    return wanted_.remove_orphans && !wanted_.project.services.contains(container.service) &&
+           !wanted_.project.disabled_services.contains(container.service);
+}
+
 void up_planner::orphans() {
     for (const observed_container& container : now_.containers)
-        if (!wanted_.project.services.contains(container.service) &&
-            !wanted_.project.disabled_services.contains(container.service))
+        if (is_removed_orphan(container) && !ended_.contains(container.id))
             steps_.end(container, true, "its service is no longer in the file", {});
 }
 
