@@ -24,12 +24,14 @@ void wanted_by_hand(container_record& record) {
 
 void stopped_by_hand(container_record& record) {
     record.wanted = false;
+    record.comes_again = false;
     record.follow_due = false;
     record.history.manually_stopped = true;
 }
 
 void run_begins(container_record& record) {
     ++record.generation;
+    record.comes_again = false;
     record.health = {};
 }
 
@@ -81,6 +83,7 @@ bool host_came_back(
     const bool seen = record.boot.empty(); // by the engine, which has ended it
     if (record.wanted && !seen)
         record.exit = last_exit{.code = nobody_knows, .oom = false, .finished = timestamp(when), .error = {}};
+    record.comes_again = false;
     record.follow_due = false; // what depends on it has gone as well
     record.wanted = restart_at_boot(policy_of(record), record.history, code);
     if (record.wanted)

@@ -83,6 +83,7 @@ task<> container_manager::recover() {
     co_await self.parts.volumes.recover(std::move(holders));
     co_await self.parts.networks.start(std::move(alive));
     co_await self.parts.networks.remove_if_idle(default_bridge().name);
+    self.recovered = true;
 }
 
 task<std::string> container_manager::create(container_request what) {
@@ -195,6 +196,7 @@ task<> container_manager::end_to_restart(std::string id, std::optional<std::chro
     implementation& self = *implementation_;
     managed_container& of = self.at(id);
     of.view.record.wanted = true;
+    of.view.record.comes_again = true;
     self.save(of);
     if (of.backoff)
         of.backoff->cancel();

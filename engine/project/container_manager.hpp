@@ -37,6 +37,7 @@ struct container_view {
     container_record record;
     run_state state = run_state::created;
     std::optional<start_record> run; // while it runs
+    std::uint64_t order = 0;         // of its last run among those that this daemon has begun; 0: none
     std::optional<health_state> health;
 };
 

@@ -23,6 +23,19 @@ std::set<std::string> project_manager::implementation::followers_of(
     return followers;
 }
 
+/// Those of followers_of() that had begun before the last run of `led` did.
+std::set<std::string> project_manager::implementation::left_behind_by(
+    const container_view& led, const compose::project& definition) const {
+    std::set<std::string> behind;
+    for (const container_view* each : containers.of_project(definition.name))
+        if (is_up(each->state) && each->state != run_state::restarting &&
+            (each->order < led.order || each->order == 0))
+            behind.insert(each->record.service);
+    std::set<std::string> followers = followers_of(definition, {led.record.service});
+    std::erase_if(followers, [&](const std::string& name) { return !behind.contains(name); });
+    return followers;
+}
+
 /// A container has come back by itself: what depends on it with `restart: true` begins anew as well.
 void project_manager::implementation::follow_restart(const container_record& restarted) {
     spawn(parts.on.io, "follow " + restarted.name, see_followed(shared_from_this(), restarted.id));
@@ -37,16 +50,15 @@ task<> project_manager::implementation::see_followed(std::shared_ptr<implementat
         if (project == nullptr || project->removing || !led->run || !led->record.follow_due)
             co_return;
         const std::uint64_t generation = led->record.generation;
-        const std::string service = led->record.service;
         const compose::project definition = whole_of(project->definition);
-        const std::set<std::string> followers = self->followers_of(definition, {service});
+        const std::set<std::string> followers = self->left_behind_by(*led, definition);
         given_way = false;
         if (!followers.empty()) {
             spdlog::info("project {}: {} was restarted, so {} follow", definition.name, led->record.name,
                 fmt::join(followers, ", "));
             const auto under_way = self->queue.begin_by_itself(definition.name, operation_kind::start,
-                [self, definition, service](std::function<bool()> superseded) {
-                    return self->follow(definition, service, std::move(superseded));
+                [self, definition, id](std::function<bool()> superseded) {
+                    return self->follow(definition, id, std::move(superseded));
                 });
             co_await under_way->wait();
             given_way = under_way->given_way();
@@ -64,8 +76,12 @@ void project_manager::implementation::follow_what_is_due(const std::string& proj
 }
 
 task<> project_manager::implementation::follow(
-    compose::project definition, std::string service, std::function<bool()> superseded) {
-    const std::set<std::string> followers = followers_of(definition, {service});
+    compose::project definition, std::string id, std::function<bool()> superseded) {
+    const container_view* led = containers.find(id);
+    if (led == nullptr)
+        co_return;
+    const std::string service = led->record.service;
+    const std::set<std::string> followers = left_behind_by(*led, definition);
     plan waits;
     for (const std::string& name : followers)
         if (const auto& dependencies = definition.services.at(name).depends_on;

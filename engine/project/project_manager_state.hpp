@@ -41,7 +41,8 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
         std::function<bool()> superseded);
     task<> restart_for_person(compose::project definition, std::set<std::string> services, grace_period grace,
         std::function<bool()> superseded);
-    task<> follow(compose::project definition, std::string service, std::function<bool()> superseded);
+    std::set<std::string> left_behind_by(const container_view& led, const compose::project& definition) const;
+    task<> follow(compose::project definition, std::string id, std::function<bool()> superseded);
     static task<> see_followed(std::shared_ptr<implementation> self, std::string id);
     void follow_restart(const container_record& restarted);
     void follow_what_is_due(const std::string& project);

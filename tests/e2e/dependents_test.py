@@ -1,6 +1,8 @@
 """Dependencies at run time: what depends with `restart: true`, or lives on another's network, begins anew with it."""
+import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -111,7 +113,7 @@ class DependentsTest(DaemonTest):
     def test_what_follows_a_restart_does_so_though_the_daemon_ends_meanwhile(self):
         self.write(SHARED % 1)
         self.compose("up", "-d")
-        for pause in 0.02, 0.12, 0.2:  # while its restart waits, while it is started, while the others begin anew
+        for pause in 0.02, 0.12, 0.18, 0.22:  # while its restart waits, while it is started, while the others begin anew
             with self.subTest(pause=pause):
                 self.compose("restart", "-t", "0")  # the delays begin anew
                 before = self.started()
@@ -126,6 +128,17 @@ class DependentsTest(DaemonTest):
         self.start_daemon()
         time.sleep(0.5)
         self.assertEqual(self.started(), after, "what has followed once does not follow again")
+
+    def test_a_restart_is_brought_to_its_end_by_the_next_daemon(self):
+        deaf = "image: busybox, command: [sh, -c, 'trap \"sleep 0.7; exit 0\" TERM; while :; do sleep 0.05; done']"
+        self.write(f"name: again\nservices:\n  web: {{{deaf}}}\n  db: {{{deaf}, restart: on-failure}}\n")
+        self.compose("up", "-d")
+        before = self.started()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.compose("restart", timeout=0.3)
+        self.stop_daemon(signal.SIGKILL)
+        self.start_daemon()
+        self.expect_new(before, ["web", "db"])
 
     def test_what_follows_a_restart_does_so_though_somebody_takes_over_meanwhile(self):
         well = self.folder / "well"
