@@ -3,6 +3,7 @@
 #include "compose/load/contents.hpp"
 #include "compose/load/loader.hpp"
 #include "compose/model/error.hpp"
+#include "engine/system/file_lease.hpp"
 #include "engine/system/folder_watch.hpp"
 #include "engine/system/notifier.hpp"
 
@@ -41,7 +42,7 @@ struct place {
 /// A stack as its file says, or what is wrong with the file.
 struct stack_file {
     std::string name;
-    std::optional<compose::project> project;
+    std::optional<compose::project> project; // nothing: it is wrong, or still being written
     std::string problem;
 };
 
@@ -58,6 +59,8 @@ stack_file read(const fs::path& root, const std::string& name) {
             throw compose::error(compose::error_kind::invalid,
                 fmt::format(
                     "\"{}\" is no file, or a link to where none is; is its disk mounted?", file.native()));
+        if (is_being_written(file))
+            return found; // its end is told
         compose::loaded all = compose::load(options);
         compose::read_contents(all.project, all.variables);
         found.project = std::move(all.project);
@@ -248,7 +251,7 @@ task<> stack_folder::implementation::look(std::shared_ptr<implementation> self) 
     for (const stack_file& each : seen.found)
         if (each.project)
             wanted.push_back(*each.project);
-        else
+        else if (!each.problem.empty())
             tell_problem(each.name, each.problem);
     co_await take_down_removed(self, std::move(seen));
     for (compose::project& each : wanted) {

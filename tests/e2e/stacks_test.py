@@ -176,6 +176,20 @@ class StacksTest(DaemonTest):
         self.wait_for("shop", {"db": "running", "web": "running"})
         self.assertEqual(self.api("/projects/shop/repairs")["problems"], [])
 
+    def test_a_file_that_is_being_written_is_waited_for(self):
+        self.stack("shop", f"services:\n  web: {{{SLEEP}}}\n  db: {{{SLEEP}}}\n")
+        self.restart_daemon()
+        self.wait_for("shop", {"web": "running", "db": "running"})
+        before = {each["id"] for each in self.containers()}
+        with open(self.stacks / "shop" / "compose.yaml", "w") as file:
+            file.write(f"services:\n  web: {{{SLEEP}}}\n")  # a slow copy: what is there is a stack by itself
+            file.flush()
+            time.sleep(1)
+            self.assertEqual({each["id"] for each in self.containers()}, before)
+            file.write(f"  db: {{{SLEEP}}}\n  more: {{{SLEEP}}}\n")
+        self.wait_for("shop", {"web": "running", "db": "running", "more": "running"})
+        self.assertLess(before, {each["id"] for each in self.containers()})
+
     def test_a_pipe_is_no_file_and_does_not_hold_up_others(self):
         (self.stacks / "pipe").mkdir(parents=True)
         os.mkfifo(self.stacks / "pipe" / "compose.yaml")
