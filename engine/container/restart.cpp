@@ -47,7 +47,7 @@ restart_decision next_restart(
     ++history.count;
     milliseconds delay = history.delay;
     if (delay > jitter_from)
-        delay += milliseconds(
+        delay -= milliseconds(
             static_cast<std::int64_t>(static_cast<double>(delay.count()) * jitter_part * jitter));
     return {.restart = true, .delay = delay};
 }

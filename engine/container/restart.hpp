@@ -27,7 +27,7 @@ struct restart_decision {
 
 /// Decides what follows the exit of a run. Pure but for `history`, which it moves on when it decides to
 /// restart: first 100 ms, doubled each time up to 60 s, from the start again after a run of 10 s or more
-/// (moby's restartmanager.go has the same constants). `jitter` in [0, 1) adds up to a tenth of it to delays
+/// (moby's restartmanager.go has the same constants). `jitter` in [0, 1) takes up to a tenth off delays
 /// above 1 s, so that fifty containers of a dead database do not come back in the same millisecond.
 /// deploy.restart_policy may set a delay instead, and a window: a run as long as that has come about.
 restart_decision next_restart(const compose::restart_policy& policy, restart_history& history,

@@ -19,15 +19,19 @@ const compose::restart_policy& policy_of(const container_record& record) {
 void wanted_by_hand(container_record& record) {
     started_by_hand(record.history);
     record.wanted = true;
+    record.follow_due = false;
 }
 
 void stopped_by_hand(container_record& record) {
     record.wanted = false;
+    record.comes_again = false;
+    record.follow_due = false;
     record.history.manually_stopped = true;
 }
 
 void run_begins(container_record& record) {
     ++record.generation;
+    record.comes_again = false;
     record.health = {};
 }
 
@@ -55,6 +59,7 @@ restart_decision run_ended(
         decision = is_ill(record) ? next_restart_of_unhealthy(policy_of(record), record.history, exit, jitter)
                                   : next_restart(policy_of(record), record.history, exit, jitter);
     record.wanted = decision.restart;
+    record.follow_due = record.follow_due || decision.restart;
     return decision;
 }
 
@@ -78,6 +83,8 @@ bool host_came_back(
     const bool seen = record.boot.empty(); // by the engine, which has ended it
     if (record.wanted && !seen)
         record.exit = last_exit{.code = nobody_knows, .oom = false, .finished = timestamp(when), .error = {}};
+    record.comes_again = false;
+    record.follow_due = false; // what depends on it has gone as well
     record.wanted = restart_at_boot(policy_of(record), record.history, code);
     if (record.wanted)
         record.history = {};

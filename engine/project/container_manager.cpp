@@ -83,6 +83,7 @@ task<> container_manager::recover() {
     co_await self.parts.volumes.recover(std::move(holders));
     co_await self.parts.networks.start(std::move(alive));
     co_await self.parts.networks.remove_if_idle(default_bridge().name);
+    self.recovered = true;
 }
 
 task<std::string> container_manager::create(container_request what) {
@@ -208,6 +209,7 @@ task<> container_manager::end_to_restart(std::string id, std::optional<std::chro
     implementation& self = *implementation_;
     managed_container& of = self.at(id);
     of.view.record.wanted = true;
+    of.view.record.comes_again = true;
     self.save(of);
     if (of.backoff)
         of.backoff->cancel();
@@ -222,6 +224,17 @@ void container_manager::give_up(const std::string& id) {
         return;
     of.view.record.wanted = false;
     self.save(of);
+}
+
+void container_manager::followed(const std::string& id, std::uint64_t generation) {
+    const auto found = implementation_->entries.find(id);
+    if (found == implementation_->entries.end())
+        return;
+    container_record& record = found->second->view.record;
+    if (!record.follow_due || record.generation != generation)
+        return; // it has ended once more meanwhile
+    record.follow_due = false;
+    implementation_->save(*found->second);
 }
 
 void container_manager::close() {

@@ -37,6 +37,7 @@ struct container_view {
     container_record record;
     run_state state = run_state::created;
     std::optional<start_record> run; // while it runs
+    std::uint64_t order = 0;         // of its last run among those that this daemon has begun; 0: none
     std::optional<health_state> health;
 };
 
@@ -85,6 +86,9 @@ class container_manager {
 
     /// What is wanted, does not run and is not about to be restarted is not wanted any more.
     void give_up(const std::string& id);
+
+    /// What is restarted with it has begun anew since the run `generation` of it.
+    void followed(const std::string& id, std::uint64_t generation);
 
     /// From now on nothing starts: error{unavailable}.
     void close();

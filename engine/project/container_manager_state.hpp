@@ -79,6 +79,8 @@ struct container_manager::implementation {
     std::minstd_rand random{std::random_device{}()};
     const std::string boot = boot_identifier();
     bool closed = false; // the engine goes down: nothing starts any more
+    std::uint64_t runs_begun = 0;
+    bool recovered = false; // recover() has ended
     container_runtime runtime;
 };
 

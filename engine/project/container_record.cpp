@@ -54,6 +54,10 @@ std::string encode(const container_record& record) {
         {"mounted_sources", json::value_from(record.mounted_sources)},
         {"volumes", json::value_from(record.volumes)},
         {"mounted_images", json::value_from(record.mounted_images)}};
+    if (record.comes_again)
+        object["comes_again"] = true;
+    if (record.follow_due)
+        object["follow_due"] = true;
     if (record.exit)
         object["exit"] = json::object{{"code", record.exit->code}, {"oom", record.exit->oom},
             {"finished", record.exit->finished}, {"error", record.exit->error}};
@@ -86,6 +90,8 @@ container_record decode_container(std::string_view key, std::string_view text) {
         record.started = string(object, "started");
         if (const json::value* delay = object.if_contains("restart_delay_ms"))
             record.history.delay = std::chrono::milliseconds(delay->to_number<std::int64_t>());
+        record.comes_again = object.contains("comes_again");
+        record.follow_due = object.contains("follow_due");
         if (const json::value* boot = object.if_contains("boot"))
             record.boot = boot->as_string();
         if (const json::value* sources = object.if_contains("mounted_sources"))

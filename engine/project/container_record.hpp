@@ -44,6 +44,8 @@ struct container_record {
     std::string created;         // RFC 3339
 
     bool wanted = false;          // should run; false after it has ended for good
+    bool comes_again = false;     // it is being ended to be started again, whatever its policy says
+    bool follow_due = false;      // it comes back by itself, and what is restarted with it has still to be
     restart_history history;      // count and stopped-by-hand
     std::uint64_t generation = 0; // of the last run
     std::string started;          // RFC 3339; empty: never

@@ -261,6 +261,7 @@ task<std::vector<held_socket>> container_manager::implementation::connect(std::s
 /// One run, from a record that wants it to a process. What fails leaves the container as it was before.
 task<> container_manager::implementation::run(std::string id) {
     set_state(at(id), run_state::starting);
+    at(id).view.order = ++runs_begun;
     crash_point("start: it is wanted");
     std::exception_ptr failure;
     try {
@@ -405,13 +406,19 @@ task<> container_manager::implementation::on_exited(std::string id, exit_record 
     }
     managed_container& of = at(id);
     container_record& record = of.view.record;
-    const bool ours = of.view.state == run_state::stopping && record.wanted;
+    const bool awaited = of.view.state == run_state::stopping; // by who has ended it, and goes on from there
+    const bool ours = record.wanted && (awaited || record.comes_again);
     const end_cause cause = !ours ? end_cause::itself : closed ? end_cause::shutdown : end_cause::restart;
     of.health.reset();
     of.view.health.reset();
     of.view.run.reset();
     restart_decision decision =
         run_ended(record, exit, cause, std::uniform_real_distribution<double>(0, 1)(random));
+    // A former daemon was about to start it again. What recover() finds so is due, and its caller's.
+    if (cause == end_cause::restart && !awaited && recovered) {
+        decision.restart = true;
+        of.until_it_runs = true;
+    }
     save(of);
     set_state(of, decision.restart ? run_state::restarting : run_state::exited);
     // The delay counts from the end of the run, not from when it was heard of.

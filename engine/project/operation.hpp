@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <string>
 
 namespace engine {
@@ -18,6 +19,8 @@ class operation {
     const std::string project;
     const std::uint64_t first_event;
     std::uint64_t revision = 0; // that it brings up; 0 for what is no `up`
+    /// Whether a later one has taken over from it: its failure, if any, says no more than that.
+    std::function<bool()> given_way = [] { return false; };
 
     bool done() const noexcept { return done_; }
     /// What it failed with, once done; null when it succeeded.

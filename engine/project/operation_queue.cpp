@@ -153,8 +153,10 @@ std::shared_ptr<operation> operation_queue::begin(
             other->superseded_by = kind;
     way.operations.push_back(mine);
     self->changed.notify_all(); // one that waits sees that it is superseded
-    return begin_beside(
+    auto under_way = begin_beside(
         project, [self, mine, what = std::move(what)] { return implementation::in_turn(self, mine, what); });
+    under_way->given_way = [mine] { return mine->superseded_by.has_value(); };
+    return under_way;
 }
 
 std::shared_ptr<operation> operation_queue::begin_by_itself(
@@ -163,8 +165,10 @@ std::shared_ptr<operation> operation_queue::begin_by_itself(
     const auto mine = std::make_shared<queued>(
         queued{.project = project, .kind = kind, .by_itself = true, .superseded_by = std::nullopt});
     self->lane_of(project).operations.push_back(mine);
-    return begin_beside(
+    auto under_way = begin_beside(
         project, [self, mine, what = std::move(what)] { return implementation::in_turn(self, mine, what); });
+    under_way->given_way = [mine] { return mine->superseded_by.has_value(); };
+    return under_way;
 }
 
 std::shared_ptr<operation> operation_queue::begin_beside(

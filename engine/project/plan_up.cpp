@@ -55,6 +55,7 @@ class up_planner {
     bool is_here(const std::string& reference) const;
     void pull(const std::string& reference, const std::string& service);
     void renew();
+    bool is_removed_orphan(const observed_container& container) const;
     void orphans();
     bool has_succeeded(const observed_container& container) const;
     bool begins_anew(const compose::service& service) const;
@@ -113,7 +114,7 @@ void up_planner::remake(const std::string& key, const network_definition& there)
     for (const observed_container& container : now_.containers) {
         if (!container.networks.contains(there.name))
             continue;
-        if (!wanted_.services.contains(container.service))
+        if (!wanted_.services.contains(container.service) && !is_removed_orphan(container))
             throw error(error_kind::conflict,
                 fmt::format(
                     "network \"{}\" has changed in the file and container \"{}\", which this `up` is not "
@@ -239,7 +240,7 @@ void up_planner::renew() {
                 users.push_back(container);
     std::vector<std::size_t> gone;
     for (const observed_container* container : users) {
-        if (!wanted_.services.contains(container->service))
+        if (!wanted_.services.contains(container->service) && !is_removed_orphan(*container))
             throw error(error_kind::conflict,
                 fmt::format(
                     "container \"{}\", which this `up` is not about, has volumes that are to be renewed; "
@@ -257,10 +258,14 @@ void up_planner::renew() {
             ended_.at(container->id).last = gone.front();
 }
 
+bool up_planner::is_removed_orphan(const observed_container& container) const {
+    return wanted_.remove_orphans && !wanted_.project.services.contains(container.service) &&
+           !wanted_.project.disabled_services.contains(container.service);
+}
+
 void up_planner::orphans() {
     for (const observed_container& container : now_.containers)
-        if (!wanted_.project.services.contains(container.service) &&
-            !wanted_.project.disabled_services.contains(container.service))
+        if (is_removed_orphan(container) && !ended_.contains(container.id))
             steps_.end(container, true, "its service is no longer in the file", {});
 }
 

@@ -60,6 +60,7 @@ void project_manager::recover() {
         } else if (due.contains(name)) {
             self.carry_on(name);
         }
+        self.follow_what_is_due(name);
     }
 }
 

@@ -16,7 +16,7 @@
 #include <string>
 
 // What the parts of project_manager share: project_manager.cpp has what is asked of it,
-// project_operations.cpp how it is brought about.
+// project_operations.cpp how it is brought about, project_follow.cpp what restarts bring with them.
 namespace engine {
 
 using grace_period = std::optional<std::chrono::nanoseconds>;
@@ -41,10 +41,13 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
         std::function<bool()> superseded);
     task<> restart_for_person(compose::project definition, std::set<std::string> services, grace_period grace,
         std::function<bool()> superseded);
-    task<> follow(compose::project definition, std::string service, std::function<bool()> superseded);
+    std::set<std::string> left_behind_by(const container_view& led, const compose::project& definition) const;
+    task<> follow(compose::project definition, std::string id, std::function<bool()> superseded);
+    static task<> see_followed(std::shared_ptr<implementation> self, std::string id);
     void follow_restart(const container_record& restarted);
     std::map<std::string, std::string> images_to_renew(
         const compose::project& wanted, const std::set<std::string>& services) const;
+    void follow_what_is_due(const std::string& project);
     plan plan_for(const compose::project& wanted, const up_options& options,
         std::set<std::string>* services = nullptr) const;
 

@@ -220,7 +220,16 @@ task<> project_manager::implementation::bring_up(
         if (each.kind == step_kind::pull_image)
             pulls.push_back(each);
     if (!pulls.empty()) {
-        co_await run(pulls, wanted, options.grace, superseded);
+        std::exception_ptr failure;
+        try {
+            co_await run(pulls, wanted, options.grace, superseded);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) {
+            projects.note_plan(wanted.name, steps, options); // what it would have been, as far as is known
+            std::rethrow_exception(failure);
+        }
         options.pulled = true;
         steps = plan_for(wanted, options);
     }
@@ -279,6 +288,7 @@ task<> project_manager::implementation::end_interrupted_up(
     // Whoever came first may have been about a part of it.
     if (superseded())
         carry_on_up(project);
+    follow_what_is_due(project);
     if (failure)
         std::rethrow_exception(failure);
 }
@@ -423,6 +433,7 @@ task<> project_manager::implementation::start_due(std::string project, std::func
     // Whoever came first may have been about a part of it.
     if (superseded() && projects.find(project) != nullptr)
         carry_on(project);
+    follow_what_is_due(project);
     if (failure)
         std::rethrow_exception(failure);
 }
@@ -431,17 +442,6 @@ void project_manager::implementation::carry_on(const std::string& project) {
     queue.begin_by_itself(project, operation_kind::start,
         [self = shared_from_this(), project](
             std::function<bool()> superseded) { return self->start_due(project, std::move(superseded)); });
-}
-
-std::set<std::string> project_manager::implementation::followers_of(
-    const compose::project& definition, const std::set<std::string>& services) const {
-    std::set<std::string> followers = restarted_with(definition, services);
-    std::set<std::string> up;
-    for (const container_view* each : containers.of_project(definition.name))
-        if (is_up(each->state))
-            up.insert(each->record.service);
-    std::erase_if(followers, [&](const std::string& name) { return !up.contains(name); });
-    return followers;
 }
 
 task<> project_manager::implementation::restart_services(compose::project definition,
@@ -470,48 +470,6 @@ task<> project_manager::implementation::restart_for_person(compose::project defi
             if (const container_record& each = containers.find(id)->record;
                 each.project == definition.name && services.contains(each.service))
                 containers.give_up(id);
-    std::rethrow_exception(failure);
-}
-
-/// A container has come back by itself: what depends on it with `restart: true` begins anew as well.
-void project_manager::implementation::follow_restart(const container_record& restarted) {
-    const project_record* project = projects.find(restarted.project);
-    if (project == nullptr || project->removing)
-        return;
-    const compose::project definition = whole_of(project->definition);
-    const std::set<std::string> followers = followers_of(definition, {restarted.service});
-    if (followers.empty())
-        return;
-    spdlog::info("project {}: {} was restarted, so {} follow", restarted.project, restarted.name,
-        fmt::join(followers, ", "));
-    queue.begin_by_itself(restarted.project, operation_kind::start,
-        [self = shared_from_this(), definition, service = restarted.service](
-            std::function<bool()> superseded) {
-            return self->follow(definition, service, std::move(superseded));
-        });
-}
-
-task<> project_manager::implementation::follow(
-    compose::project definition, std::string service, std::function<bool()> superseded) {
-    const std::set<std::string> followers = followers_of(definition, {service});
-    plan waits;
-    for (const std::string& name : followers)
-        if (const auto& dependencies = definition.services.at(name).depends_on;
-            dependencies.contains(service))
-            waits.push_back({.kind = step_kind::await_condition,
-                .name = service,
-                .service = service,
-                .condition = dependencies.at(service).condition});
-    std::exception_ptr failure;
-    try {
-        co_await run(std::move(waits), definition, std::nullopt, superseded);
-        co_await restart_services(definition, followers, std::nullopt, superseded);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (!failure)
-        co_return;
-    carry_on(definition.name); // what has been ended and not started again
     std::rethrow_exception(failure);
 }
 

@@ -27,6 +27,19 @@ project_records::project_records(store& records) : store_(records) {
     for (const record& row : store_.load(table::operation)) {
         ups_.emplace(row.key, decode_up(row.key, row.value));
     }
+    if (ups_.empty())
+        return;
+    // Of those that are carried on the plan and the end are still to be noted.
+    std::map<std::string, std::string> keys;
+    for (const auto& [name, options] : ups_)
+        if (const project_record* project = find(name))
+            keys.emplace(revision_key(name, project->revision), name);
+    for (const record& row : store_.load(table::revision))
+        if (const auto found = keys.find(row.key); found != keys.end()) {
+            revision value = decode_revision(row.key, row.value);
+            const bool planned = !value.steps.empty();
+            newest_.emplace(found->second, newest{.value = std::move(value), .planned = planned});
+        }
 }
 
 bool project_records::save_revision(compose::project wanted, const up_options& options) {

@@ -107,7 +107,8 @@ task<> step_performer::perform(step what) {
         co_return;
     } catch (const error& thrown) {
         failure = thrown.what();
-        if (const std::string_view kind = kind_of(what.kind); !kind.empty())
+        const bool given_way = what.kind == step_kind::pull_image && superseded_(); // no fault of the image's
+        if (const std::string_view kind = kind_of(what.kind); !kind.empty() && !given_way)
             announce(std::string(kind), what.name, what.service, "Error", failure);
         throw;
     }
@@ -127,23 +128,57 @@ task<> step_performer::create_volume(step what) {
     announce("volume", what.name, {}, "Created");
 }
 
-task<> step_performer::pull_image(step what) {
-    announce("image", what.name, what.service, "Pulling");
-    const compose::service& service = project_.services.at(what.service);
-    pull_options options;
-    options.platform = service.platform;
-    pull_progress_callback progress = [this, what](const pull_progress& at) {
+namespace {
+
+/// A pull that goes on when nobody waits for it any more: what it has fetched is kept.
+struct pull_under_way {
+    bool done = false;
+    std::exception_ptr failure;
+};
+
+task<> pull_to_its_end(engine_parts parts, std::string project, step what, pull_options options,
+    std::shared_ptr<pull_under_way> state, notifier& changed) {
+    pull_progress_callback progress = [&parts, &project, &what](const pull_progress& at) {
         event seen;
-        seen.project = project_.name;
+        seen.project = project;
         seen.kind = "image";
         seen.name = what.name;
         seen.service = what.service;
         seen.status = "Downloading";
         seen.current = at.image_current;
         seen.total = at.image_total;
-        parts_.events.add(std::move(seen));
+        parts.events.add(std::move(seen));
     };
-    co_await parts_.images.pull(what.name, std::move(options), std::move(progress));
+    try {
+        co_await parts.images.pull(what.name, std::move(options), std::move(progress));
+    } catch (...) {
+        state->failure = std::current_exception();
+    }
+    state->done = true;
+    changed.notify_all();
+}
+
+} // namespace
+
+/// A registry may take its time: whoever asks for something else meanwhile need not wait for it.
+task<> step_performer::pull_image(step what) {
+    announce("image", what.name, what.service, "Pulling");
+    pull_options options;
+    options.platform = project_.services.at(what.service).platform;
+    const auto state = std::make_shared<pull_under_way>();
+    spawn(parts_.on.io, "pull " + what.name,
+        pull_to_its_end(parts_, project_.name, what, std::move(options), state, containers_.changed()));
+    while (!state->done) {
+        if (superseded_())
+            throw error(error_kind::conflict,
+                fmt::format(
+                    "pull image \"{}\": another operation on project \"{}\" has taken over; the pull goes "
+                    "on",
+                    what.name, project_.name));
+        co_await containers_.changed().wait();
+    }
+    if (state->failure)
+        std::rethrow_exception(state->failure);
     announce("image", what.name, what.service, "Pulled");
 }
 

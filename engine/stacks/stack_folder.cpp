@@ -3,6 +3,7 @@
 #include "compose/load/contents.hpp"
 #include "compose/load/loader.hpp"
 #include "compose/model/error.hpp"
+#include "engine/system/file_lease.hpp"
 #include "engine/system/folder_watch.hpp"
 #include "engine/system/notifier.hpp"
 
@@ -18,6 +19,8 @@
 #include <set>
 #include <vector>
 
+#include <sys/stat.h>
+
 namespace engine {
 
 namespace fs = std::filesystem;
@@ -28,21 +31,36 @@ constexpr auto round = std::chrono::seconds(30); // for a root that was not ther
 constexpr auto settling = std::chrono::milliseconds(300); // an editor writes more than once
 constexpr std::string_view file_name = "compose.yaml";
 
+/// A folder, whatever is mounted at its path.
+struct place {
+    dev_t device{};
+    ino_t inode{};
+
+    bool operator==(const place&) const = default;
+};
+
 /// A stack as its file says, or what is wrong with the file.
 struct stack_file {
     std::string name;
-    std::optional<compose::project> project;
+    std::optional<compose::project> project; // nothing: it is wrong, or still being written
     std::string problem;
 };
 
 stack_file read(const fs::path& root, const std::string& name) {
     stack_file found{.name = name, .project = std::nullopt, .problem = {}};
+    const fs::path file = root / name / file_name;
     compose::load_options options;
-    options.files = {root / name / file_name};
+    options.files = {file};
     options.project_directory = root / name;
     options.working_directory = root / name;
     options.project_name = name;
     try {
+        if (!fs::is_regular_file(file)) // a pipe, and nobody would ever write to it
+            throw compose::error(compose::error_kind::invalid,
+                fmt::format(
+                    "\"{}\" is no file, or a link to where none is; is its disk mounted?", file.native()));
+        if (is_being_written(file))
+            return found; // its end is told
         compose::loaded all = compose::load(options);
         compose::read_contents(all.project, all.variables);
         found.project = std::move(all.project);
@@ -52,24 +70,42 @@ stack_file read(const fs::path& root, const std::string& name) {
     return found;
 }
 
-/// What there is, in order of name. `folders` gets all that is to be watched.
-std::vector<stack_file> scan(const fs::path& root, std::set<fs::path>& folders) {
-    std::vector<stack_file> found;
-    std::error_code none;
-    if (!fs::is_directory(root, none))
-        return found;
-    folders.insert(root);
+/// What there is.
+struct stack_files {
+    std::vector<stack_file> found; // in order of name
+    std::set<fs::path> folders;    // all that is to be watched
+    std::optional<place> root;     // nothing: it is not there or cannot be read
+};
+
+/// Whether there is a file, be it one that cannot be read: only what is certainly not there has been removed.
+bool is_there(const fs::path& file) {
+    std::error_code failure;
+    return fs::symlink_status(file, failure).type() != fs::file_type::not_found;
+}
+
+stack_files scan(const fs::path& root) {
+    stack_files all;
     std::set<std::string> names;
-    for (const fs::directory_entry& each : fs::directory_iterator(root, none)) {
-        if (!each.is_directory(none))
-            continue;
-        folders.insert(each.path());
-        if (fs::exists(each.path() / file_name, none))
-            names.insert(each.path().filename());
+    std::error_code failure;
+    struct stat where {};
+    if (::stat(root.c_str(), &where) != 0 || !S_ISDIR(where.st_mode))
+        return all;
+    all.folders.insert(root);
+    fs::directory_iterator entry(root, failure);
+    for (; !failure && entry != fs::directory_iterator(); entry.increment(failure)) {
+        std::error_code unknown;
+        const fs::file_status status = entry->status(unknown);
+        const bool dangling = entry->is_symlink(unknown) && !fs::is_directory(status);
+        if (fs::is_directory(status))
+            all.folders.insert(entry->path());
+        if (dangling || (fs::is_directory(status) && is_there(entry->path() / file_name)))
+            names.insert(entry->path().filename());
     }
+    if (!failure)
+        all.root = place{.device = where.st_dev, .inode = where.st_ino};
     for (const std::string& name : names)
-        found.push_back(read(root, name));
-    return found;
+        all.found.push_back(read(root, name));
+    return all;
 }
 
 } // namespace
@@ -86,21 +122,24 @@ struct stack_folder::implementation {
         look_again = true;
         dirty.notify_all();
     }
-    bool is_at_work(const compose::project& wanted) const;
     void tell_problem(const std::string& name, const std::string& problem);
+    void forget_problem(const std::string& name);
     std::string file_of(const project_record& project) const;
-    task<> take_down_removed(const std::vector<stack_file>& found);
+    bool is_certain(const stack_files& all);
+    static task<> wake_after(std::shared_ptr<implementation> self, std::shared_ptr<operation> end);
+    task<> take_down_removed(std::shared_ptr<implementation> self, stack_files all);
 
     executors on;
     project_manager& projects;
     event_log& events;
     fs::path root;
     notifier dirty;
-    bool look_again = false;                 // a wake-up may come while nobody waits
-    std::set<std::string> changed_meanwhile; // of those that are coming up
+    bool look_again = false; // a wake-up may come while nobody waits
     std::set<fs::path> watched;
-    std::set<std::string> coming_up;
+    std::map<std::string, unsigned> coming_up;   // how many times at once: the last one holds
     std::map<std::string, std::string> problems; // by project
+    std::set<std::string> failed;                // of these: whose `up` is tried again
+    std::optional<place> known_root;             // in which this daemon has seen stacks
 };
 
 std::string stack_folder::implementation::file_of(const project_record& project) const {
@@ -124,83 +163,106 @@ void stack_folder::implementation::tell_problem(const std::string& name, const s
     events.add(std::move(what));
 }
 
-/// The project is what its file says, and no earlier attempt to make it so has failed.
-bool stack_folder::implementation::is_at_work(const compose::project& wanted) const {
-    return !problems.contains(wanted.name) && projects.is_defined_as(wanted);
+void stack_folder::implementation::forget_problem(const std::string& name) {
+    problems.erase(name);
+    failed.erase(name);
 }
 
 task<> stack_folder::implementation::bring_up(std::shared_ptr<implementation> self, compose::project wanted) {
     const std::string name = wanted.name;
     std::string problem;
+    bool given_way = false;
     try {
         spdlog::info("project {}: brought up as {} says", name, (self->root / name / file_name).native());
         up_options options;
         options.remove_orphans = true;
         const auto under_way = co_await self->projects.up(std::move(wanted), std::move(options));
         co_await under_way->wait();
+        given_way = under_way->given_way();
         if (under_way->failure())
             std::rethrow_exception(under_way->failure());
-    } catch (const compose::error& failure) {
-        // Somebody has asked for something else meanwhile: that holds.
-        if (failure.kind() != compose::error_kind::conflict)
-            problem = failure.what();
+    } catch (const std::exception& failure) {
+        problem = failure.what();
     }
-    self->coming_up.erase(name);
-    if (self->changed_meanwhile.erase(name) > 0)
-        self->wake();
-    if (problem.empty())
-        self->problems.erase(name);
-    else
-        self->tell_problem(name, problem);
+    if (--self->coming_up.at(name) == 0)
+        self->coming_up.erase(name);
+    self->forget_problem(name);
+    if (problem.empty() || given_way) // somebody has asked for something else meanwhile: that holds
+        co_return;
+    self->failed.insert(name);
+    self->tell_problem(name, problem);
 }
 
-task<> stack_folder::implementation::take_down_removed(const std::vector<stack_file>& found) {
+/// What has failed for a port that one of them still had is tried again then: a folder may have been renamed.
+task<> stack_folder::implementation::wake_after(
+    std::shared_ptr<implementation> self, std::shared_ptr<operation> end) {
+    co_await end->wait();
+    self->wake();
+}
+
+/// Whether a stack without a file has been removed: the whole folder may be on a disk that is not mounted, or
+/// be one that cannot be read at the moment.
+bool stack_folder::implementation::is_certain(const stack_files& all) {
+    if (!all.root)
+        return false;
+    if (!all.found.empty())
+        known_root = all.root;
+    return known_root == all.root;
+}
+
+task<> stack_folder::implementation::take_down_removed(
+    std::shared_ptr<implementation> self, stack_files all) {
+    const bool certain = is_certain(all);
     std::set<std::string> there;
-    for (const stack_file& each : found)
+    for (const stack_file& each : all.found)
         there.insert(each.name);
     std::vector<std::string> gone;
     for (const project_record* project : projects.list())
         if (!file_of(*project).empty() && !there.contains(project->name()) && !project->removing)
             gone.push_back(project->name());
     for (const std::string& name : gone) {
+        if (!certain) {
+            tell_problem(
+                name, fmt::format("\"{}\" has no stacks or cannot be read, so what its files brought up goes "
+                                  "on; is its disk mounted? compose -p {} down takes it down",
+                          root.native(), name));
+            continue;
+        }
         spdlog::info("project {}: its file was removed, so it is taken down; its volumes stay", name);
         down_options options;
         options.remove_orphans = true;
         try {
-            co_await projects.down(name, options);
+            const auto under_way = co_await projects.down(name, options);
+            spawn(on.io, "end of " + name, wake_after(self, under_way));
         } catch (const compose::error& failure) {
             spdlog::warn("{}", failure.what());
         }
-        problems.erase(name);
+        forget_problem(name);
     }
 }
 
 task<> stack_folder::implementation::look(std::shared_ptr<implementation> self) {
-    auto work = [where = root] {
-        std::set<fs::path> folders;
-        std::vector<stack_file> found = scan(where, folders);
-        return std::pair(std::move(found), std::move(folders));
-    };
-    const auto seen = co_await blocking(on.workers, work);
-    for (const fs::path& folder : seen.second)
+    auto work = [where = root] { return scan(where); };
+    stack_files seen = co_await blocking(on.workers, work);
+    for (const fs::path& folder : seen.folders)
         if (watched.insert(folder).second)
             spawn(on.io, "watch " + folder.native(), watch(self, folder));
-    for (const stack_file& each : seen.first) {
-        if (!each.project) {
+    std::vector<compose::project> wanted;
+    for (const stack_file& each : seen.found)
+        if (each.project)
+            wanted.push_back(*each.project);
+        else if (!each.problem.empty())
             tell_problem(each.name, each.problem);
-            continue;
+    co_await take_down_removed(self, std::move(seen));
+    for (compose::project& each : wanted) {
+        const bool as_it_says = projects.is_defined_as(each);
+        if (as_it_says && !failed.contains(each.name))
+            problems.erase(each.name);
+        else if (!as_it_says || !coming_up.contains(each.name)) { // another definition does not wait for it
+            ++coming_up[each.name];
+            spawn(on.io, "stack " + each.name, bring_up(self, std::move(each)));
         }
-        if (is_at_work(*each.project))
-            continue;
-        if (!coming_up.insert(each.name).second) {
-            changed_meanwhile.insert(each.name);
-            continue;
-        }
-        spawn(on.io, "stack " + each.name, bring_up(self, *each.project));
     }
-    // A root that has gone as a whole is a disk that is not mounted: nobody has asked for anything by that.
-    if (seen.second.contains(root))
-        co_await take_down_removed(seen.first);
 }
 
 task<> stack_folder::implementation::watch(std::shared_ptr<implementation> self, fs::path folder) {

@@ -51,7 +51,7 @@ class folder_watch::hub : public asio::execution_context::service {
         }
         // Of a folder that is watched already the same number.
         who.watch = ::inotify_add_watch(events_.native_handle(), folder.c_str(),
-            IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM);
+            IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM);
         if (who.watch < 0)
             throw_errno("watch", folder.native());
         listeners_[who.watch].insert(&who);

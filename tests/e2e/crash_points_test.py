@@ -25,12 +25,13 @@ services:
   db: {image: '%(image)s', init: true, command: sleep 1000, restart: always, volumes: ['data:/etc'], networks: [back]}
   web: {image: '%(image)s', init: true, command: sleep 1000, restart: always, ports: ['127.0.0.1:18175:80'], networks: [front, back],
         depends_on: [db], environment: {ROUND: '%(round)d'}, configs: [text]}
+  side: {image: '%(image)s', init: true, command: sleep 1000, networks: [front], depends_on: {web: {condition: service_started, restart: true}}}
   %(extra)s: {image: '%(image)s', init: true, command: sleep 1000, networks: [front]}
 networks: {front: {labels: {r: '%(round)d'}}, back: {internal: %(internal)s}}
 volumes: {data: }
 configs: {text: {content: 'round %(round)d'}}
 """
-RUNNING = {"db": "running", "web": "running"}
+RUNNING = {"db": "running", "web": "running", "side": "running"}
 
 
 class CrashPointsTest(DaemonTest):
@@ -63,6 +64,8 @@ class CrashPointsTest(DaemonTest):
         def whole():
             return self.states() == services and not self.busy()
         wait_until(whole, 15, f"{services}, where there is {self.states()}")
+        if services.get("side") == "running":
+            wait_until(self.side_has_followed, 5, "what depends on web to have begun anew with it")
         running = sum(state == "running" for state in services.values())
         endpoints = {"db": 1, "web": 2}
         veths = sum(endpoints.get(name, 1) for name, state in services.items() if state == "running")
@@ -73,6 +76,10 @@ class CrashPointsTest(DaemonTest):
             wait_until(clean, 5, "the host")
         except AssertionError:
             raise AssertionError(f"on the host for {services}: {self.on_host()}") from None
+
+    def side_has_followed(self):
+        started = {each["service"]: each["started"] for each in self.containers() if each["state"] == "running"}
+        return started.keys() >= {"side", "web"} and started["side"] > started["web"]
 
     def busy(self):
         return any(each["state"] in ("starting", "stopping", "restarting") for each in self.containers())

@@ -1,6 +1,10 @@
 """Dependencies at run time: what depends with `restart: true`, or lives on another's network, begins anew with it."""
+import contextlib
 import os
 import signal
+import subprocess
+import threading
+import time
 import unittest
 
 from harness import DaemonTest, wait_until
@@ -105,6 +109,55 @@ class DependentsTest(DaemonTest):
         refused = self.compose("start", "app", check=False)
         self.assertEqual(refused.returncode, 1)
         self.assertIn('it is on the network of service "vpn", which does not run; start that first', refused.stderr)
+
+    def test_what_follows_a_restart_does_so_though_the_daemon_ends_meanwhile(self):
+        self.write(SHARED % 1)
+        self.compose("up", "-d")
+        for pause in 0.02, 0.12, 0.18, 0.22:  # while its restart waits, while it is started, while the others begin anew
+            with self.subTest(pause=pause):
+                self.compose("restart", "-t", "0")  # the delays begin anew
+                before = self.started()
+                self.kill("vpn")
+                time.sleep(pause)
+                self.stop_daemon(signal.SIGKILL)
+                self.start_daemon()
+                self.expect_new(before, ["vpn", "app", "side"])
+                wait_until(self.reaches, 5, "the page")
+        after = self.started()
+        self.stop_daemon()
+        self.start_daemon()
+        time.sleep(0.5)
+        self.assertEqual(self.started(), after, "what has followed once does not follow again")
+
+    def test_a_restart_is_brought_to_its_end_by_the_next_daemon(self):
+        deaf = "image: busybox, command: [sh, -c, 'trap \"sleep 0.7; exit 0\" TERM; while :; do sleep 0.05; done']"
+        self.write(f"name: again\nservices:\n  web: {{{deaf}}}\n  db: {{{deaf}, restart: on-failure}}\n")
+        self.compose("up", "-d")
+        before = self.started()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.compose("restart", timeout=0.3)
+        self.stop_daemon(signal.SIGKILL)
+        self.start_daemon()
+        self.expect_new(before, ["web", "db"])
+
+    def test_what_follows_a_restart_does_so_though_somebody_takes_over_meanwhile(self):
+        well = self.folder / "well"
+        well.write_text("")
+        self.write(f"""name: chain
+services:
+  db: {{{SLEEP}, restart: always, volumes: ['{self.folder}:/s'], healthcheck: {{test: test -f /s/well, interval: 100ms, retries: 1000}}}}
+  api: {{{SLEEP}, depends_on: {{db: {{condition: service_healthy, restart: true}}}}}}
+""")
+        self.compose("up", "-d")
+        before = self.started()
+        well.unlink()
+        self.kill("db")
+        wait_until(lambda: "so api follow" in (self.folder / "log").read_text(), 5, "the restart of db")
+        second = threading.Thread(target=lambda: self.compose("up", "-d"))  # the same definition: nothing to do
+        second.start()
+        second.join()
+        well.write_text("")
+        self.expect_new(before, ["db", "api"])
 
     def test_ports_go_to_whose_network_it_is(self):
         self.write(f"name: p\nservices:\n  vpn: {{{SLEEP}}}\n  app: {{{SLEEP}, network_mode: 'service:vpn', ports: ['80']}}\n")

@@ -250,6 +250,7 @@ class MistakeTest(DaemonTest):
         self.addCleanup(subprocess.run, ["ip", "link", "del", link])
         for command in f"ip link add {link} type bridge", f"ip addr add 198.18.9.1/24 dev {link}":
             subprocess.run(command.split(), check=True)
+        time.sleep(1.1)  # the surroundings are looked at once a second
         self.refused("name: p\nservices: {a: {image: busybox, command: sleep 9}}\n"
                      "networks: {default: {ipam: {config: [{subnet: 198.18.0.0/16}]}}}\n", "198.18.9.1", "an address of this host")
 

@@ -3,14 +3,16 @@ import io
 import json
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import unittest
 
-from harness import DaemonTest, busybox_archive, serve_registry
+from harness import DaemonTest, busybox_archive, serve_registry, wait_until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 from made_image import image  # noqa: E402
@@ -70,6 +72,21 @@ class PullTest(DaemonTest):
         self.assertIn("Pulled", up.stderr)
         self.assertEqual(self.container("s")["state"], "running")
         self.assertNotIn("Pulling", self.compose("up", "-d").stderr)
+
+    def test_a_down_does_not_wait_for_a_registry_that_takes_its_time(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the question, and that is all
+            self.stack(f"127.0.0.1:{silent.getsockname()[1]}/library/small:1")
+            results = []
+            waiting = threading.Thread(target=lambda: results.append(self.compose("up", "-d", check=False)))
+            waiting.start()
+            wait_until(lambda: "Pulling" in (self.folder / "log").read_text(), 5, "the pull to begin")
+            start = time.monotonic()
+            self.assertNotIn("Error", self.compose("down").stderr)
+            self.assertLess(time.monotonic() - start, 2)
+            waiting.join(5)
+            self.assertEqual(results[0].returncode, 1)
+            self.assertIn("has given way to a later `down`", results[0].stderr)
+            self.assertEqual(self.api("/projects"), [])
 
     def test_a_docker_hub_name_comes_from_the_mirror(self):
         self.stack("small:1")

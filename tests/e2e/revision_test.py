@@ -2,7 +2,7 @@
 import json
 import unittest
 
-from harness import DaemonTest
+from harness import DaemonTest, wait_until
 
 STACK = """name: r
 services:
@@ -91,6 +91,37 @@ class RevisionTest(DaemonTest):
         self.assertEqual(self.level(), "one")
         refused = self.compose("rollback", "-1", check=False)
         self.assertNotIn("18446744073709551615", refused.stderr)
+
+    def test_an_up_that_the_next_daemon_carries_on_has_its_plan_and_its_end(self):
+        self.up("one")
+        self.stop_daemon()
+        arm, passed = self.folder / "arm", self.folder / "passed"
+        self.program, self.environment = "composed-crash", {"COMPOSED_CRASH_ARM": str(arm), "COMPOSED_CRASH_LOG": str(passed)}
+        self.start_daemon()
+        arm.write_text("2")  # it has just committed that it was asked
+        self.write((STACK % ("two", "two")).replace("command: sleep 1000}", "command: sleep 1}", 1).replace("busybox", "nosuch.invalid/x", 1))
+        self.assertNotEqual(self.compose("up", "-d", check=False).returncode, 0)
+        self.assertEqual((self.daemon.wait(5), passed.read_text().splitlines()[-1]), (-9, "store commit after"))
+        arm.unlink()
+        self.program = "composed"
+        self.start_daemon()
+        second = wait_until(lambda: next((each for each in self.history() if each.get("failed")), None), 10, "the end to be noted")
+        self.assertEqual(second["revision"], 2)
+        self.assertIn(("pull image", "nosuch.invalid/x", "missing"),
+                      {(each["action"], each["name"], each["reason"]) for each in second["steps"]})
+
+    def test_a_rollback_over_another_network_with_what_is_no_longer_there(self):
+        # Each is on the network that changes, and one of them goes.
+        self.write((STACK % ("one", "one")) + "  old: {image: busybox, init: true, command: sleep 1000}\n")
+        self.compose("up", "-d")
+        self.write((STACK % ("two", "two")) + "networks: {default: {internal: true}}\n")
+        self.compose("up", "-d", "--remove-orphans", "-t", "0")
+        self.assertEqual({each["service"] for each in self.containers()}, {"web", "db"})
+        self.compose("rollback")
+        self.assertEqual({each["service"]: each["state"] for each in self.containers()}, {"web": "running", "db": "running", "old": "running"})
+        self.compose("rollback", "2", "--remove-orphans")
+        self.assertEqual({each["service"]: each["state"] for each in self.containers()}, {"web": "running", "db": "running"})
+        self.assertEqual([each.get("failed", False) for each in self.history()], [False] * 4)
 
     def test_the_last_twenty_are_kept_and_survive_the_daemon(self):
         for number in range(23):

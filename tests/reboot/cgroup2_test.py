@@ -30,6 +30,16 @@ class Cgroup2Test(unittest.TestCase):
             [ "$(compose ps -q)" = "$before" ]
             [ "$(pidof httpd)" = "$pid" ]
             curl -sS localhost:8080
+            # Killed as often as systemd would put up with, and hung: it is back each time, and the container has not noticed.
+            back() { for _ in $(seq 600); do [ "$(systemctl show -p MainPID --value composed)" != "$1" ] && [ "$(systemctl show -p MainPID --value composed)" != 0 ] &&
+                systemctl -q is-active composed && return; sleep 0.1; done; systemctl status composed; return 1; }
+            [ "$(systemctl show -p StartLimitIntervalUSec --value composed)" = 0 ]
+            for signal in KILL KILL KILL STOP; do
+                daemon=$(systemctl show -p MainPID --value composed)
+                kill -$signal $daemon
+                back $daemon
+            done
+            [ "$(pidof httpd)" = "$pid" ]
             systemctl stop composed
             curl -sS localhost:8080
             systemctl start composed

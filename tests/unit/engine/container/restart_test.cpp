@@ -63,13 +63,16 @@ TEST(restart, ten_seconds_of_running_begin_anew) {
     EXPECT_EQ(history.count, 7U);
 }
 
-TEST(restart, jitter_is_a_tenth_at_most_and_not_on_short_delays) {
+TEST(restart, jitter_takes_a_tenth_at_most_and_nothing_off_short_delays) {
     restart_history history{.count = 0, .delay = 1000ms, .manually_stopped = false};
     const restart_policy policy{restart_mode::always, 0};
-    EXPECT_EQ(next_restart(policy, history, ended(1), 0.5).delay, 2100ms);
+    EXPECT_EQ(next_restart(policy, history, ended(1), 0.5).delay, 1900ms);
     EXPECT_EQ(history.delay, 2000ms);
     restart_history young;
     EXPECT_EQ(next_restart(policy, young, ended(1), 0.99).delay, 100ms);
+    restart_history old{.count = 20, .delay = 60s, .manually_stopped = false};
+    for (const double jitter : {0.0, 0.5, 0.99})
+        EXPECT_LE(next_restart(policy, old, ended(1), jitter).delay, 60s);
 }
 
 TEST(restart, a_start_by_hand_forgets) {
