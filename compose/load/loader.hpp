@@ -4,6 +4,7 @@
 #include "compose/model/project.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,8 +35,8 @@ struct load_options {
     std::vector<std::string> env_files;             // --env-file
     std::map<std::string, std::string> environment; // of the process
     std::filesystem::path working_directory;        // of the process, absolute
-    std::string standard_input;
-    std::vector<std::string> services; // named on the command line: their own profiles are on
+    std::function<std::string()> standard_input;    // asked for where a file is "-"
+    std::vector<std::string> services;              // named on the command line: their own profiles are on
     load_steps steps;
 };
 

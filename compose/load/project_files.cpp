@@ -63,13 +63,14 @@ void discover(const fs::path& from, project_files& into) {
             from.native()));
 }
 
-/// `over`: what it says takes the place of what files before it said.
+/// `over`: what it says takes the place of what files before it said. In one file the last line of a name
+/// holds.
 void add_env_file(
     const fs::path& file, project_files& into, const std::map<std::string, std::string>& process, bool over) {
     const std::map<std::string, std::string> before = into.variables;
     for (auto& [name, value] :
         parse_dotenv(read_project_file(file), file.native(), lookup_in(process), lookup_in(before)))
-        if (value && (over || !into.variables.contains(name)))
+        if (value && (over || !before.contains(name)))
             into.variables[name] = *value;
 }
 
@@ -153,7 +154,12 @@ project_files find_project_files(const load_options& options) {
             add_env_file(
                 folder / ".env", found, options.environment, false); // that of the nearest folder holds
     };
-    add_default(options.project_directory.empty() ? here : absolute(options.project_directory));
+    fs::path first = here;
+    if (!options.project_directory.empty())
+        first = absolute(options.project_directory);
+    else if (!options.files.empty() && options.files.front() != "-")
+        first = absolute(options.files.front()).parent_path(); // that of the working directory is another's
+    add_default(first);
 
     const auto variable = [&](const std::string& name) {
         const std::string own = process(name);
@@ -176,7 +182,7 @@ project_files find_project_files(const load_options& options) {
         found.directory = absolute(options.project_directory);
     else
         found.directory = found.files.front() == "-" ? here : found.files.front().parent_path();
-    if (found.directory != here && options.project_directory.empty())
+    if (found.directory != first)
         add_default(found.directory);
     for (const auto& [name, value] : options.environment)
         found.variables[name] = value;

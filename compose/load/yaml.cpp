@@ -1,5 +1,6 @@
 #include "compose/load/yaml.hpp"
 
+#include "compose/load/yaml_fault.hpp"
 #include "compose/model/units.hpp"
 
 #include <fmt/format.h>
@@ -323,16 +324,14 @@ std::vector<node> parse_yaml(std::string_view text, const std::string& file, con
             throw YAML::ParserException(last, "the quote is not closed");
         return builder.take();
     } catch (const YAML::Exception& failure) {
+        if (failure.mark.is_null())
+            throw_load_error(whole, {}, "not YAML: " + failure.msg);
+        const yaml_fault found = explain_yaml_fault(
+            text, {.line = failure.mark.line, .column = failure.mark.column, .message = failure.msg});
         position at = whole;
-        if (!failure.mark.is_null()) {
-            at.line = failure.mark.line + 1;
-            at.column = failure.mark.column + 1;
-        }
-        // What it says at the end of a file, when a quote has swallowed what would close the bracket.
-        const bool open =
-            failure.msg == YAML::ErrorMsg::END_OF_MAP_FLOW || failure.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW;
-        throw_load_error(at, {},
-            fmt::format("not YAML: {}", open ? "a { or [, or a quote after it, is not closed" : failure.msg));
+        at.line = found.line + 1;
+        at.column = found.column + 1;
+        throw_load_error(at, {}, "not YAML: " + found.message);
     }
 }
 

@@ -219,6 +219,19 @@ class FlagsTest(unittest.TestCase):
         self.assertEqual(len(wrong), 0, "\n\n".join(wrong))
 
 
+class ServicesTest(unittest.TestCase):
+    """Services named to `config`, with flags: what Docker Compose prints of these and of what they depend on."""
+
+    def test_images_of_what_a_service_depends_on_too(self):
+        reference = reference_program()
+        with tempfile.TemporaryDirectory(prefix="composed-corpus-") as folder:
+            (pathlib.Path(folder) / "compose.yaml").write_text(
+                "services: {a: {image: one, depends_on: [b]}, b: {image: two}, c: {build: .}}\n")
+            for services in (["a"], ["b"], ["c", "b"]):
+                theirs, ours = (run(each, folder, "-p", "p", "config", "--images", *services) for each in (reference, BIN / "compose"))
+                self.assertEqual(sorted(theirs.stdout.split()), sorted(ours.stdout.split()), services)
+
+
 def show_flags(arguments):
     flags = [each for each in arguments if each.startswith("--") or each == "*"]
     for name in [each for each in arguments if each not in flags] or cases():
