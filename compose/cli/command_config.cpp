@@ -122,7 +122,7 @@ std::string print(const loaded& read, const config_flags& flags) {
     } else if (flags.models) {
         if (const node* models = read.tree->find("models"))
             for (const auto& [name, model] : models->entries)
-                text += name + "\n";
+                text += model.text_at("model") + "\n";
     } else if (flags.environment) {
         for (const auto& [name, value] : read.variables)
             text += fmt::format("{}={}\n", name, value);

@@ -41,7 +41,7 @@ def cases():
 # Of the cases every N-th is tried with the flags, of each others: what they change is in the forms of few attributes.
 FLAGS = {"--no-interpolate": 2, "--no-normalize": 4, "--no-path-resolution": 4, "--no-env-resolution": 12,
          "--no-consistency": 12, "--no-interpolate --no-normalize": 12, "": 6, "--services": 12, "--volumes": 12,
-         "--networks": 12, "--images": 12, "--profiles": 12, "--hash *": 12, "--environment": 12, "--variables": 8}
+         "--networks": 12, "--images": 12, "--profiles": 12, "--models": 12, "--hash *": 12, "--environment": 12, "--variables": 8}
 
 
 def known_differences(flags=None):
