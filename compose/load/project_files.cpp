@@ -74,6 +74,16 @@ void add_env_file(
             into.variables[name] = *value;
 }
 
+/// Whether it is the address of a file elsewhere that was taken for a path: a git repository, an OCI
+/// artifact.
+bool is_remote(const fs::path& file) {
+    return std::any_of(file.begin(), file.end(), [](const fs::path& part) {
+        const std::string& name = part.native();
+        return name == "https:" || name == "http:" || name == "ssh:" || name == "git:" || name == "oci:" ||
+               name.starts_with("git@");
+    });
+}
+
 /// As Go's strconv.ParseBool has it; empty is false.
 bool is_true(const std::string& text) {
     for (const std::string_view yes : {"1", "t", "T", "TRUE", "true", "True"})
@@ -94,7 +104,8 @@ std::string read_project_file(const fs::path& file) {
     };
     std::error_code none;
     if (!fs::exists(file, none))
-        fail("no such file");
+        fail(is_remote(file) ? "files of other hosts are not read; fetch it, and name it by its place here"
+                             : "no such file");
     if (fs::is_directory(file, none))
         fail("is a folder, not a file");
     std::ifstream stream(file, std::ios::binary);

@@ -116,6 +116,11 @@ TEST_F(mistakes_test, what_a_missing_file_would_have_brought_is_not_missed_too) 
         ::testing::ElementsAre(HasSubstr("include[0]")));
 }
 
+TEST_F(mistakes_test, a_file_of_another_host_is_told_to_be_one) {
+    EXPECT_THAT(in("include: ['https://example.org/x.git']\nservices: {a: {image: x}}\n"),
+        ::testing::ElementsAre(HasSubstr("files of other hosts are not read; fetch it")));
+}
+
 TEST_F(mistakes_test, standard_input_is_read_where_a_variable_asks_for_it) {
     options.environment["COMPOSE_FILE"] = "-";
     options.standard_input = [] { return std::string("services: {a: {image: x}}\n"); };
