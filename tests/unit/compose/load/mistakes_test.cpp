@@ -116,6 +116,15 @@ TEST_F(mistakes_test, what_a_missing_file_would_have_brought_is_not_missed_too) 
         ::testing::ElementsAre(HasSubstr("include[0]")));
 }
 
+TEST_F(mistakes_test, keys_and_tags_are_told_of_all_together) {
+    EXPECT_THAT(in("services:\n  a:\n    image: x\n    image: y\n    labels: {1: x, 2: y}\n    command: "
+                   "!rest x\n  a: {image: z}\n"),
+        ::testing::ElementsAre("4 services.a.image: the key is there twice",
+            HasSubstr("5 services.a.labels: a key must be a string; quote it: \"1\""),
+            HasSubstr("5 services.a.labels: a key must be a string; quote it: \"2\""),
+            HasSubstr("6 services.a.command: unknown tag !rest"), "7 services.a: the key is there twice"));
+}
+
 TEST_F(mistakes_test, a_file_of_another_host_is_told_to_be_one) {
     EXPECT_THAT(in("include: ['https://example.org/x.git']\nservices: {a: {image: x}}\n"),
         ::testing::ElementsAre(HasSubstr("files of other hosts are not read; fetch it")));
