@@ -359,6 +359,12 @@ project load_text(std::string_view text, const std::string& name) {
     return std::move(read.project);
 }
 
+void check_supported(const loaded& read) {
+    std::vector<diagnostic> wrong;
+    check_supported(read.project, places_in(*read.tree), wrong);
+    fail_if(both({}, std::move(wrong)));
+}
+
 void check_project(project& of) {
     check_project_name(of.name);
     for (auto& [name, service] : of.services) {

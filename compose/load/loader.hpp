@@ -64,6 +64,10 @@ project load_text(std::string_view text, const std::string& name);
 /// and volumes, dependencies without a circle. Fills in what may be left out. Throws load_error.
 void check_project(project& of);
 
+/// What the files say and this engine cannot do yet, at its place in them, as the daemon would refuse it
+/// without. Throws load_error.
+void check_supported(const loaded& read);
+
 /// The project's name, for commands that need no file: -p, COMPOSE_PROJECT_NAME, or nothing when only a file
 /// can tell.
 std::optional<std::string> project_name_without_file(const load_options& options);
