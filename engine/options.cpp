@@ -61,6 +61,17 @@ std::chrono::nanoseconds parse_timeout(const std::string& text) {
     return *time;
 }
 
+/// Told now, and not when the first image is pulled.
+void check_mirrors(const std::map<std::string, std::vector<std::string>>& mirrors) {
+    for (const auto& [registry, addresses] : mirrors)
+        for (const std::string& each : addresses)
+            if (each.empty() || (each.find("://") != std::string::npos && !each.starts_with("http://") &&
+                                    !each.starts_with("https://")))
+                throw error(error_kind::invalid,
+                    fmt::format("registries.mirrors: \"{}\" of {} is no http:// or https:// address", each,
+                        registry));
+}
+
 /// The name goes into paths, names of cgroups and the firewall's table, beside those of the host.
 void check_instance(const std::string& name) {
     static const std::set<std::string_view> of_others{"broute", "docker", "filter", "firewalld", "fw4",
@@ -175,8 +186,9 @@ class config_reader {
         if (node.IsNull())
             return;
         if (!node.IsMap())
-            throw error(error_kind::invalid,
-                fmt::format("{}:{}: {}must be a mapping", file_, node.Mark().line + 1, prefix));
+            throw error(
+                error_kind::invalid, fmt::format("{}:{}: {} must be a mapping", file_, node.Mark().line + 1,
+                                         prefix.empty() ? "the file" : prefix.substr(0, prefix.size() - 1)));
         for (const auto& entry : node) {
             std::string key = entry.first.as<std::string>();
             std::replace(key.begin(), key.end(), '_', '-'); // both are written
@@ -305,6 +317,7 @@ daemon_options read_options(int count, char** arguments) {
                 error_kind::invalid, fmt::format("--registry-mirror \"{}\": write REGISTRY=URL", mirror));
         options.images.mirrors[mirror.substr(0, equals)].push_back(mirror.substr(equals + 1));
     }
+    check_mirrors(options.images.mirrors);
     options.images.insecure.insert(insecure.begin(), insecure.end());
     options.networks.instance = options.instance;
     options.networks.ipv6_seed =

@@ -95,9 +95,10 @@ std::string print(const loaded& read, const config_flags& flags) {
     else if (flags.networks)
         keys(shown.networks);
     else if (flags.images) {
+        const node part = part_of(*read.tree, flags.only);
+        const node* services = part.find("services");
         for (const auto& [name, service] : shown.services)
-            if (flags.only.empty() ||
-                std::find(flags.only.begin(), flags.only.end(), name) != flags.only.end())
+            if (services != nullptr && services->find(name) != nullptr)
                 text +=
                     (service.image.empty() ? fmt::format("{}-{}", shown.name, name) : service.image) + "\n";
     } else if (flags.profiles) {
@@ -121,7 +122,7 @@ std::string print(const loaded& read, const config_flags& flags) {
     } else if (flags.models) {
         if (const node* models = read.tree->find("models"))
             for (const auto& [name, model] : models->entries)
-                text += name + "\n";
+                text += model.text_at("model") + "\n";
     } else if (flags.environment) {
         for (const auto& [name, value] : read.variables)
             text += fmt::format("{}={}\n", name, value);

@@ -146,6 +146,7 @@ engine::task<> dry_run(context& with, project wanted, up_flags flags) {
 
 engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     loaded read = with.load_files(flags->services);
+    check_supported(read);
     if (!read.ignored.empty())
         fmt::print(
             stderr, "warning: composed does not act on these yet: {}\n", fmt::join(read.ignored, ", "));

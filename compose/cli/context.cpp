@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -25,8 +24,7 @@ project context::load_project(const std::vector<std::string>& services) {
 loaded context::load_files(const std::vector<std::string>& services) {
     load_options options = files;
     options.services = services;
-    if (std::find(options.files.begin(), options.files.end(), "-") != options.files.end())
-        options.standard_input.assign(std::istreambuf_iterator<char>(std::cin), {});
+    options.standard_input = [] { return std::string(std::istreambuf_iterator<char>(std::cin), {}); };
     loaded read = load(options);
     for (const std::string& warning : read.warnings)
         fmt::print(stderr, "warning: {}\n", warning);

@@ -38,8 +38,8 @@ void read_environment(context& into) {
 void add_global_flags(CLI::App& app, context& with) {
     app.add_option("-f,--file", with.files.files, "Compose configuration files")->allow_extra_args(false);
     app.add_option("-p,--project-name", with.files.project_name, "Project name");
-    app.add_option(
-        "--project-directory", with.files.project_directory, "Specify an alternate working directory");
+    app.add_option("--project-directory,--workdir", with.files.project_directory,
+        "Specify an alternate working directory");
     app.add_option("--profile", with.files.profiles, "Specify a profile to enable")->allow_extra_args(false);
     app.add_option("--env-file", with.files.env_files, "Specify an alternate environment file")
         ->allow_extra_args(false);

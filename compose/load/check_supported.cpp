@@ -220,7 +220,7 @@ class support_checker {
                 how.interface_name);
         for (const auto& [key, value] : how.driver_opts)
             if (key != "com.docker.network.endpoint.sysctls" && key != "com.docker.network.endpoint.ifname")
-                fail(path + ".driver_opts." + key,
+                fail(fmt::format("{}.driver_opts.{}", path, key),
                     "is not known; there are com.docker.network.endpoint.sysctls and "
                     "com.docker.network.endpoint.ifname");
     }

@@ -15,7 +15,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <tuple>
 #include <unordered_map>
 
 namespace compose {
@@ -29,6 +31,50 @@ void fail_if(std::vector<diagnostic> wrong) {
         throw load_error(std::move(wrong));
 }
 
+/// Whether a path leads to what `whole` does, or into it.
+bool is_within(std::string_view path, std::string_view whole) {
+    return path.starts_with(whole) &&
+           (path.size() == whole.size() || path[whole.size()] == '.' || path[whole.size()] == '[');
+}
+
+/// Whether a path leads to an item of a list that stands at another place since one before it is left out.
+bool is_moved(std::string_view path, std::string_view left_out) {
+    const std::size_t bracket = left_out.rfind('[');
+    if (!left_out.ends_with(']') || !path.starts_with(left_out.substr(0, bracket + 1)))
+        return false;
+    const auto index = [&](std::string_view of) {
+        return std::strtoul(std::string(of.substr(bracket + 1)).c_str(), nullptr, 10);
+    };
+    return index(path) >= index(left_out);
+}
+
+/// What was told first, and of the rest what does not merely follow from it (a service whose image is no
+/// image has none), once. In the order of the files.
+std::vector<diagnostic> both(std::vector<diagnostic> first, std::vector<diagnostic> rest) {
+    const std::size_t known = first.size();
+    for (diagnostic& each : rest) {
+        const auto follows = [&](const diagnostic& cause) {
+            return is_within(cause.path, each.path) || is_moved(each.path, cause.path);
+        };
+        const auto is_same = [&](const diagnostic& other) {
+            return other.path == each.path && other.message == each.message;
+        };
+        const auto causes_end = first.begin() + static_cast<std::ptrdiff_t>(known);
+        if (std::none_of(first.begin(), causes_end, follows) &&
+            std::none_of(causes_end, first.end(), is_same))
+            first.push_back(std::move(each));
+    }
+    std::map<std::string, std::size_t> files; // in the order in which they are read
+    const auto file_of = [](const diagnostic& each) { return each.at.file ? *each.at.file : std::string(); };
+    for (const diagnostic& each : first)
+        files.try_emplace(file_of(each), files.size());
+    std::stable_sort(first.begin(), first.end(), [&](const diagnostic& one, const diagnostic& other) {
+        return std::tuple(files.at(file_of(one)), one.at.line, one.at.column) <
+               std::tuple(files.at(file_of(other)), other.at.line, other.at.column);
+    });
+    return first;
+}
+
 /// `name:` of the last document that has one, variables filled in.
 std::string name_in(const std::vector<source_file>& files, const variable_lookup& lookup) {
     std::string name;
@@ -36,7 +82,8 @@ std::string name_in(const std::vector<source_file>& files, const variable_lookup
     for (const source_file& file : files)
         for (const node& document : file.documents)
             if (const node* found = document.find("name"); found != nullptr && found->is_scalar()) {
-                name = interpolate(found->text, lookup, unset);
+                if (std::string own = interpolate(found->text, lookup, unset); !own.empty())
+                    name = std::move(own);
                 if (!name.empty() && normalise_project_name(name).empty())
                     throw_load_error(found->at, "name",
                         fmt::format("\"{}\" has no letter or digit; a project's name begins with one", name));
@@ -156,7 +203,8 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     const std::string first = from.files.empty() ? std::string("(nothing)") : from.files.front().name;
     const read_options how{
         .own_files = from.own_files, .interpolate = from.steps.interpolate, .paths = from.steps.paths};
-    node tree = tree_reader(how, result.warnings).read(std::move(from.files), from.around);
+    std::vector<diagnostic> told;
+    node tree = tree_reader(how, result.warnings).read(std::move(from.files), from.around, told);
     if (tree.is_null())
         throw error(error_kind::invalid, fmt::format("{}:1:1: empty compose file", first));
     if (tree.find("version") != nullptr)
@@ -166,8 +214,8 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     std::vector<diagnostic> wrong;
     require_members(tree, project_schema, {}, wrong);
     check_tree(tree, wrong);
-    fail_if(std::move(wrong));
-    wrong.clear();
+    if (!wrong.empty())
+        throw load_error(both(std::move(told), std::move(wrong)));
     std::erase_if(tree.entries, [](const auto& entry) { return entry.first == "version"; });
     const fs::path directory = from.around.place.directory;
     if (!from.steps.paths)
@@ -175,7 +223,8 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     fill_defaults(tree, from.around.place);
     if (from.steps.normalise)
         fill(tree, name);
-    else if (from.steps.interpolate && normalise_project_name(in_file) != name) // else it is as it is written
+    else if (from.steps.interpolate && // else it is as it is written
+             (normalise_project_name(in_file) != name || tree.text_at("name").empty()))
         set_name(tree, name);
     if (!from.steps.interpolate) {
         if (from.steps.normalise)
@@ -196,7 +245,7 @@ loaded load_project(load_input from, const std::function<std::string(const std::
         check_references(tree, wrong);
         check_consistency(made, places_in(tree), wrong);
     }
-    fail_if(std::move(wrong));
+    fail_if(both(std::move(told), std::move(wrong)));
     prune(tree);
     result.ignored.clear();
     result.project = decode(tree, disabled, result.ignored);
@@ -218,7 +267,7 @@ loaded load(const load_options& options) {
         from.around.place.home = home->second;
     for (const fs::path& file : files.files) {
         const bool piped = file == "-";
-        const std::string text = piped ? options.standard_input : read_project_file(file);
+        const std::string text = piped ? options.standard_input() : read_project_file(file);
         const std::string called = piped ? "(stdin)" : file.native();
         from.files.push_back({.name = called, .documents = parse_yaml(text, called)});
     }
@@ -308,6 +357,12 @@ project load_text(std::string_view text, const std::string& name) {
             }
     fail_if(std::move(wrong));
     return std::move(read.project);
+}
+
+void check_supported(const loaded& read) {
+    std::vector<diagnostic> wrong;
+    check_supported(read.project, places_in(*read.tree), wrong);
+    fail_if(both({}, std::move(wrong)));
 }
 
 void check_project(project& of) {

@@ -4,6 +4,7 @@
 #include "compose/model/project.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,8 +35,8 @@ struct load_options {
     std::vector<std::string> env_files;             // --env-file
     std::map<std::string, std::string> environment; // of the process
     std::filesystem::path working_directory;        // of the process, absolute
-    std::string standard_input;
-    std::vector<std::string> services; // named on the command line: their own profiles are on
+    std::function<std::string()> standard_input;    // asked for where a file is "-"
+    std::vector<std::string> services;              // named on the command line: their own profiles are on
     load_steps steps;
 };
 
@@ -62,6 +63,10 @@ project load_text(std::string_view text, const std::string& name);
 /// What was read in its wire form and not by load() must hold all the same: a name, images, declared networks
 /// and volumes, dependencies without a circle. Fills in what may be left out. Throws load_error.
 void check_project(project& of);
+
+/// What the files say and this engine cannot do yet, at its place in them, as the daemon would refuse it
+/// without. Throws load_error.
+void check_supported(const loaded& read);
 
 /// The project's name, for commands that need no file: -p, COMPOSE_PROJECT_NAME, or nothing when only a file
 /// can tell.

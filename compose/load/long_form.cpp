@@ -38,9 +38,19 @@ void pairs(node& value, bool null_for_none) {
         return;
     node map = map_node(value);
     std::map<std::string, std::size_t> places;
-    for (const node& item : value.items) {
-        if (item.is_scalar() && kind_of(item) != scalar_kind::text)
-            fail(fmt::format("must be NAME=VALUE; quote it: \"{}\"", item.text));
+    for (std::size_t index = 0; index < value.items.size(); ++index) {
+        const node& item = value.items[index];
+        const auto fail_here = [&](std::string message) {
+            throw_load_error(item.at, fmt::format("[{}]", index), std::move(message));
+        };
+        if (item.is_map() && item.entries.size() == 1 && item.entries.front().second.is_scalar())
+            fail_here(
+                fmt::format("must be NAME=VALUE, not a mapping; write {}={}, or no dashes in all of the list",
+                    item.entries.front().first, item.entries.front().second.text));
+        if (!item.is_scalar())
+            fail_here("must be NAME=VALUE");
+        if (kind_of(item) != scalar_kind::text)
+            fail_here(fmt::format("must be NAME=VALUE; quote it: \"{}\"", item.text));
         const std::string text = text_of(item);
         const auto equals = text.find('=');
         node entry = text_node(item, equals == std::string::npos ? std::string() : text.substr(equals + 1));
@@ -50,7 +60,7 @@ void pairs(node& value, bool null_for_none) {
         entry.tag = item.tag;
         const std::string key = text.substr(0, equals);
         if (null_for_none && key.ends_with(' '))
-            fail(fmt::format("\"{}\": a name ends before its =, without a space", key));
+            fail_here(fmt::format("\"{}\": a name ends before its =, without a space", key));
         const auto [place, fresh] = places.emplace(key, map.entries.size());
         if (fresh)
             add_member(map, key, std::move(entry));

@@ -63,14 +63,25 @@ void discover(const fs::path& from, project_files& into) {
             from.native()));
 }
 
-/// `over`: what it says takes the place of what files before it said.
+/// `over`: what it says takes the place of what files before it said. In one file the last line of a name
+/// holds.
 void add_env_file(
     const fs::path& file, project_files& into, const std::map<std::string, std::string>& process, bool over) {
     const std::map<std::string, std::string> before = into.variables;
     for (auto& [name, value] :
         parse_dotenv(read_project_file(file), file.native(), lookup_in(process), lookup_in(before)))
-        if (value && (over || !into.variables.contains(name)))
+        if (value && (over || !before.contains(name)))
             into.variables[name] = *value;
+}
+
+/// Whether it is the address of a file elsewhere that was taken for a path: a git repository, an OCI
+/// artifact.
+bool is_remote(const fs::path& file) {
+    return std::any_of(file.begin(), file.end(), [](const fs::path& part) {
+        const std::string& name = part.native();
+        return name == "https:" || name == "http:" || name == "ssh:" || name == "git:" || name == "oci:" ||
+               name.starts_with("git@");
+    });
 }
 
 /// As Go's strconv.ParseBool has it; empty is false.
@@ -93,7 +104,8 @@ std::string read_project_file(const fs::path& file) {
     };
     std::error_code none;
     if (!fs::exists(file, none))
-        fail("no such file");
+        fail(is_remote(file) ? "files of other hosts are not read; fetch it, and name it by its place here"
+                             : "no such file");
     if (fs::is_directory(file, none))
         fail("is a folder, not a file");
     std::ifstream stream(file, std::ios::binary);
@@ -153,7 +165,12 @@ project_files find_project_files(const load_options& options) {
             add_env_file(
                 folder / ".env", found, options.environment, false); // that of the nearest folder holds
     };
-    add_default(options.project_directory.empty() ? here : absolute(options.project_directory));
+    fs::path first = here;
+    if (!options.project_directory.empty())
+        first = absolute(options.project_directory);
+    else if (!options.files.empty() && options.files.front() != "-")
+        first = absolute(options.files.front()).parent_path(); // that of the working directory is another's
+    add_default(first);
 
     const auto variable = [&](const std::string& name) {
         const std::string own = process(name);
@@ -176,7 +193,7 @@ project_files find_project_files(const load_options& options) {
         found.directory = absolute(options.project_directory);
     else
         found.directory = found.files.front() == "-" ? here : found.files.front().parent_path();
-    if (found.directory != here && options.project_directory.empty())
+    if (found.directory != first)
         add_default(found.directory);
     for (const auto& [name, value] : options.environment)
         found.variables[name] = value;

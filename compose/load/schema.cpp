@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <map>
+#include <set>
 
 namespace compose {
 
@@ -144,9 +146,10 @@ class conformer {
 
     void wrong_type(const node& value, const schema& to, const std::string& path) {
         const bool number_for_text = to.is == form::text && value.is_scalar();
+        const bool alone = to.is == form::list && to.write_out != nullptr; // one that is no list is taken too
         fail(value.at, path,
-            fmt::format("must be {}, not {}{}", wanted_name(to.is), name_of(value),
-                number_for_text ? fmt::format("; quote it: \"{}\"", value.text) : ""));
+            fmt::format("must be {}, not {}{}", alone ? "a string or a list" : wanted_name(to.is),
+                name_of(value), number_for_text ? fmt::format("; quote it: \"{}\"", value.text) : ""));
     }
 
     template <typename Act>
@@ -154,19 +157,30 @@ class conformer {
         try {
             act();
             return true;
+        } catch (const load_error& failure) { // of something in it
+            for (const diagnostic& each : failure.diagnostics())
+                fail(each.at, path + each.path, each.message);
         } catch (const error& failure) {
             fail(value.at, path, failure.what());
-            return false;
         }
+        hollow_.insert(path);
+        return false;
     }
 
     void object(node& value, const schema& to, const std::string& path) {
         if (!value.is_map())
             return wrong_type(value, to, path);
+        std::set<std::string> unusable;
         for (auto& [key, inner] : value.entries) {
             const member* known = find_member(to, key);
+            const std::size_t before = wrong_.size();
             if (known != nullptr) {
                 run(inner, *known->of, child_path(path, key));
+                if (is_itself_wrong(before, child_path(path, key))) {
+                    unusable.insert(key);
+                    if (known->required)
+                        hollow_.insert(path);
+                }
             } else if (key.starts_with("x-")) {
                 settle_scalars(inner);
             } else {
@@ -174,17 +188,48 @@ class conformer {
                 for (const member& each : to.members)
                     names.push_back(each.name);
                 const std::string near = nearest(key, names);
-                fail(inner.key_at, child_path(path, key),
-                    near.empty() ? "unknown key" : fmt::format("unknown key, did you mean \"{}\"?", near));
+                const bool service = path.empty() && inner.is_map() &&
+                                     (inner.find("image") != nullptr || inner.find("build") != nullptr);
+                const std::string hint = service        ? "; services stand below \"services:\""
+                                         : near.empty() ? ""
+                                                        : fmt::format(", did you mean \"{}\"?", near);
+                fail(inner.key_at, child_path(path, key), "unknown key" + hint);
+                unusable.insert(key);
             }
         }
+        drop(value, unusable);
     }
 
     void map(node& value, const schema& to, const std::string& path) {
         if (!value.is_map())
             return wrong_type(value, to, path);
-        for (auto& [key, inner] : value.entries)
+        std::set<std::string> unusable;
+        for (auto& [key, inner] : value.entries) {
+            const std::size_t before = wrong_.size();
             run(inner, *to.element, child_path(path, key));
+            if (!is_itself_wrong(before, child_path(path, key)))
+                continue;
+            if (to.element->is == form::object &&
+                std::none_of(to.element->members.begin(), to.element->members.end(),
+                    [](const member& each) { return each.required; }))
+                inner = map_node(inner); // others may refer to it
+            else
+                unusable.insert(key);
+        }
+        drop(value, unusable);
+    }
+
+    /// Whether what was found wrong since then is a value as such, and not something in it.
+    bool is_itself_wrong(std::size_t since, const std::string& path) const {
+        return hollow_.contains(path) ||
+               std::any_of(wrong_.begin() + static_cast<std::ptrdiff_t>(since), wrong_.end(),
+                   [&](const diagnostic& each) { return each.path == path; });
+    }
+
+    /// What is told already does not stand in the way of what comes after.
+    static void drop(node& value, const std::set<std::string>& keys) {
+        if (!keys.empty())
+            std::erase_if(value.entries, [&](const auto& entry) { return keys.contains(entry.first); });
     }
 
     void list(node& value, const schema& to, const std::string& path) {
@@ -211,10 +256,12 @@ class conformer {
             else if (!guarded(item, here, [&] { expanded = expand(item, to); }))
                 continue;
             for (node& each : expanded) {
+                const std::size_t before = wrong_.size();
                 if (each.is_null() && !to.element->null_is_value)
                     fail(each.at, here, fmt::format("must be {}, not nothing", wanted_name(to.element->is)));
                 run(each, *to.element, here);
-                items.push_back(std::move(each));
+                if (!is_itself_wrong(before, here))
+                    items.push_back(std::move(each));
             }
         }
         value.items = std::move(items);
@@ -334,7 +381,8 @@ class conformer {
     std::vector<diagnostic>& wrong_;
     std::vector<std::string>& warnings_;
     bool variables_stay_;
-    std::size_t expanded_ = 0; // items that short forms of lists have become
+    std::set<std::string> hollow_; // paths of what has lost what it cannot be without
+    std::size_t expanded_ = 0;     // items that short forms of lists have become
 };
 
 } // namespace

@@ -94,8 +94,10 @@ std::vector<port> parse_port(std::string_view text) {
     if (target.first == target.last) {
         shape.target = static_cast<std::uint16_t>(target.first);
         if (!host.empty()) {
-            parse_range(host, whole);
-            shape.published = host;
+            const port_range published = parse_range(host, whole);
+            const bool one = published.first == published.last;
+            shape.published =
+                one ? std::to_string(published.first) : fmt::format("{}-{}", published.first, published.last);
         }
         return {shape};
     }

@@ -72,6 +72,7 @@ project_place seen_from(const fs::path& folder, project_place place) {
 
 void tree_reader::fail(const node& at, std::string path, std::string message) {
     wrong_.push_back({.at = at.at, .path = std::move(path), .message = std::move(message)});
+    incomplete_ = true;
 }
 
 source_file tree_reader::read_source(const std::filesystem::path& file) {
@@ -87,11 +88,16 @@ source_file tree_reader::read_source(const std::filesystem::path& file) {
     return {.name = file.native(), .documents = parse_yaml(text, file.native())};
 }
 
-node tree_reader::read(std::vector<source_file> files, const surroundings& in) {
+node tree_reader::read(
+    std::vector<source_file> files, const surroundings& in, std::vector<diagnostic>& wrong) {
     project_ = in.place.directory;
     node whole = read_files(std::move(files), in, {});
-    if (!wrong_.empty())
+    const bool section = std::any_of(wrong_.begin(), wrong_.end(), [](const diagnostic& each) {
+        return each.path.find_first_of(".[") == std::string::npos && each.path != "version";
+    });
+    if (incomplete_ || section || (!how_.interpolate && !wrong_.empty()))
         throw load_error(std::move(wrong_));
+    wrong = std::move(wrong_);
     drop_resets(whole);
     std::set<std::string> told;
     for (const std::string& name : unset_)
@@ -118,8 +124,10 @@ node tree_reader::read_files(std::vector<source_file> files, const surroundings&
 }
 
 void tree_reader::prepare(node& document, const surroundings& in) {
+    const std::size_t before = wrong_.size();
     if (how_.interpolate)
         interpolate_tree(document, {}, lookup_in(in.variables), unset_, wrong_);
+    incomplete_ = incomplete_ || wrong_.size() > before;
     conform(document, project_schema, {}, wrong_, warnings_, !how_.interpolate);
 }
 
@@ -205,6 +213,7 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
         resolve_service_paths(made, how_.paths ? there.place : seen_from(directory, there.place));
         return made;
     } catch (const load_error& failure) {
+        incomplete_ = true;
         for (const diagnostic& each : failure.diagnostics())
             wrong_.push_back(each.at.line != 0
                                  ? each
@@ -292,6 +301,7 @@ void tree_reader::include(node& document, const node& entry, const std::string& 
             sources.push_back(read_source(each));
         imported = read_files(std::move(sources), there, way);
     } catch (const load_error& failure) {
+        incomplete_ = true;
         for (const diagnostic& each : failure.diagnostics())
             wrong_.push_back(each.at.line == 0
                                  ? diagnostic{.at = entry.at, .path = path, .message = failure.what()}

@@ -33,8 +33,9 @@ class tree_reader {
   public:
     tree_reader(read_options how, std::vector<std::string>& warnings) : how_(how), warnings_(warnings) {}
 
-    /// Throws load_error with all that is wrong.
-    node read(std::vector<source_file> files, const surroundings& in);
+    /// Adds what is wrong to `wrong`, and leaves it out of the tree. Throws load_error with all of it when
+    /// what the rest means cannot be told without that.
+    node read(std::vector<source_file> files, const surroundings& in, std::vector<diagnostic>& wrong);
 
   private:
     using chain = std::vector<std::string>;
@@ -72,6 +73,7 @@ class tree_reader {
     std::filesystem::path project_; // its folder
     std::vector<std::string>& warnings_;
     std::vector<diagnostic> wrong_;
+    bool incomplete_ = false; // services or values are missing that others may need
     std::vector<std::string> unset_;
     std::size_t files_read_ = 0; // that files name
     std::size_t bytes_read_ = 0;

@@ -1,5 +1,6 @@
 #include "compose/load/yaml.hpp"
 
+#include "compose/load/yaml_fault.hpp"
 #include "compose/model/units.hpp"
 
 #include <fmt/format.h>
@@ -29,6 +30,9 @@ class tree_builder final : public YAML::EventHandler {
     const YAML::Mark& last_quoted() const { return last_quoted_; }
 
     std::vector<node> take() { return std::move(documents_); }
+
+    /// What is wrong with it although it is YAML; what is taken has that not.
+    std::vector<diagnostic> take_wrong() { return std::move(wrong_); }
 
     void OnDocumentStart(const YAML::Mark& mark) override {
         // For what can begin no value, as a comma, yaml-cpp reads empty documents for ever.
@@ -130,6 +134,13 @@ class tree_builder final : public YAML::EventHandler {
         throw_load_error(at, path(), std::move(message));
     }
 
+    /// Told with all that follows it.
+    void note(const position& at, std::string message) {
+        constexpr std::size_t most = 100; // nobody reads more
+        if (wrong_.size() < most)
+            wrong_.push_back({.at = at, .path = path(), .message = std::move(message)});
+    }
+
     bool awaits_key() const { return !open_.empty() && open_.back().made.is_map() && !open_.back().key; }
 
     void refuse_as_key(const YAML::Mark& mark) const {
@@ -139,11 +150,11 @@ class tree_builder final : public YAML::EventHandler {
 
     void take_key(const node& key) {
         if (!key.quoted && number_form_of(key.text) != number_form::none)
-            fail(key.at, fmt::format("a key must be a string; quote it: \"{}\"", key.text));
+            note(key.at, fmt::format("a key must be a string; quote it: \"{}\"", key.text));
         collection& map = open_.back();
         map.key = key;
         if (!is_merge(key) && !map.seen.insert(key.text).second)
-            fail(key.at, "the key is there twice");
+            note(key.at, "the key is there twice");
     }
 
     static bool is_merge(const node& key) { return key.text == "<<" && !key.quoted; }
@@ -160,7 +171,7 @@ class tree_builder final : public YAML::EventHandler {
         else if (tag == "!" || tag == "tag:yaml.org,2002:str" || tag == "!!str")
             made.quoted = true;
         else if (!tag.empty() && tag != "?" && !tag.starts_with("tag:yaml.org,2002:"))
-            fail(made.at, fmt::format("unknown tag {}; there are !reset and !override", tag));
+            note(made.at, fmt::format("unknown tag {}; there are !reset and !override", tag));
         return made;
     }
 
@@ -241,6 +252,7 @@ class tree_builder final : public YAML::EventHandler {
     std::vector<node> documents_;
     int document_at_ = -1; // offset of the document that is being read
     std::vector<collection> open_;
+    std::vector<diagnostic> wrong_;
     std::map<YAML::anchor_t, node> anchored_;
     std::size_t nodes_ = 0;
     YAML::Mark last_quoted_ = YAML::Mark::null_mark();
@@ -321,18 +333,18 @@ std::vector<node> parse_yaml(std::string_view text, const std::string& file, con
         if (const YAML::Mark& last = builder.last_quoted();
             !last.is_null() && !quote_is_closed(text, static_cast<std::size_t>(last.pos)))
             throw YAML::ParserException(last, "the quote is not closed");
+        if (std::vector<diagnostic> wrong = builder.take_wrong(); !wrong.empty())
+            throw load_error(std::move(wrong));
         return builder.take();
     } catch (const YAML::Exception& failure) {
+        if (failure.mark.is_null())
+            throw_load_error(whole, {}, "not YAML: " + failure.msg);
+        const yaml_fault found = explain_yaml_fault(
+            text, {.line = failure.mark.line, .column = failure.mark.column, .message = failure.msg});
         position at = whole;
-        if (!failure.mark.is_null()) {
-            at.line = failure.mark.line + 1;
-            at.column = failure.mark.column + 1;
-        }
-        // What it says at the end of a file, when a quote has swallowed what would close the bracket.
-        const bool open =
-            failure.msg == YAML::ErrorMsg::END_OF_MAP_FLOW || failure.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW;
-        throw_load_error(at, {},
-            fmt::format("not YAML: {}", open ? "a { or [, or a quote after it, is not closed" : failure.msg));
+        at.line = found.line + 1;
+        at.column = found.column + 1;
+        throw_load_error(at, {}, "not YAML: " + found.message);
     }
 }
 

@@ -98,10 +98,13 @@ task<std::string> container_manager::create(container_request what) {
     record.name = container_name_of(what.project, service, what.number);
     if (const container_view* other = find_by_name(record.name))
         throw error(error_kind::conflict,
-            fmt::format(
-                "container name \"{}\" is in use by a container of project \"{}\"; remove it, or give the "
-                "service another container_name",
-                record.name, other->record.project));
+            fmt::format("container name \"{}\" is in use by service \"{}\" of project \"{}\"; {}, or give "
+                        "the service another container_name",
+                record.name, other->record.service, other->record.project,
+                other->record.project == what.project.name
+                    ? "if that service is no longer in the file, remove its container with: compose up "
+                      "--remove-orphans"
+                    : "remove that container"));
     const auto picture = self.parts.images.find(service.image);
     if (!picture)
         throw error(error_kind::not_found,

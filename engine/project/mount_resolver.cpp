@@ -89,8 +89,7 @@ std::string anonymous_name(
     // Earlier versions had names that more than one could have: who has such a volume keeps it.
     std::string plain = target;
     std::replace(plain.begin(), plain.end(), '/', '-');
-    const std::string former =
-        fmt::format("{}-{}-{}{}", record.project, record.service, record.number, plain);
+    std::string former = fmt::format("{}-{}-{}{}", record.project, record.service, record.number, plain);
     const volume_record* there = volumes.find(former);
     if (there != nullptr && there->definition.key.empty() && there->definition.project == record.project)
         return former;

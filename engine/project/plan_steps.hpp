@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@ namespace engine {
 
 /// The process runs, or will without anybody asking.
 bool is_up(run_state state) noexcept;
+
+/// Keys of the volumes that the services that are brought up mount.
+std::set<std::string> volumes_used(const up_request& wanted);
 
 /// The containers of each service, in the order of their numbers.
 class containers_by_service {

@@ -1,6 +1,7 @@
 #include "engine/project/plan.hpp"
 
 #include "engine/project/definitions.hpp"
+#include "engine/project/handover.hpp"
 #include "engine/project/plan_steps.hpp"
 
 #include "compose/encode/encode.hpp"
@@ -39,6 +40,9 @@ class up_planner {
             stop_dependents();
         for (const std::string& name : order_)
             if (wanted_.services.contains(name))
+                ends(wanted_.project.services.at(name));
+        for (const std::string& name : order_)
+            if (wanted_.services.contains(name))
                 containers(wanted_.project.services.at(name));
         if (wanted_.start)
             for (const std::string& name : order_)
@@ -61,11 +65,15 @@ class up_planner {
     bool begins_anew(const compose::service& service) const;
     void stop_dependents();
     std::vector<std::size_t> dependents_stopped(const std::string& service) const;
+    void remove(const observed_container& container, const std::string& reason,
+        const std::vector<std::size_t>& after);
+    void ends(const compose::service& service);
     void containers(const compose::service& service);
     void create(const compose::service& service, unsigned number, const std::string& reason,
         std::optional<std::size_t> after);
     std::optional<std::size_t> update(const compose::service& service, const observed_container& container,
         std::optional<std::size_t> after);
+    std::vector<std::size_t> handed_over(const std::string& name, const compose::service& service) const;
     std::string change_of(const compose::service& service, const observed_container& container) const;
     bool is_remade(const std::string& service) const;
     void starts(const compose::service& service);
@@ -79,10 +87,12 @@ class up_planner {
         std::optional<std::size_t> created;
     };
 
-    /// A container that goes whatever its service says.
+    /// A container that goes.
     struct ended_container {
         std::string reason;
         std::size_t last = 0; // step
+        std::string service;
+        holdings free; // from then on
     };
 
     const up_request& wanted_;
@@ -108,6 +118,31 @@ bool up_planner::has_succeeded(const observed_container& container) const {
            container.exit_code == 0;
 }
 
+/// Once, whatever the reasons are.
+void up_planner::remove(
+    const observed_container& container, const std::string& reason, const std::vector<std::size_t>& after) {
+    if (ended_.contains(container.id))
+        return;
+    ended_container gone{.reason = reason,
+        .last = *steps_.end(container, true, reason, after),
+        .service = container.service,
+        .free = holdings(container.name, container.definition)};
+    ended_.emplace(container.id, std::move(gone));
+}
+
+/// The steps after which a container can have what others have now.
+std::vector<std::size_t> up_planner::handed_over(
+    const std::string& name, const compose::service& service) const {
+    std::vector<std::size_t> steps;
+    if (ended_.empty())
+        return steps;
+    const holdings wanted(name, &service);
+    for (const auto& [id, each] : ended_)
+        if (each.service != service.name && wanted.clash_with(each.free))
+            steps.push_back(each.last);
+    return steps;
+}
+
 /// Containers on a network that has changed go before it does.
 void up_planner::remake(const std::string& key, const network_definition& there) {
     std::vector<std::size_t> gone;
@@ -120,9 +155,7 @@ void up_planner::remake(const std::string& key, const network_definition& there)
                     "network \"{}\" has changed in the file and container \"{}\", which this `up` is not "
                     "about, is on it; bring the whole stack up, or remove that container first",
                     there.name, container.name));
-        const std::string reason = fmt::format("network {} changed", there.name);
-        if (!ended_.contains(container.id))
-            ended_[container.id] = {.reason = reason, .last = *steps_.end(container, true, reason, {})};
+        remove(container, fmt::format("network {} changed", there.name), {});
         gone.push_back(ended_.at(container.id).last);
     }
     const std::size_t removed = steps_.add({.kind = step_kind::remove_network,
@@ -166,15 +199,6 @@ void up_planner::networks() {
                 .key = key,
                 .reason = "labels changed"});
     }
-}
-
-std::set<std::string> volumes_used(const up_request& wanted) {
-    std::set<std::string> used;
-    for (const std::string& name : wanted.services)
-        for (const compose::mount& mount : wanted.project.services.at(name).mounts)
-            if (mount.type == compose::mount_type::volume && !mount.source.empty())
-                used.insert(mount.source);
-    return used;
 }
 
 void up_planner::volumes() {
@@ -246,8 +270,7 @@ void up_planner::renew() {
                     "container \"{}\", which this `up` is not about, has volumes that are to be renewed; "
                     "bring the whole stack up, or remove that container first",
                     container->name));
-        if (!ended_.contains(container->id))
-            ended_[container->id] = {.reason = reason, .last = *steps_.end(*container, true, reason, gone)};
+        remove(*container, reason, gone);
         gone.push_back(ended_.at(container->id).last);
     }
     for (const std::string& volume : volumes)
@@ -265,8 +288,8 @@ bool up_planner::is_removed_orphan(const observed_container& container) const {
 
 void up_planner::orphans() {
     for (const observed_container& container : now_.containers)
-        if (is_removed_orphan(container) && !ended_.contains(container.id))
-            steps_.end(container, true, "its service is no longer in the file", {});
+        if (is_removed_orphan(container))
+            remove(container, "its service is no longer in the file", {});
 }
 
 std::string up_planner::change_of(
@@ -297,7 +320,8 @@ bool up_planner::is_remade(const std::string& service) const {
         return false;
     const std::vector<const observed_container*>& there = containers_.of(service);
     return std::any_of(there.begin(), there.end(), [&](const observed_container* each) {
-        return ended_.contains(each->id) || !change_of(wanted_.project.services.at(service), *each).empty();
+        return each->number <= wanted_.project.services.at(service).scale &&
+               (ended_.contains(each->id) || !change_of(wanted_.project.services.at(service), *each).empty());
     });
 }
 
@@ -310,6 +334,8 @@ void up_planner::create(const compose::service& service, unsigned number, const 
         .reason = reason};
     if (after)
         next.after.push_back(*after);
+    const std::vector<std::size_t> before = handed_over(next.name, service);
+    next.after.insert(next.after.end(), before.begin(), before.end());
     if (const auto pull = image_steps_.find(service.image); pull != image_steps_.end())
         next.after.push_back(pull->second);
     for (const auto& [key, how] : service.networks)
@@ -378,24 +404,25 @@ std::vector<std::size_t> up_planner::dependents_stopped(const std::string& servi
     return steps;
 }
 
-void up_planner::containers(const compose::service& service) {
-    std::set<unsigned> present;
+/// What does not stay as it is goes, of all services before anything is made: one may get what another has.
+void up_planner::ends(const compose::service& service) {
     const std::vector<std::size_t> alone = dependents_stopped(service.name);
     for (const observed_container* container : containers_.of(service.name)) {
-        const auto ended = ended_.find(container->id);
-        if (container->number > service.scale) {
-            if (ended == ended_.end())
-                steps_.end(*container, true, "scaled down", {});
+        if (container->number > service.scale)
+            remove(*container, "scaled down", {});
+        else if (const std::string change = change_of(service, *container); !change.empty())
+            remove(*container, change, alone);
+    }
+}
+
+void up_planner::containers(const compose::service& service) {
+    std::set<unsigned> present;
+    for (const observed_container* container : containers_.of(service.name)) {
+        if (container->number > service.scale)
             continue;
-        }
         present.insert(container->number);
-        if (ended != ended_.end()) {
+        if (const auto ended = ended_.find(container->id); ended != ended_.end()) {
             create(service, container->number, ended->second.reason, ended->second.last);
-            continue;
-        }
-        const std::string change = change_of(service, *container);
-        if (!change.empty()) {
-            create(service, container->number, change, steps_.end(*container, true, change, alone));
             continue;
         }
         const auto stopped = stopped_.find(container->id);
@@ -476,6 +503,10 @@ void up_planner::starts(const compose::service& service) {
             .after = gates};
         if (each.created)
             next.after.push_back(*each.created);
+        if (!each.id.empty()) { // one that is made waits with that
+            const std::vector<std::size_t> before = handed_over(each.name, service);
+            next.after.insert(next.after.end(), before.begin(), before.end());
+        }
         start_steps_[service.name].push_back(steps_.add(std::move(next)));
     }
 }
@@ -484,33 +515,6 @@ void up_planner::starts(const compose::service& service) {
 
 plan plan_up(const up_request& wanted, const observed_project& now) {
     return up_planner(wanted, now).make();
-}
-
-std::vector<std::string> left_unchanged(const up_request& wanted, const observed_project& now) {
-    std::vector<std::string> notes;
-    for (const std::string& key : volumes_used(wanted)) {
-        const compose::volume& volume = wanted.project.volumes.at(key);
-        const auto there = now.volumes.find(volume.name);
-        if (there == now.volumes.end() || volume.external || there->second.project != wanted.project.name ||
-            there->second.driver_opts == volume.driver_opts)
-            continue;
-        notes.push_back(
-            fmt::format("volume \"{}\" keeps the driver_opts it was made with, although the file has "
-                        "others by now; `down -v` removes it with its data, the next `up` makes it anew",
-                volume.name));
-    }
-    return notes;
-}
-
-std::vector<std::string> mounts_without_effect(const up_request& wanted, bool selinux) {
-    std::vector<std::string> notes;
-    for (const std::string& name : wanted.services)
-        for (const compose::mount& mount : wanted.project.services.at(name).mounts)
-            if (!mount.selinux.empty())
-                notes.push_back(fmt::format("services.{}.volumes: {}: selinux \"{}\" has no effect: {}", name,
-                    mount.target, mount.selinux,
-                    selinux ? "composed does not label files; use chcon" : "this host does not run SELinux"));
-    return notes;
 }
 
 } // namespace engine

@@ -186,7 +186,8 @@ task<> step_performer::create_container(step what) {
     announce("container", what.name, what.service, "Creating", what.reason);
     // Repeated after a crash or a superseded operation it may be there already.
     const container_view* there = containers_.find_by_name(what.name);
-    if (there == nullptr || there->record.project != project_.name) {
+    if (there == nullptr || there->record.project != project_.name || there->record.service != what.service ||
+        there->record.number != what.number) {
         container_request request{.project = project_,
             .service = what.service,
             .number = what.number,

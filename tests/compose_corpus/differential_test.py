@@ -41,7 +41,7 @@ def cases():
 # Of the cases every N-th is tried with the flags, of each others: what they change is in the forms of few attributes.
 FLAGS = {"--no-interpolate": 2, "--no-normalize": 4, "--no-path-resolution": 4, "--no-env-resolution": 12,
          "--no-consistency": 12, "--no-interpolate --no-normalize": 12, "": 6, "--services": 12, "--volumes": 12,
-         "--networks": 12, "--images": 12, "--profiles": 12, "--hash *": 12, "--environment": 12, "--variables": 8}
+         "--networks": 12, "--images": 12, "--profiles": 12, "--models": 12, "--hash *": 12, "--environment": 12, "--variables": 8}
 
 
 def known_differences(flags=None):
@@ -217,6 +217,19 @@ class FlagsTest(unittest.TestCase):
               f"{sum(bool(each) for each in found.values())} differ as differences.md says, "
               f"{stricter} are refused here, as both do without flags")
         self.assertEqual(len(wrong), 0, "\n\n".join(wrong))
+
+
+class ServicesTest(unittest.TestCase):
+    """Services named to `config`, with flags: what Docker Compose prints of these and of what they depend on."""
+
+    def test_images_of_what_a_service_depends_on_too(self):
+        reference = reference_program()
+        with tempfile.TemporaryDirectory(prefix="composed-corpus-") as folder:
+            (pathlib.Path(folder) / "compose.yaml").write_text(
+                "services: {a: {image: one, depends_on: [b]}, b: {image: two}, c: {build: .}}\n")
+            for services in (["a"], ["b"], ["c", "b"]):
+                theirs, ours = (run(each, folder, "-p", "p", "config", "--images", *services) for each in (reference, BIN / "compose"))
+                self.assertEqual(sorted(theirs.stdout.split()), sorted(ours.stdout.split()), services)
 
 
 def show_flags(arguments):

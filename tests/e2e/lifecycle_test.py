@@ -201,6 +201,17 @@ class DaemonEndTest(DaemonTest):
         self.assertEqual(second.returncode, 1)
         self.assertIn("another composed uses it", second.stderr)
 
+    def test_a_configuration_that_cannot_be_is_told_at_once(self):
+        for text, message in (("registries: {mirrors: {docker.io: ['ftp://x']}}", '"ftp://x" of docker.io is no http:// or https:// address'),
+                              ("logs: 3", "logs must be a mapping"), ("[a]", "the file must be a mapping"),
+                              ("instnce: x", 'unknown key "instnce"'), ("networks: [", "bad.yaml:1")):
+            with self.subTest(text):
+                (self.folder / "bad.yaml").write_text(text)
+                refused = subprocess.run([BIN / "composed", "--instance", self.instance, "--config", self.folder / "bad.yaml", "--state",
+                                          self.folder / "other", "--run", self.folder / "other-run"], text=True, capture_output=True, timeout=10)
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn(message, refused.stderr)
+
     def test_an_instance_whose_names_are_others_is_refused(self):
         for name in "nat", "docker", "", "../x", "a/b", "A", "1a", "a" * 33:
             done = subprocess.run([BIN / "composed", "--instance", name, "--state", self.folder / "other", "--run", self.folder / "other",
@@ -231,6 +242,10 @@ class MistakeTest(DaemonTest):
 
     def test_all_mistakes_are_told_at_once(self):
         self.refused("services:\n  a: {image: busybox, tty: maybe}\n  b: {imagee: x}\n", "services.a.tty", "services.b.imagee")
+
+    def test_what_cannot_be_done_yet_is_told_with_its_place(self):
+        self.refused("services:\n  a:\n    image: busybox\n    logging: {driver: syslog}\n  b: {build: .}\n",
+                     'compose.yaml:4:23: services.a.logging.driver: "syslog" is not supported', "compose.yaml:5:")
 
     def test_a_taken_port_is_named_with_its_holder(self):
         with socket.create_server(("127.0.0.1", 0)) as holder:

@@ -77,6 +77,40 @@ class ProfileTest(DaemonTest):
         self.assertEqual(self.containers(), [])
 
 
+class HandoverTest(DaemonTest):
+    """A name, a port of the host or an address goes from one service to another."""
+
+    HELD = "{%s, container_name: mine, ports: ['127.0.0.1:18471:80'], networks: {default: {ipv4_address: 10.74.0.9}}}" % SLEEP
+    NETWORK = "networks: {default: {ipam: {config: [{subnet: 10.74.0.0/24}]}}}\n"
+
+    def setUp(self):
+        super().setUp()
+        self.write(f"name: d\nservices:\n  a: {self.HELD}\n{self.NETWORK}")
+        self.compose("up", "-d")
+
+    def test_a_service_with_another_name_takes_over_what_the_old_one_had(self):
+        self.write(f"name: d\nservices:\n  b: {self.HELD}\n{self.NETWORK}")
+        self.compose("up", "-d", "--remove-orphans")
+        found, = self.containers()
+        self.assertEqual((found["service"], found["name"], found["state"]), ("b", "mine", "running"))
+
+    def test_what_an_orphan_has_is_not_taken_from_it(self):
+        self.write(f"name: d\nservices:\n  b: {self.HELD}\n{self.NETWORK}")
+        refused = self.compose("up", "-d", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn('container name "mine" is in use by service "a" of project "d"', refused.stderr)
+        self.assertEqual(self.container("a")["state"], "running")
+
+    def test_two_services_exchange_what_they_have(self):
+        other = self.HELD.replace("mine", "yours").replace("18471", "18472").replace("0.9", "0.8")
+        self.write(f"name: d\nservices:\n  a: {self.HELD}\n  b: {other}\n{self.NETWORK}")
+        self.compose("up", "-d")
+        self.write(f"name: d\nservices:\n  a: {other}\n  b: {self.HELD}\n{self.NETWORK}")
+        self.compose("up", "-d")
+        self.assertEqual({each["name"]: (each["service"], each["state"]) for each in self.containers()},
+                         {"mine": ("b", "running"), "yours": ("a", "running")})
+
+
 class ChangeTest(DaemonTest):
     def test_a_changed_network_is_made_anew(self):
         def with_subnet(subnet):

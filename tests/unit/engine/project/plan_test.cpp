@@ -173,6 +173,66 @@ TEST_F(plan_test, orphans_stay_until_their_removal_is_asked_for) {
     EXPECT_THAT(shown(up()), ElementsAre("stop container p-old-1", "remove container p-old-1"));
 }
 
+TEST_F(plan_test, what_one_container_alone_can_have_is_handed_over_when_it_is_gone) {
+    running("db");
+    running("job");
+    running("web");
+    running("old");
+    compose::service old = project.services.at("web");
+    old.ports = {{.published = "8000-8010", .target = 80}};
+    now.containers.back().definition = &old;
+    now.containers.back().name = "named";
+    compose::service& db = project.services.at("db"); // made anew, and not in the way of anything
+    hashes["db"] = "2";
+    orphans = true;
+    const auto created_after_removal = [&] {
+        const plan steps = up();
+        return waits(steps, at(steps, fmt::format("create container {}", container_name_of(project, db, 1))),
+            at(steps, "remove container named"));
+    };
+    EXPECT_FALSE(created_after_removal());
+    db.container_name = "named";
+    EXPECT_TRUE(created_after_removal());
+    db.container_name.clear();
+    db.ports = {{.published = "8005", .target = 1}};
+    EXPECT_TRUE(created_after_removal());
+    db.ports = {{.published = "8005", .target = 1, .protocol = "udp"}};
+    EXPECT_FALSE(created_after_removal());
+    db.ports.clear();
+    old.networks["default"].ipv4_address = db.networks["default"].ipv4_address = "10.0.0.9";
+    EXPECT_TRUE(created_after_removal());
+}
+
+TEST_F(plan_test, one_that_is_there_already_starts_when_the_orphan_with_its_port_is_gone) {
+    running("db");
+    running("job");
+    running("web");
+    running("old");
+    now.containers[2].state = run_state::exited;
+    compose::service& web = project.services.at("web");
+    web.ports = {{.published = "8000", .target = 80}};
+    now.containers.back().definition = &web;
+    orphans = true;
+    const plan steps = up();
+    EXPECT_TRUE(waits(steps, at(steps, "start container p-web-1"), at(steps, "remove container p-old-1")));
+}
+
+TEST_F(plan_test, services_that_exchange_ports_both_end_before_either_is_made) {
+    running("db");
+    running("job");
+    running("web");
+    compose::service before_db = project.services.at("db");
+    compose::service before_web = project.services.at("web");
+    before_db.ports = project.services.at("web").ports = {{.published = "1", .target = 80}};
+    before_web.ports = project.services.at("db").ports = {{.published = "2", .target = 80}};
+    now.containers[0].definition = &before_db;
+    now.containers[2].definition = &before_web;
+    hashes["db"] = hashes["web"] = "2";
+    const plan steps = up();
+    EXPECT_TRUE(waits(steps, at(steps, "create container p-db-1"), at(steps, "remove container p-web-1")));
+    EXPECT_TRUE(waits(steps, at(steps, "create container p-web-1"), at(steps, "remove container p-db-1")));
+}
+
 TEST_F(plan_test, a_job_that_has_succeeded_is_not_run_again_but_one_that_failed_is) {
     running("db");
     running("job");

@@ -1,0 +1,44 @@
+#include "engine/project/plan.hpp"
+#include "engine/project/plan_steps.hpp"
+
+#include <fmt/format.h>
+
+namespace engine {
+
+std::set<std::string> volumes_used(const up_request& wanted) {
+    std::set<std::string> used;
+    for (const std::string& name : wanted.services)
+        for (const compose::mount& mount : wanted.project.services.at(name).mounts)
+            if (mount.type == compose::mount_type::volume && !mount.source.empty())
+                used.insert(mount.source);
+    return used;
+}
+
+std::vector<std::string> left_unchanged(const up_request& wanted, const observed_project& now) {
+    std::vector<std::string> notes;
+    for (const std::string& key : volumes_used(wanted)) {
+        const compose::volume& volume = wanted.project.volumes.at(key);
+        const auto there = now.volumes.find(volume.name);
+        if (there == now.volumes.end() || volume.external || there->second.project != wanted.project.name ||
+            there->second.driver_opts == volume.driver_opts)
+            continue;
+        notes.push_back(
+            fmt::format("volume \"{}\" keeps the driver_opts it was made with, although the file has "
+                        "others by now; `down -v` removes it with its data, the next `up` makes it anew",
+                volume.name));
+    }
+    return notes;
+}
+
+std::vector<std::string> mounts_without_effect(const up_request& wanted, bool selinux) {
+    std::vector<std::string> notes;
+    for (const std::string& name : wanted.services)
+        for (const compose::mount& mount : wanted.project.services.at(name).mounts)
+            if (!mount.selinux.empty())
+                notes.push_back(fmt::format("services.{}.volumes: {}: selinux \"{}\" has no effect: {}", name,
+                    mount.target, mount.selinux,
+                    selinux ? "composed does not label files; use chcon" : "this host does not run SELinux"));
+    return notes;
+}
+
+} // namespace engine
