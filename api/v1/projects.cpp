@@ -219,11 +219,14 @@ engine::task<> act(exchange& request, daemon_parts parts) {
     else if (action == "remove")
         under_way = co_await parts.projects.remove_stopped(
             project, std::move(services), request.query.flag("volumes"));
+    else if (action == "pause" || action == "unpause")
+        under_way = co_await parts.projects.pause(project, std::move(services), action == "pause");
     else
-        throw compose::error(compose::error_kind::not_found,
-            fmt::format(
-                "\"{}\" is nothing to do with a project; there are start, stop, restart, kill and remove",
-                action));
+        throw compose::error(
+            compose::error_kind::not_found, fmt::format("\"{}\" is nothing to do with a project; there are "
+                                                        "start, stop, restart, kill, pause, unpause, "
+                                                        "remove and run",
+                                                action));
     json::object nothing_first;
     co_await stream_operation(request, parts, std::move(under_way), std::move(nothing_first));
 }

@@ -25,6 +25,8 @@ void add_v1_routes(router& to, daemon_parts parts);
 void add_project_routes(router& to, const daemon_parts& parts);
 void add_revision_routes(router& to, const daemon_parts& parts);
 void add_container_routes(router& to, const daemon_parts& parts);
+void add_attach_routes(router& to, const daemon_parts& parts); // and what acts on one container
+void add_run_routes(router& to, const daemon_parts& parts);
 void add_exec_routes(router& to, const daemon_parts& parts);
 void add_log_routes(router& to, const daemon_parts& parts);
 void add_event_routes(router& to, const daemon_parts& parts);

@@ -77,7 +77,8 @@ engine::task<> stop_all(context& with, std::string name, up_flags flags, std::st
         target += fmt::format("&timeout={}", *flags.timeout);
     std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
     if (action == "stop")
-        co_await follow_operation(with, std::move(stream), "Stopping", nullptr, false); // among the logs
+        co_await follow_operation(
+            with, std::move(stream), "Stopping", nullptr, drawing::plain); // among the logs
     else // what the kill does shows in the stream of the stop, which goes on
         while (co_await stream->next_line()) {
         }

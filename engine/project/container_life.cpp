@@ -22,11 +22,13 @@ void wanted_by_hand(container_record& record) {
 }
 
 void stopped_by_hand(container_record& record) {
+    record.paused = false; // or it would not hear the signal
     record.wanted = false;
     record.history.manually_stopped = true;
 }
 
 void run_begins(container_record& record) {
+    record.paused = false;
     ++record.generation;
     record.health = {};
 }
@@ -46,6 +48,7 @@ restart_decision run_ended(
     container_record& record, const exit_record& exit, end_cause cause, double jitter) {
     record.exit =
         last_exit{.code = exit.code, .oom = exit.oom, .finished = timestamp(exit.finished_at), .error = {}};
+    record.paused = false;
     if (cause == end_cause::shutdown)
         record.boot.clear();
     if (cause != end_cause::itself)
@@ -78,6 +81,7 @@ bool host_came_back(
     const bool seen = record.boot.empty(); // by the engine, which has ended it
     if (record.wanted && !seen)
         record.exit = last_exit{.code = nobody_knows, .oom = false, .finished = timestamp(when), .error = {}};
+    record.paused = false;
     record.wanted = restart_at_boot(policy_of(record), record.history, code);
     if (record.wanted)
         record.history = {};

@@ -24,10 +24,21 @@
 // container_runs.cpp what goes on by itself: starts, exits, restarts.
 namespace engine {
 
+/// Names of the volumes that it has or will have.
+std::set<std::string> volumes_of(const container_record& record);
+
 struct managed_container {
     container_view view;
     std::optional<health_monitor> health;
     std::unique_ptr<boost::asio::steady_timer> backoff; // while restarting
+    std::shared_ptr<run_end> end;                       // somebody waits for it
+    struct first_client {
+        attach_request wants;
+        std::uint16_t rows = 0;
+        std::uint16_t columns = 0;
+        stream_set streams; // once the shim has given them
+    };
+    std::shared_ptr<first_client> client; // of the start that is under way
     bool until_it_runs = false; // a start that fails is tried again, whatever the policy says of failures
 };
 
@@ -48,6 +59,12 @@ struct container_manager::implementation {
         std::optional<int> code = {});
 
     task<> run(std::string id);
+    task<> remove(std::string id);
+    task<> remove_by_itself(std::string id);
+    task<> recover_pause(std::string id);
+    void recover_one_off(managed_container& of);
+    void tell_end(managed_container& of);
+    std::set<std::string> volumes_in_use() const;
     task<launch> prepare(std::string id);
     const managed_container& network_owner(const container_record& of) const;
     std::vector<wanted_mount> mounts_wanted(const container_record& record, unsigned depth = 0) const;

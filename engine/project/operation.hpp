@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <string>
 
 namespace engine {
@@ -17,7 +18,8 @@ class operation {
 
     const std::string project;
     const std::uint64_t first_event;
-    std::uint64_t revision = 0; // that it brings up; 0 for what is no `up`
+    std::uint64_t revision = 0;             // that it brings up; 0 for what is no `up`
+    std::shared_ptr<std::string> container; // id of the one that a `run` has made, once it is done
 
     bool done() const noexcept { return done_; }
     /// What it failed with, once done; null when it succeeded.

@@ -31,6 +31,8 @@ class up_planner {
         networks();
         volumes();
         images();
+        if (!wanted_.containers)
+            return steps_.take();
         if (wanted_.renew_anonymous)
             renew();
         if (wanted_.remove_orphans)
@@ -149,7 +151,7 @@ void up_planner::networks() {
                 {.kind = step_kind::create_network, .name = network.name, .key = key, .reason = "missing"});
             continue;
         }
-        if (network.external || there->second.project != wanted_.project.name)
+        if (network.external || there->second.project != wanted_.project.name || !wanted_.containers)
             continue;
         network_definition asked = network_of(wanted_.project, key);
         const bool relabelled = asked.labels != there->second.labels;

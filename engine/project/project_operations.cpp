@@ -89,7 +89,8 @@ void project_manager::implementation::announce_unchanged(
     for (const step& each : steps)
         touched.insert(each.name);
     for (const container_view* each : containers.of_project(wanted.name)) {
-        if (!services.contains(each->record.service) || touched.contains(each->record.name))
+        if (each->record.one_off || !services.contains(each->record.service) ||
+            touched.contains(each->record.name))
             continue;
         event what;
         what.project = wanted.name;
@@ -257,8 +258,11 @@ task<> project_manager::implementation::take_down(std::string project, down_opti
     definition.name = project;
     if (const project_record* known = projects.find(project))
         definition = whole_of(known->definition);
-    const down_request wanted{
+    down_request wanted{
         .project = definition, .volumes = options.volumes, .remove_orphans = options.remove_orphans};
+    for (const container_view* each : containers.of_project(project))
+        if (each->record.one_off)
+            wanted.one_offs.push_back(observe(*each));
     plan steps = plan_down(wanted, observe_project(project, definition));
     co_await finish(std::move(steps), definition, options.grace);
     const project_record* left = projects.find(project);
@@ -347,7 +351,8 @@ task<> project_manager::implementation::start_services(
     std::set<std::string> anew;
     std::set<std::string> up;
     for (const container_view* each : containers.of_project(definition.name))
-        (is_up(each->state) ? up : anew).insert(each->record.service);
+        if (!each->record.one_off)
+            (is_up(each->state) ? up : anew).insert(each->record.service);
     std::erase_if(
         anew, [&](const std::string& name) { return !services.contains(name) || up.contains(name); });
     std::set<std::string> joined = on_the_network_of(definition, anew);
@@ -398,7 +403,7 @@ std::set<std::string> project_manager::implementation::followers_of(
     std::set<std::string> followers = restarted_with(definition, services);
     std::set<std::string> up;
     for (const container_view* each : containers.of_project(definition.name))
-        if (is_up(each->state))
+        if (is_up(each->state) && !each->record.one_off)
             up.insert(each->record.service);
     std::erase_if(followers, [&](const std::string& name) { return !up.contains(name); });
     return followers;

@@ -41,12 +41,6 @@ std::string first_word(const fs::path& file) {
     return text.substr(0, text.find_first_of(" \n"));
 }
 
-bool is_frozen(const fs::path& folder, cgroup_mode mode) {
-    if (mode != cgroup_mode::unified)
-        return first_word(folder / "freezer.state") == "FROZEN";
-    return read_file_if_there(folder / "cgroup.events").value_or("").find("frozen 1") != std::string::npos;
-}
-
 } // namespace
 
 cgroup_mode detect_cgroup_mode(const fs::path& root) {
@@ -93,15 +87,26 @@ std::vector<int> container_cgroup::processes() const {
     return all;
 }
 
+bool container_cgroup::is_frozen() const {
+    if (mode_ != cgroup_mode::unified)
+        return first_word(folder("freezer") / "freezer.state") == "FROZEN";
+    return read_file_if_there(folder({}) / "cgroup.events").value_or("").find("frozen 1") !=
+           std::string::npos;
+}
+
+fs::path container_cgroup::folder(const std::string& controller) const {
+    return mode_ == cgroup_mode::unified ? root_ / path_ : root_ / controller / path_;
+}
+
 void container_cgroup::freeze(bool frozen) const {
     const bool unified = mode_ == cgroup_mode::unified;
-    const fs::path folder = unified ? root_ / path_ : root_ / "freezer" / path_;
+    const fs::path folder = this->folder("freezer");
     const fs::path file = folder / (unified ? "cgroup.freeze" : "freezer.state");
     const std::string_view on = unified ? "1" : "FROZEN";
     const std::string_view off = unified ? "0" : "THAWED";
     write_kernel_file(file, frozen ? on : off);
     const auto limit = std::chrono::steady_clock::now() + freeze_limit;
-    while (is_frozen(folder, mode_) != frozen) {
+    while (is_frozen() != frozen) {
         if (std::chrono::steady_clock::now() > limit) {
             if (frozen) // never leave it half frozen: nothing could be killed then
                 write_kernel_file(file, off);

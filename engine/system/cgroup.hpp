@@ -28,6 +28,9 @@ class container_cgroup {
     /// is no such cgroup, error{unavailable} when it does not get there; it is thawed again then.
     void freeze(bool frozen) const;
 
+    /// Whether its processes are frozen.
+    bool is_frozen() const;
+
     /// All processes in it and in what is below.
     std::vector<int> processes() const;
 
@@ -38,6 +41,10 @@ class container_cgroup {
     /// Removes it where nothing is in it, neither processes nor further cgroups; leaves it as it is
     /// elsewhere.
     void remove_if_empty() const;
+
+    /// Its folder in the hierarchy of a v1 controller; of the one hierarchy there is with v2.
+    std::filesystem::path folder(const std::string& controller) const;
+    cgroup_mode mode() const noexcept { return mode_; }
 
   private:
     std::vector<std::filesystem::path> folders() const;
