@@ -74,9 +74,11 @@ struct daemon {
                   .shim_program = options.shim,
                   .oci_runtime = options.runtime},
               options.logs),
-          projects(parts, containers), stacks(on, projects, events, options.stacks), server(io, routes) {
+          stats(on, containers), projects(parts, containers), stacks(on, projects, events, options.stacks),
+          server(io, routes) {
         api::add_v1_routes(routes, {.engine = parts,
                                        .containers = containers,
+                                       .stats = stats,
                                        .projects = projects,
                                        .stacks = stacks,
                                        .version = COMPOSED_VERSION});
@@ -91,6 +93,7 @@ struct daemon {
     engine::event_log events;
     engine::engine_parts parts;
     engine::container_manager containers;
+    engine::stats_collector stats;
     engine::project_manager projects;
     engine::stack_folder stacks;
     api::router routes;

@@ -74,7 +74,7 @@ engine::task<> attach(exchange& request, daemon_parts parts) {
         failure = std::current_exception();
     }
     if (failure && start && record.auto_remove && parts.containers.find(record.id) != nullptr)
-        co_await parts.containers.remove(record.id);
+        co_await parts.containers.remove(record.id, true);
     if (failure)
         std::rethrow_exception(failure);
     raw_connection* connection = co_await request.upgrade("composed-exec");
@@ -142,7 +142,7 @@ engine::task<> act(exchange& request, daemon_parts parts) {
 
 engine::task<> remove(exchange& request, daemon_parts parts) {
     const engine::container_record record = container_of(request, parts).record;
-    co_await parts.containers.remove(record.id);
+    co_await parts.containers.remove(record.id, request.query.flag("volumes"));
     json::object reply{{"removed", record.name}};
     co_await send_json(request, 200, std::move(reply));
 }

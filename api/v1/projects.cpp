@@ -79,6 +79,8 @@ engine::task<> put(exchange& request, daemon_parts parts) {
         .dependencies = request.query.flag("dependencies", true),
         .start = request.query.flag("start", true),
         .force_recreate = request.query.flag("force_recreate"),
+        .recreate_dependencies = request.query.flag("recreate_dependencies"),
+        .keep_containers = request.query.flag("keep_containers"),
         .remove_orphans = request.query.flag("remove_orphans"),
         .renew_anonymous = request.query.flag("renew_anonymous"),
         .wait = request.query.flag("wait"),

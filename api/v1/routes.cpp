@@ -27,6 +27,8 @@ void add_v1_routes(router& to, daemon_parts parts) {
     to.add("GET", "/api/v1/version", [parts](exchange& request) { return version(request, parts); });
     add_revision_routes(to, parts); // before the actions of a project, which match any word, as are runs
     add_run_routes(to, parts);
+    add_stats_routes(to, parts);
+    add_archive_routes(to, parts);
     add_project_routes(to, parts);
     add_container_routes(to, parts);
     add_exec_routes(to, parts);

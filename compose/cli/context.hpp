@@ -58,6 +58,12 @@ void add_events(CLI::App& app, action& chosen);
 void add_run(CLI::App& app, action& chosen);
 void add_attach(CLI::App& app, action& chosen);
 void add_port(CLI::App& app, action& chosen);
+void add_top(CLI::App& app, action& chosen);
+void add_stats(CLI::App& app, action& chosen);
+void add_wait(CLI::App& app, action& chosen);
+void add_scale(CLI::App& app, action& chosen);
+void add_cp(CLI::App& app, action& chosen);
+void add_create(CLI::App& app, action& chosen);
 void add_exec(CLI::App& app, action& chosen);
 void add_config(CLI::App& app, action& chosen);
 void add_images(CLI::App& app, action& chosen); // images, load
@@ -88,6 +94,9 @@ CLI::Option* add_pull_option(CLI::App& command, std::string& into);
 /// Without `quiet` progress is drawn.
 engine::task<> apply_pull_policy(
     context& with, project& wanted, std::string policy, std::vector<std::string> services, bool quiet);
+
+/// SERVICE=N of --scale and `scale`, into the project (null: only looked at). Throws error for what is none.
+void apply_scales(project* to, const std::vector<std::string>& scales);
 
 /// What is wrong with a number of seconds on the command line; empty when nothing is.
 std::string whole_seconds(std::string& text);

@@ -146,9 +146,10 @@ int main(int count, char** arguments) {
         app.fallthrough(false);
         app.set_version_flag("-v,--version", std::string("composed version ") + COMPOSED_VERSION);
         using namespace compose::cli;
-        for (const add_command add : {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_events,
-                 add_exec, add_run, add_attach, add_port, add_config, add_history, add_images, add_pull,
-                 add_volumes, add_secret, add_version})
+        for (const add_command add :
+            {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_events, add_exec, add_run,
+                add_attach, add_port, add_top, add_stats, add_wait, add_scale, add_cp, add_create, add_config,
+                add_history, add_images, add_pull, add_volumes, add_secret, add_version})
             add(app, chosen);
         std::vector<std::string> words(arguments + 1, arguments + count);
         separate_command(app, words);

@@ -169,6 +169,10 @@ task<> container_manager::start(std::string id, bool carry_on) {
         throw error(error_kind::conflict,
             fmt::format("start container \"{}\": it is being stopped; try again when it has ended",
                 of.view.record.name));
+    if (of.copies > 0)
+        throw error(error_kind::conflict,
+            fmt::format("start container \"{}\": files are being copied; try again when that has ended",
+                of.view.record.name));
     if (of.backoff)
         of.backoff->cancel();
     container_record& record = of.view.record;
@@ -288,8 +292,9 @@ task<> container_manager::kill(std::string id, int signal) {
     co_await self.runtime.pause(id, false); // a frozen process does not hear it
 }
 
-task<> container_manager::remove(std::string id) {
-    return implementation_->remove(std::move(id));
+task<> container_manager::remove(std::string id, bool anonymous) {
+    return anonymous ? implementation_->remove_with_volumes(std::move(id))
+                     : implementation_->remove(std::move(id));
 }
 
 const container_view* container_manager::find(const std::string& id) const {

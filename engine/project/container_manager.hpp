@@ -97,6 +97,11 @@ class container_manager {
     /// meanwhile. Throws error{conflict} where there is nothing to freeze or to thaw.
     task<> pause(std::string id, bool frozen);
 
+    /// Runs `work` with the root of its files on a thread of its own: of one that runs as its processes see
+    /// them, of another its layers with its volumes and binds. `work` never follows a link but inside that
+    /// root (tar_copy.hpp). What does not run cannot be started meanwhile.
+    task<> with_files(std::string id, std::function<void(const std::filesystem::path& root)> work);
+
     /// The end of its run, or of its next one when it does not run now. One that is restarted by its policy
     /// has not ended.
     std::shared_ptr<run_end> watch_end(const std::string& id);
@@ -123,8 +128,9 @@ class container_manager {
     /// A signal that counts as a stop also ends restarting. Nothing for one that does not run.
     task<> kill(std::string id, int signal);
 
-    /// Removes a container that does not run, with its writable layer, log and addresses.
-    task<> remove(std::string id);
+    /// Removes a container that does not run, with its writable layer, log and addresses; with `anonymous`
+    /// also the volumes without names that only it has.
+    task<> remove(std::string id, bool anonymous = false);
 
     const container_view* find(const std::string& id) const;
     const container_view* find_by_name(const std::string& name) const;

@@ -7,6 +7,7 @@
 #include "engine/project/mount_resolver.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/identifier.hpp"
+#include "engine/system/overlay_view.hpp"
 #include "engine/volume/volume_store.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -39,6 +40,7 @@ struct managed_container {
         stream_set streams; // once the shim has given them
     };
     std::shared_ptr<first_client> client; // of the start that is under way
+    unsigned copies = 0;                  // with_files() under way while it does not run
     bool until_it_runs = false; // a start that fails is tried again, whatever the policy says of failures
 };
 
@@ -60,7 +62,8 @@ struct container_manager::implementation {
 
     task<> run(std::string id);
     task<> remove(std::string id);
-    task<> remove_by_itself(std::string id);
+    task<> remove_with_volumes(std::string id);
+    tree_parts files_of(const container_record& record) const;
     task<> recover_pause(std::string id);
     void recover_one_off(managed_container& of);
     void tell_end(managed_container& of);

@@ -384,7 +384,7 @@ task<> container_manager::implementation::on_exited(std::string id, exit_record 
     co_await parts.records.durable();
     crash_point("end: what follows is durable");
     if (entries.contains(id) && at(id).view.record.auto_remove && !decision.restart)
-        spawn(parts.on.io, "remove container " + id.substr(0, 12), remove_by_itself(id));
+        spawn(parts.on.io, "remove container " + id.substr(0, 12), remove_with_volumes(id));
 }
 
 void container_manager::implementation::schedule_restart(

@@ -103,7 +103,7 @@ void container_manager::implementation::recover_one_off(managed_container& of) {
         save(of);
     }
     if (of.view.record.auto_remove)
-        spawn(parts.on.io, "remove container " + of.view.record.name, remove_by_itself(of.view.record.id));
+        spawn(parts.on.io, "remove container " + of.view.record.name, remove_with_volumes(of.view.record.id));
 }
 
 std::shared_ptr<run_end> container_manager::watch_end(const std::string& id) {
@@ -138,6 +138,8 @@ task<> container_manager::implementation::remove(std::string id) {
     if (of.backoff)
         of.backoff->cancel();
     tell_end(of);
+    if (of.view.record.auto_remove)
+        announce(of, "Removed");
     parts.records.erase(table::container, id);
     parts.networks.release(id);
     entries.erase(id);
@@ -149,12 +151,10 @@ task<> container_manager::implementation::remove(std::string id) {
     co_await parts.networks.remove_if_idle(default_bridge().name);
 }
 
-/// One that goes once it has ended, with what only it has.
-task<> container_manager::implementation::remove_by_itself(std::string id) {
+task<> container_manager::implementation::remove_with_volumes(std::string id) {
     if (!entries.contains(id))
         co_return;
     const std::set<std::string> volumes = volumes_of(at(id).view.record);
-    announce(at(id), "Removed");
     co_await remove(id);
     const std::set<std::string> used = volumes_in_use();
     for (const std::string& name : volumes)

@@ -92,6 +92,7 @@ struct up_request {
     bool carry_on = false;                // what a former daemon was about
     std::set<std::string> force_recreate; // services whose containers are made anew even if nothing changed
     bool containers = true;               // false: only the networks, volumes and images that they need
+    bool keep_containers = false;         // those that are there, whatever has changed
     bool renew_anonymous = false;         // their volumes without names begin empty, with new containers
 };
 

@@ -258,6 +258,8 @@ void up_planner::orphans() {
 
 std::string up_planner::change_of(
     const compose::service& service, const observed_container& container) const {
+    if (wanted_.keep_containers)
+        return {};
     if (wanted_.force_recreate.contains(service.name))
         return "asked for";
     if (container.hash != wanted_.hashes.at(service.name)) {

@@ -158,13 +158,18 @@ plan project_manager::implementation::plan_for(
     const std::set<std::string> all = options.dependencies ? with_dependencies(wanted, named) : named;
     if (services != nullptr)
         *services = all;
+    std::set<std::string> anew;
+    for (const std::string& name : all)
+        if (named.contains(name) ? options.force_recreate : options.recreate_dependencies)
+            anew.insert(name);
     const up_request request{.project = wanted,
         .hashes = hashes,
         .services = all,
         .start = options.start,
         .remove_orphans = options.remove_orphans,
         .carry_on = options.carry_on,
-        .force_recreate = options.force_recreate ? named : std::set<std::string>(),
+        .force_recreate = std::move(anew),
+        .keep_containers = options.keep_containers,
         .renew_anonymous = options.renew_anonymous};
     return plan_up(request, observe_project(wanted.name, wanted));
 }
