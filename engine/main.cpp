@@ -77,9 +77,11 @@ struct daemon {
                   .cdi_folders = options.cdi_folders,
                   .api_socket = options.run / socket_name},
               options.logs),
-          projects(parts, containers), stacks(on, projects, events, options.stacks), server(io, routes) {
+          stats(on, containers), projects(parts, containers), stacks(on, projects, events, options.stacks),
+          server(io, routes) {
         api::add_v1_routes(routes, {.engine = parts,
                                        .containers = containers,
+                                       .stats = stats,
                                        .projects = projects,
                                        .stacks = stacks,
                                        .version = COMPOSED_VERSION});
@@ -94,6 +96,7 @@ struct daemon {
     engine::event_log events;
     engine::engine_parts parts;
     engine::container_manager containers;
+    engine::stats_collector stats;
     engine::project_manager projects;
     engine::stack_folder stacks;
     api::router routes;

@@ -143,6 +143,8 @@ class stream final : public client_stream {
         }
     }
 
+    engine::task<std::string> next_part() override { return state_->body_part(); }
+
     void close() override {
         boost::system::error_code ignored;
         state_->socket.close(ignored);

@@ -24,6 +24,8 @@ class client_stream {
 
     /// The next line without its end; nothing after the last.
     virtual engine::task<std::optional<std::string>> next_line() = 0;
+    /// The next bytes, whatever they are; empty at the end. Instead of next_line().
+    virtual engine::task<std::string> next_part() = 0;
     /// Ends the connection; a next_line() that waits gives nothing.
     virtual void close() = 0;
 };

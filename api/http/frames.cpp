@@ -34,7 +34,7 @@ std::optional<frame> frame_decoder::next() {
     for (std::size_t index = 4; index < head_size; ++index)
         size = size << 8U | static_cast<unsigned char>(pending_[at_ + index]);
     const auto type = static_cast<unsigned char>(pending_[at_]);
-    if (type > static_cast<unsigned char>(frame_type::end) || size > most_payload)
+    if (type > static_cast<unsigned char>(frame_type::signal) || size > most_payload)
         throw compose::error(compose::error_kind::invalid, "exec connection: not a frame");
     if (pending_.size() - at_ - head_size < size)
         return std::nullopt;

@@ -17,6 +17,7 @@ enum class frame_type : std::uint8_t {
     exit = 3,   // the last frame: {"exit_code": 0}
     resize = 4, // to the terminal: {"rows": 24, "columns": 80}
     end = 5,    // no more input
+    signal = 6, // to the process: {"signal": "SIGINT"}
 };
 
 struct frame {

@@ -36,14 +36,7 @@ engine::task<> list(exchange& request, daemon_parts parts) {
 }
 
 engine::task<> get(exchange& request, daemon_parts parts) {
-    const std::string& wanted = request.parameters.at("container");
-    const engine::container_view* found = parts.containers.find(wanted);
-    if (found == nullptr)
-        found = parts.containers.find_by_name(wanted);
-    if (found == nullptr)
-        throw compose::error(compose::error_kind::not_found,
-            fmt::format("container \"{}\": there is none of that id or name", wanted));
-    co_await send_json(request, 200, view_of(*found, parts));
+    co_await send_json(request, 200, view_of(container_of(request, parts), parts));
 }
 
 } // namespace

@@ -151,7 +151,7 @@ void look_at(const follower_ptr& to, const engine::container_view& container) {
 bool look(const follower_ptr& to, const std::string& project, const std::set<std::string>& services) {
     bool active = false;
     for (const engine::container_view* each : to->parts.containers.of_project(project)) {
-        if (!services.empty() && !services.contains(each->record.service))
+        if (each->record.one_off || (!services.empty() && !services.contains(each->record.service)))
             continue;
         active = active || is_active(*each);
         if (!each->record.started.empty())
@@ -181,7 +181,8 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
         throw compose::error(compose::error_kind::not_found,
             fmt::format("project \"{}\": there is none of that name", project));
     for (const std::string& service : services)
-        if (!known->definition.services.contains(service))
+        if (!known->definition.services.contains(service) &&
+            !known->definition.disabled_services.contains(service))
             throw compose::error(compose::error_kind::not_found,
                 fmt::format("no such service: {} in project \"{}\"", service, project));
     const engine::log_query wanted = query_of(request);

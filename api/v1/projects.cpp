@@ -79,6 +79,8 @@ engine::task<> put(exchange& request, daemon_parts parts) {
         .dependencies = request.query.flag("dependencies", true),
         .start = request.query.flag("start", true),
         .force_recreate = request.query.flag("force_recreate"),
+        .recreate_dependencies = request.query.flag("recreate_dependencies"),
+        .keep_containers = request.query.flag("keep_containers"),
         .remove_orphans = request.query.flag("remove_orphans"),
         .renew_anonymous = request.query.flag("renew_anonymous"),
         .wait = request.query.flag("wait"),
@@ -219,11 +221,14 @@ engine::task<> act(exchange& request, daemon_parts parts) {
     else if (action == "remove")
         under_way = co_await parts.projects.remove_stopped(
             project, std::move(services), request.query.flag("volumes"));
+    else if (action == "pause" || action == "unpause")
+        under_way = co_await parts.projects.pause(project, std::move(services), action == "pause");
     else
-        throw compose::error(compose::error_kind::not_found,
-            fmt::format(
-                "\"{}\" is nothing to do with a project; there are start, stop, restart, kill and remove",
-                action));
+        throw compose::error(
+            compose::error_kind::not_found, fmt::format("\"{}\" is nothing to do with a project; there are "
+                                                        "start, stop, restart, kill, pause, unpause, "
+                                                        "remove and run",
+                                                action));
     json::object nothing_first;
     co_await stream_operation(request, parts, std::move(under_way), std::move(nothing_first));
 }

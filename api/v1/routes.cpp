@@ -25,10 +25,14 @@ engine::task<> version(exchange& request, daemon_parts parts) {
 void add_v1_routes(router& to, daemon_parts parts) {
     to.add("GET", "/api/v1/ping", [](exchange& request) { return ping(request); });
     to.add("GET", "/api/v1/version", [parts](exchange& request) { return version(request, parts); });
-    add_revision_routes(to, parts); // before the actions of a project, which match any word
+    add_revision_routes(to, parts); // before the actions of a project, which match any word, as are runs
+    add_run_routes(to, parts);
+    add_stats_routes(to, parts);
+    add_archive_routes(to, parts);
     add_project_routes(to, parts);
     add_container_routes(to, parts);
     add_exec_routes(to, parts);
+    add_attach_routes(to, parts);
     add_log_routes(to, parts);
     add_event_routes(to, parts);
     add_image_routes(to, parts);

@@ -3,6 +3,7 @@
 #include "api/http/router.hpp"
 #include "engine/project/container_manager.hpp"
 #include "engine/project/project_manager.hpp"
+#include "engine/project/stats_collector.hpp"
 #include "engine/stacks/stack_folder.hpp"
 
 #include <string>
@@ -13,6 +14,7 @@ namespace api {
 struct daemon_parts {
     engine::engine_parts engine;
     engine::container_manager& containers;
+    engine::stats_collector& stats;
     engine::project_manager& projects;
     engine::stack_folder& stacks;
     std::string version;
@@ -25,6 +27,10 @@ void add_v1_routes(router& to, daemon_parts parts);
 void add_project_routes(router& to, const daemon_parts& parts);
 void add_revision_routes(router& to, const daemon_parts& parts);
 void add_container_routes(router& to, const daemon_parts& parts);
+void add_attach_routes(router& to, const daemon_parts& parts); // and what acts on one container
+void add_run_routes(router& to, const daemon_parts& parts);
+void add_stats_routes(router& to, const daemon_parts& parts); // and processes
+void add_archive_routes(router& to, const daemon_parts& parts);
 void add_exec_routes(router& to, const daemon_parts& parts);
 void add_log_routes(router& to, const daemon_parts& parts);
 void add_event_routes(router& to, const daemon_parts& parts);

@@ -8,6 +8,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
+#include <fmt/format.h>
 
 #include <utility>
 
@@ -139,6 +140,17 @@ json::object view_of(const engine::container_view& container, const daemon_parts
     return view;
 }
 
+const engine::container_view& container_of(const exchange& request, const daemon_parts& parts) {
+    const std::string& wanted = request.parameters.at("container");
+    const engine::container_view* found = parts.containers.find(wanted);
+    if (found == nullptr)
+        found = parts.containers.find_by_name(wanted);
+    if (found == nullptr)
+        throw compose::error(compose::error_kind::not_found,
+            fmt::format("container \"{}\": there is none of that id or name", wanted));
+    return *found;
+}
+
 json::object error_view(const std::exception_ptr& failure) {
     try {
         std::rethrow_exception(failure);
@@ -191,6 +203,8 @@ engine::task<> stream_operation(
         last["error"] = error_view(under_way->failure());
     else
         last["done"] = true;
+    if (!under_way->failure() && under_way->container)
+        last["container"] = *under_way->container;
     co_await request.write(line_of(last));
 }
 

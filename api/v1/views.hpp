@@ -20,6 +20,9 @@ boost::json::object view_of(const engine::event& what);
 boost::json::object view_of(const engine::step& what);
 boost::json::object view_of(const engine::container_view& container, const daemon_parts& parts);
 
+/// The container that {container} of the route names, by id or name. Throws error{not_found}.
+const engine::container_view& container_of(const exchange& request, const daemon_parts& parts);
+
 /// {"kind": …, "message": …} of whatever was thrown.
 boost::json::object error_view(const std::exception_ptr& failure);
 

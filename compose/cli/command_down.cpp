@@ -1,12 +1,15 @@
+#include "api/http/query.hpp"
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include <cstdio>
 #include <optional>
+#include <set>
 
 namespace compose::cli {
 
@@ -16,20 +19,58 @@ struct down_flags {
     bool volumes = false;
     bool remove_orphans = false;
     std::optional<int> timeout;
+    std::string images; // all, local
+    std::vector<std::string> services;
 };
+
+/// The images of containers that are about to go, by the names that the file has for them.
+engine::task<std::set<std::string>> images_of(
+    context& with, std::string project, std::vector<std::string> services) {
+    api::client daemon = with.daemon();
+    const std::string text = co_await daemon.call("GET", containers_target(project, services));
+    const boost::json::value all = parse_reply(text);
+    std::set<std::string> names;
+    for (const boost::json::value& each : all.as_array())
+        names.insert(text_of(each.as_object(), "image"));
+    co_return names;
+}
+
+engine::task<> remove_images(context& with, std::set<std::string> names) {
+    for (const std::string& name : names) {
+        fmt::print(stderr, " Image {}  Removing\n", name);
+        std::string said = "Removed";
+        try {
+            api::client daemon = with.daemon();
+            co_await daemon.call("DELETE", "/api/v1/images/" + api::percent_encode(name));
+        } catch (const error& failure) {
+            if (failure.kind() != error_kind::not_found && failure.kind() != error_kind::conflict)
+                throw;
+            said = failure.kind() == error_kind::conflict ? "Resource is still in use"
+                                                          : "Warning: No resource found to remove";
+        }
+        fmt::print(stderr, " Image {}  {}\n", name, said);
+    }
+}
 
 engine::task<> down(context& with, std::shared_ptr<down_flags> flags) {
     const std::string name = with.project_name();
     std::string target = fmt::format(
         "/api/v1/projects/{}?volumes={:d}&remove_orphans={:d}", name, flags->volumes, flags->remove_orphans);
+    std::set<std::string> images;
+    if (flags->images == "all") // `local` are those that Compose has built, which composed does not
+        images = co_await images_of(with, name, flags->services);
+    // Those of some services alone: what the others use stays.
+    const bool some = !flags->services.empty();
+    if (some)
+        target = fmt::format("/api/v1/projects/{}/stop?remove=1&{}", name, services_query(flags->services));
     if (flags->timeout)
         target += fmt::format("&timeout={}", *flags->timeout);
     api::client daemon = with.daemon();
     std::unique_ptr<api::client_stream> stream;
     try {
-        stream = co_await daemon.open("DELETE", target);
+        stream = co_await daemon.open(some ? "POST" : "DELETE", target);
     } catch (const error& failure) {
-        if (failure.kind() != error_kind::not_found)
+        if (failure.kind() != error_kind::not_found || some)
             throw;
     }
     if (!stream) {
@@ -37,6 +78,7 @@ engine::task<> down(context& with, std::shared_ptr<down_flags> flags) {
         co_return;
     }
     co_await follow_operation(with, std::move(stream), "Running");
+    co_await remove_images(with, std::move(images));
 }
 
 } // namespace
@@ -48,6 +90,14 @@ void add_down(CLI::App& app, action& chosen) {
     command->add_flag("--remove-orphans", flags->remove_orphans,
         "Remove containers for services not defined in the Compose file");
     add_timeout(*command, flags->timeout);
+    command
+        ->add_option("--rmi", flags->images,
+            "Remove images used by services. \"local\" remove only images that don't have a custom tag")
+        ->check([](const std::string& text) {
+            return text == "all" || text == "local" ? std::string()
+                                                    : fmt::format("invalid value for --rmi: \"{}\"", text);
+        });
+    command->add_option("SERVICE", flags->services, "only the containers of these; all when none is named");
     command->callback([flags, &chosen] { chosen = [flags](context& with) { return down(with, flags); }; });
 }
 

@@ -1,4 +1,5 @@
 #include "compose/cli/context.hpp"
+#include "compose/cli/table.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -17,6 +18,8 @@ namespace {
 
 struct events_flags {
     bool json = false;
+    std::string since;
+    std::string until;
     std::vector<std::string> services;
 };
 
@@ -51,8 +54,12 @@ engine::task<> events(context& with, std::shared_ptr<events_flags> flags) {
     if (!flags->services.empty())
         check_services(with.load_project(), flags->services);
     api::client daemon = with.daemon();
-    std::unique_ptr<api::client_stream> stream =
-        co_await daemon.open("GET", fmt::format("/api/v1/events?project={}", project));
+    std::string target = fmt::format("/api/v1/events?project={}", project);
+    if (!flags->since.empty())
+        target += "&after=" + query_moment(moment_of("--since", flags->since));
+    if (!flags->until.empty())
+        target += "&until=" + query_moment(moment_of("--until", flags->until));
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("GET", target);
     while (std::ferror(stdout) == 0) {
         const auto line = co_await stream->next_line();
         if (!line)
@@ -77,6 +84,8 @@ void add_events(CLI::App& app, action& chosen) {
     const auto flags = std::make_shared<events_flags>();
     CLI::App* command = app.add_subcommand("events", "Receive real time events from containers");
     command->add_flag("--json", flags->json, "Output events as a stream of json objects");
+    command->add_option("--since", flags->since, "Show all events created since timestamp");
+    command->add_option("--until", flags->until, "Stream events until this timestamp");
     command->add_option("SERVICE", flags->services, "only of these; of all when none is named");
     command->callback([flags, &chosen] { chosen = [flags](context& with) { return events(with, flags); }; });
 }

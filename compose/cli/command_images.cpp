@@ -14,7 +14,8 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t short_id = 12; // digits, as everywhere
+constexpr std::size_t short_id = 12;  // digits, as everywhere
+constexpr std::size_t narrowest = 20; // of a column
 
 struct image_flags {
     bool quiet = false;
@@ -40,6 +41,7 @@ struct image_row {
     std::string platform;
     std::string id; // sha256:…
     double size = 0;
+    std::string created;
 };
 
 image_row row_of(const json::object& container, const json::array& all) {
@@ -55,19 +57,21 @@ image_row row_of(const json::object& container, const json::array& all) {
         if (text_of(each.as_object(), "id") == row.id) {
             row.size = each.at("size").to_number<double>();
             row.platform = text_of(each.as_object(), "platform");
+            row.created = text_of(each.as_object(), "created");
         }
     return row;
 }
 
 json::object json_of(const image_row& row) {
     return {{"ID", row.id}, {"ContainerName", row.container}, {"Repository", row.repository},
-        {"Tag", row.tag}, {"Platform", row.platform}, {"Size", static_cast<std::uint64_t>(row.size)}};
+        {"Tag", row.tag}, {"Platform", row.platform}, {"Size", static_cast<std::uint64_t>(row.size)},
+        {"Created", row.created}};
 }
 
 engine::task<> images(context& with, flags_ptr flags) {
     const std::string name = with.project_name();
     api::client daemon = with.daemon();
-    const std::string container_text = co_await daemon.call("GET", "/api/v1/containers?project=" + name);
+    const std::string container_text = co_await daemon.call("GET", containers_target(name, flags->services));
     const std::string image_text = co_await daemon.call("GET", "/api/v1/images");
     const json::value containers = parse_reply(container_text);
     const json::value all = parse_reply(image_text);
@@ -80,7 +84,10 @@ engine::task<> images(context& with, flags_ptr flags) {
         ids.insert(hex);
         rows_as_json.push_back(json_of(row));
         rows.push_back({row.container, row.repository, row.tag, row.platform, hex.substr(0, short_id),
-            human_bytes(row.size)});
+            human_bytes(row.size),
+            human_duration(std::chrono::duration_cast<std::chrono::seconds>(
+                std::chrono::system_clock::now() - parse_time(row.created))) +
+                " ago"});
     }
     if (flags->quiet)
         for (const std::string& id : ids)
@@ -89,7 +96,8 @@ engine::task<> images(context& with, flags_ptr flags) {
         fmt::print("{}\n", json::serialize(rows_as_json));
     else
         fmt::print(
-            "{}", format_table({"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE"}, rows));
+            "{}", format_table({"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE", "CREATED"},
+                      rows, narrowest));
 }
 
 } // namespace
@@ -110,6 +118,7 @@ void add_images(CLI::App& app, action& chosen) {
     list_command->add_flag("-q,--quiet", list_flags->quiet, "Only display IDs");
     list_command->add_option("--format", list_flags->format, "Format the output: table or json")
         ->check(CLI::IsMember({"table", "json"}));
+    list_command->add_option("SERVICE", list_flags->services, "services; all when none is named");
     list_command->callback(
         [list_flags, &chosen] { chosen = [list_flags](context& with) { return images(with, list_flags); }; });
 }

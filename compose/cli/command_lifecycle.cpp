@@ -104,6 +104,8 @@ CLI::App* add(CLI::App& app, action& chosen, const std::string& name, const std:
 
 void add_lifecycle(CLI::App& app, action& chosen) {
     add(app, chosen, "start", "Start services", std::make_shared<lifecycle_flags>(), "Starting");
+    add(app, chosen, "pause", "Pause services", std::make_shared<lifecycle_flags>(), "Pausing");
+    add(app, chosen, "unpause", "Unpause services", std::make_shared<lifecycle_flags>(), "Unpausing");
     for (const auto& [name, help, title] : {std::tuple("stop", "Stop services", "Stopping"),
              std::tuple("restart", "Restart service containers", "Restarting")}) {
         const auto flags = std::make_shared<lifecycle_flags>();

@@ -1,4 +1,5 @@
 #include "compose/cli/log_printer.hpp"
+#include "compose/cli/table.hpp"
 #include "compose/cli/terminal.hpp"
 #include "compose/model/error.hpp"
 
@@ -94,10 +95,10 @@ std::string target_of(const std::string& project, const log_options& how) {
     std::string target = fmt::format("/api/v1/projects/{}/logs?follow={:d}", project, how.follow);
     if (!how.tail.empty() && how.tail != "all")
         target += "&tail=" + how.tail;
-    if (how.since) {
-        const auto after_epoch = std::chrono::nanoseconds(how.since->time_since_epoch()).count();
-        target += fmt::format("&since={}.{:09}", after_epoch / 1'000'000'000, after_epoch % 1'000'000'000);
-    }
+    if (how.since)
+        target += "&since=" + query_moment(*how.since);
+    if (how.until)
+        target += "&until=" + query_moment(*how.until);
     if (!how.services.empty())
         target += "&" + services_query(how.services);
     return target;
@@ -118,7 +119,14 @@ engine::task<> print_logs(context& with, std::string project, log_options how) {
         if (!text)
             break;
         const json::value line = parse_reply(*text);
-        out.print(line.as_object());
+        const json::object& object = line.as_object();
+        const std::string service = text_of(object, "service");
+        if (const json::value* code = object.if_contains("exit_code"); code != nullptr && how.ended)
+            how.ended(service, code->to_number<int>(), object.at("restarting").as_bool());
+        if (how.hidden.contains(service) ||
+            (how.index > 0 && object.at("number").to_number<int>() != how.index))
+            continue;
+        out.print(object);
         if (how.follow)
             std::fflush(stdout);
     }
@@ -137,12 +145,23 @@ void add_logs(CLI::App& app, action& chosen) {
             const bool number = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
             return number || text == "all" ? std::string() : "must be a number or \"all\"";
         });
+    const auto since = std::make_shared<std::string>();
+    const auto until = std::make_shared<std::string>();
+    command->add_option("--since", *since, "Show logs since timestamp or relative (e.g. 42m for 42 minutes)");
+    command->add_option("--until", *until, "Show logs before a timestamp or relative");
+    command->add_option("--index", how->index, "Index of the container if service has multiple replicas");
     command->add_flag("-t,--timestamps", how->timestamps, "Show timestamps");
     command->add_flag("!--no-color", how->color, "Produce monochrome output");
     command->add_flag("!--no-log-prefix", how->prefix, "Don't print prefix in logs");
     command->add_option("SERVICE", how->services, "services to show; all when none is named");
-    command->callback([how, &chosen] {
-        chosen = [how](context& with) { return print_logs(with, with.project_name(), *how); };
+    command->callback([how, since, until, &chosen] {
+        chosen = [how, since, until](context& with) {
+            if (!since->empty())
+                how->since = moment_of("--since", *since);
+            if (!until->empty())
+                how->until = moment_of("--until", *until);
+            return print_logs(with, with.project_name(), *how);
+        };
     });
 }
 

@@ -21,6 +21,10 @@ struct ps_flags {
     bool all = false;
     bool quiet = false;
     bool services = false;
+    bool orphans = true;
+    bool no_trunc = false;
+    std::vector<std::string> status;
+    std::vector<std::string> filters;
     std::string format = "table";
     std::vector<std::string> only;
 };
@@ -38,14 +42,14 @@ std::int64_t number_of(const json::object& object, std::string_view key) {
 /// "Up 2 minutes (healthy)", "Exited (0) 3 seconds ago": the engine's words in Docker's form.
 std::string status_of(const json::object& container) {
     const std::string state = text_of(container, "state");
-    if (state == "running" || state == "stopping") {
+    if (state == "running" || state == "stopping" || state == "paused") {
         std::string status = "Up " + human_duration(since(text_of(container, "started")));
         const std::string health = text_of(container, "health");
         if (health == "starting")
             status += " (health: starting)";
         else if (!health.empty() && health != "none")
             status += fmt::format(" ({})", health);
-        return status;
+        return state == "paused" ? status + " (Paused)" : status;
     }
     const std::string error = text_of(container, "error");
     if (state == "restarting")
@@ -100,7 +104,7 @@ std::string command_of(const json::object& container, std::size_t most) {
     return fmt::format("\"{}\"", text);
 }
 
-json::object docker_form(const json::object& container) {
+json::object docker_form(const json::object& container, bool whole_id) {
     json::array publishers;
     if (const json::value* ports = container.if_contains("ports"))
         for (const json::value& each : ports->as_array()) {
@@ -126,12 +130,12 @@ json::object docker_form(const json::object& container) {
     const std::string health = text_of(container, "health");
     return {{"Command", command_of(container, 1U << 20U)}, {"CreatedAt", text_of(container, "created")},
         {"ExitCode", number_of(container, "exit_code")}, {"Health", health == "none" ? "" : health},
-        {"ID", text_of(container, "id").substr(0, 12)}, {"Image", text_of(container, "image")},
-        {"Labels", fmt::format("{}", fmt::join(labels, ","))}, {"LocalVolumes", std::to_string(volumes)},
-        {"Mounts", fmt::format("{}", fmt::join(mounts, ","))}, {"Name", text_of(container, "name")},
-        {"Names", text_of(container, "name")}, {"Networks", fmt::format("{}", fmt::join(networks, ","))},
-        {"Ports", ports_of(container)}, {"Project", text_of(container, "project")},
-        {"Publishers", std::move(publishers)},
+        {"ID", text_of(container, "id").substr(0, whole_id ? std::string::npos : 12)},
+        {"Image", text_of(container, "image")}, {"Labels", fmt::format("{}", fmt::join(labels, ","))},
+        {"LocalVolumes", std::to_string(volumes)}, {"Mounts", fmt::format("{}", fmt::join(mounts, ","))},
+        {"Name", text_of(container, "name")}, {"Names", text_of(container, "name")},
+        {"Networks", fmt::format("{}", fmt::join(networks, ","))}, {"Ports", ports_of(container)},
+        {"Project", text_of(container, "project")}, {"Publishers", std::move(publishers)},
         {"RunningFor", human_duration(since(text_of(container, "created"))) + " ago"},
         {"Service", text_of(container, "service")}, {"Size", "0B"}, {"State", text_of(container, "state")},
         {"Status", status_of(container)}};
@@ -166,15 +170,68 @@ engine::task<> print_repairs(context& with, std::string name) {
         fmt::print(stderr, "problem: {}\n", std::string_view(problem.as_string()));
 }
 
+/// --status and --filter status=…, which is the same. Throws error{invalid} for another filter or status.
+std::set<std::string> statuses_of(const ps_flags& flags) {
+    static const std::set<std::string> known{
+        "created", "dead", "exited", "paused", "removing", "restarting", "running"};
+    std::set<std::string> wanted(flags.status.begin(), flags.status.end());
+    for (const std::string& filter : flags.filters) {
+        const auto equals = filter.find('=');
+        if (equals == std::string::npos)
+            throw error(error_kind::invalid, "arguments to --filter should be in form KEY=VAL");
+        if (filter.substr(0, equals) != "status")
+            throw error(error_kind::invalid, fmt::format("unknown filter {}", filter.substr(0, equals)));
+        wanted.insert(filter.substr(equals + 1));
+    }
+    for (const std::string& each : wanted)
+        if (!known.contains(each))
+            throw error(error_kind::invalid,
+                fmt::format("unknown status \"{}\"; there are {}", each, fmt::join(known, ", ")));
+    return wanted;
+}
+
+/// Services of the definition; nothing when there is none.
+engine::task<std::set<std::string>> declared(context& with, std::string project) {
+    std::set<std::string> names;
+    api::client daemon = with.daemon();
+    std::string text;
+    try {
+        text = co_await daemon.call("GET", "/api/v1/projects/" + project);
+    } catch (const error& failure) {
+        if (failure.kind() != error_kind::not_found)
+            throw;
+        co_return names;
+    }
+    const json::value reply = parse_reply(text);
+    for (const char* key : {"services", "disabled_services"})
+        if (const json::value* services = reply.at("definition").as_object().if_contains(key))
+            for (const auto& service : services->as_object())
+                names.emplace(service.key());
+    co_return names;
+}
+
+bool is_shown(const json::object& container, const ps_flags& flags, const std::set<std::string>& statuses) {
+    if (!statuses.empty()) {
+        const std::string state = text_of(container, "state"); // ours that pass soon are Docker's running
+        return statuses.contains(state == "starting" || state == "stopping" ? "running" : state);
+    }
+    return flags.all || (is_running(container) && !container.at("one_off").as_bool());
+}
+
 engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
+    const std::set<std::string> statuses = statuses_of(*flags);
     const std::string name = with.project_name();
+    std::set<std::string> known;
+    if (!flags->orphans)
+        known = co_await declared(with, name);
     api::client daemon = with.daemon();
     const std::string text = co_await daemon.call("GET", containers_target(name, flags->only));
     const json::value all = parse_reply(text);
     std::vector<const json::object*> shown;
     for (const json::value& each : all.as_array()) {
         const json::object& container = each.as_object();
-        if (flags->all || is_running(container))
+        if (is_shown(container, *flags, statuses) &&
+            (flags->orphans || known.contains(text_of(container, "service"))))
             shown.push_back(&container);
     }
     std::sort(shown.begin(), shown.end(), [](const json::object* a, const json::object* b) {
@@ -182,20 +239,23 @@ engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
     });
     std::set<std::string> services;
     std::vector<std::vector<std::string>> rows;
+    std::vector<json::object> forms;
     for (const json::object* container : shown) {
         services.insert(text_of(*container, "service"));
         if (flags->quiet)
             fmt::print("{}\n", text_of(*container, "id"));
-        else if (flags->format == "json" && !flags->services)
-            fmt::print("{}\n", json::serialize(docker_form(*container)));
-        rows.push_back({text_of(*container, "name"), text_of(*container, "image"), command_of(*container, 22),
-            text_of(*container, "service"), human_duration(since(text_of(*container, "created"))) + " ago",
-            status_of(*container), ports_of(*container)});
+        forms.push_back(docker_form(*container, flags->no_trunc));
+        rows.push_back({text_of(*container, "name"), text_of(*container, "image"),
+            command_of(*container, flags->no_trunc ? 1U << 20U : 22), text_of(*container, "service"),
+            human_duration(since(text_of(*container, "created"))) + " ago", status_of(*container),
+            ports_of(*container)});
     }
     if (flags->services)
         for (const std::string& service : services)
             fmt::print("{}\n", service);
-    else if (!flags->quiet && flags->format == "table")
+    else if (!flags->quiet && flags->format != "table")
+        fmt::print("{}", format_rows(flags->format, forms));
+    else if (!flags->quiet)
         fmt::print(
             "{}", format_table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"}, rows));
     if (!flags->quiet && flags->format == "table")
@@ -210,7 +270,14 @@ void add_ps(CLI::App& app, action& chosen) {
     command->add_flag("-a,--all", flags->all, "Show all stopped containers");
     command->add_flag("-q,--quiet", flags->quiet, "Only display IDs");
     command->add_flag("--services", flags->services, "Display services");
-    command->add_option("--format", flags->format, "table or json")->check(CLI::IsMember({"table", "json"}));
+    command->add_option("--status", flags->status, "Filter services by status")->allow_extra_args(false);
+    command
+        ->add_option("--filter", flags->filters, "Filter services by a property (supported filters: status)")
+        ->allow_extra_args(false);
+    command->add_flag("--orphans,!--no-orphans", flags->orphans,
+        "Include orphaned services (not declared by project); --orphans=false leaves them out");
+    command->add_flag("--no-trunc", flags->no_trunc, "Don't truncate output");
+    command->add_option("--format", flags->format, "table, json, or a Go template");
     command->add_option("SERVICE", flags->only, "services to show; all when none is named");
     command->callback([flags, &chosen] { chosen = [flags](context& with) { return ps(with, flags); }; });
 }

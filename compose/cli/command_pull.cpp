@@ -86,6 +86,17 @@ engine::task<> pull_one(pulls& all, std::string reference) {
     all.ended.notify_all();
 }
 
+engine::task<> pull_all(pulls& all, std::set<std::string> references) {
+    all.under_way = references.size();
+    for (const std::string& reference : references)
+        boost::asio::co_spawn(all.with.io, pull_one(all, reference), [](std::exception_ptr failure) {
+            if (failure)
+                std::rethrow_exception(failure); // not one of ours: ends the program through io.run()
+        });
+    while (all.under_way > 0)
+        co_await all.ended.wait();
+}
+
 engine::task<> pull(context& with, std::shared_ptr<pull_flags> flags) {
     const project wanted = with.load_project(flags->services);
     check_services(wanted, flags->services);
@@ -100,20 +111,31 @@ engine::task<> pull(context& with, std::shared_ptr<pull_flags> flags) {
         else
             references.insert(service.image);
     }
-    all.under_way = references.size();
-    for (const std::string& reference : references)
-        boost::asio::co_spawn(with.io, pull_one(all, reference), [](std::exception_ptr failure) {
-            if (failure)
-                std::rethrow_exception(failure); // not one of ours: ends the program through io.run()
-        });
-    while (all.under_way > 0)
-        co_await all.ended.wait();
+    co_await pull_all(all, std::move(references));
     all.drawn.finish();
     if (!all.failures.empty() && !flags->ignore_failures)
         throw error(error_kind::unavailable, all.failures.front());
 }
 
 } // namespace
+
+engine::task<> apply_pull_policy(
+    context& with, project& wanted, std::string policy, std::vector<std::string> services, bool quiet) {
+    if (policy == "never")
+        for (auto& [name, service] : wanted.services)
+            service.pull_policy = policy;
+    if (policy != "always")
+        co_return;
+    pulls all(with, quiet);
+    std::set<std::string> references;
+    for (const auto& [name, service] : wanted.services)
+        if (services.empty() || std::find(services.begin(), services.end(), name) != services.end())
+            references.insert(service.image);
+    co_await pull_all(all, std::move(references));
+    all.drawn.finish();
+    if (!all.failures.empty())
+        throw error(error_kind::unavailable, all.failures.front());
+}
 
 void add_pull(CLI::App& app, action& chosen) {
     const auto flags = std::make_shared<pull_flags>();

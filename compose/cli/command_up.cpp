@@ -13,8 +13,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <set>
+#include <utility>
 
 namespace compose::cli {
 
@@ -30,22 +33,58 @@ struct up_flags {
     int wait_timeout = 0;
     std::optional<int> timeout; // seconds; -1: without end
     bool force_recreate = false;
+    bool no_recreate = false;
+    bool recreate_deps = false;
     bool no_deps = false;
     bool no_start = false;
+    bool no_build = false;
     bool remove_orphans = false;
     bool renew_anonymous = false;
     bool dry_run = false;
     bool no_color = false;
+    bool no_prefix = false;
     bool timestamps = false;
+    bool quiet_pull = false;
+    bool abort_on_exit = false;
+    bool abort_on_failure = false;
+    bool attach_dependencies = false;
+    bool ignored = false;
+    std::string exit_code_from;
+    std::string pull;
+    std::vector<std::string> attach;
+    std::vector<std::string> no_attach;
+    std::vector<std::string> scales;
     std::vector<std::string> services;
 };
+
+/// The words of Docker Compose for what does not go together.
+void check(const up_flags& flags) {
+    const auto refuse = [](bool both, std::string_view words) {
+        if (both)
+            throw error(error_kind::invalid, std::string(words));
+    };
+    const bool aborts = flags.abort_on_exit || flags.abort_on_failure;
+    refuse(flags.force_recreate && flags.no_recreate, "--force-recreate and --no-recreate are incompatible");
+    refuse(flags.recreate_deps && flags.no_recreate,
+        "--always-recreate-deps and --no-recreate are incompatible");
+    refuse(flags.abort_on_exit && flags.abort_on_failure,
+        "--abort-on-container-failure cannot be combined with --abort-on-container-exit");
+    refuse(flags.wait && (aborts || !flags.attach.empty() || flags.attach_dependencies),
+        "--wait cannot be combined with --abort-on-container-exit, --attach or --attach-dependencies");
+    refuse(flags.detach && (aborts || !flags.attach.empty() || flags.attach_dependencies),
+        "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach "
+        "or "
+        "--attach-dependencies");
+}
 
 std::string target_of(const project& wanted, const up_flags& flags) {
     std::string target = fmt::format(
         "/api/v1/projects/{}?dependencies={:d}&start={:d}&force_recreate={:d}&remove_orphans={:d}&wait={:d}",
         wanted.name, !flags.no_deps, !flags.no_start, flags.force_recreate, flags.remove_orphans, flags.wait);
-    if (flags.renew_anonymous)
-        target += "&renew_anonymous=1";
+    for (const auto& [on, name] : {std::pair(flags.renew_anonymous, "renew_anonymous"),
+             {flags.no_recreate, "keep_containers"}, {flags.recreate_deps, "recreate_dependencies"}})
+        if (on)
+            target += fmt::format("&{}=1", name);
     if (flags.wait_timeout > 0)
         target += fmt::format("&wait_timeout={}", flags.wait_timeout);
     if (flags.timeout)
@@ -77,7 +116,8 @@ engine::task<> stop_all(context& with, std::string name, up_flags flags, std::st
         target += fmt::format("&timeout={}", *flags.timeout);
     std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
     if (action == "stop")
-        co_await follow_operation(with, std::move(stream), "Stopping", nullptr, false); // among the logs
+        co_await follow_operation(
+            with, std::move(stream), "Stopping", nullptr, drawing::plain); // among the logs
     else // what the kill does shows in the stream of the stop, which goes on
         while (co_await stream->next_line()) {
         }
@@ -118,16 +158,70 @@ class interrupter : public std::enable_shared_from_this<interrupter> {
     int times_ = 0;
 };
 
+/// What --abort-on-container-exit and its like make of the ends of containers.
+class aborter {
+  public:
+    aborter(context& with, std::string project, up_flags flags)
+        : with_(with), project_(std::move(project)), flags_(std::move(flags)) {}
+
+    bool used() const {
+        return flags_.abort_on_exit || flags_.abort_on_failure || !flags_.exit_code_from.empty();
+    }
+
+    void ended(const std::string& service, int code, bool restarting) {
+        if (restarting)
+            return;
+        const bool meant = flags_.exit_code_from.empty() ? !code_ : service == flags_.exit_code_from;
+        const bool aborts = !flags_.abort_on_failure || code != 0;
+        if (meant && (aborts || code_))
+            code_ = code;
+        if (!aborts || std::exchange(aborting_, true))
+            return;
+        fmt::print(stderr, "Aborting on container exit...\n");
+        boost::asio::co_spawn(with_.io, stop_all(with_, project_, flags_, "stop"), [](std::exception_ptr) {});
+    }
+
+    std::optional<int> code() const { return code_; }
+
+  private:
+    context& with_;
+    std::string project_;
+    up_flags flags_;
+    bool aborting_ = false;
+    std::optional<int> code_; // of the first, or of the service that was named
+};
+
+/// Those whose output is not shown: all but what was asked for.
+std::set<std::string> hidden_of(const project& of, const up_flags& flags) {
+    std::set<std::string> hidden(flags.no_attach.begin(), flags.no_attach.end());
+    const auto& only = !flags.attach.empty()       ? flags.attach
+                       : flags.attach_dependencies ? std::vector<std::string>()
+                                                   : flags.services;
+    for (const auto& [name, service] : of.services)
+        if (!only.empty() && std::find(only.begin(), only.end(), name) == only.end())
+            hidden.insert(name);
+    return hidden;
+}
+
 /// The foreground: logs until all has ended.
-engine::task<> attach(
-    context& with, std::string project, up_flags flags, std::chrono::system_clock::time_point since) {
+engine::task<> attach(context& with, std::shared_ptr<const project> of, up_flags flags,
+    std::chrono::system_clock::time_point since) {
     log_options how;
     how.follow = true;
     how.color = !flags.no_color;
+    how.prefix = !flags.no_prefix;
     how.timestamps = flags.timestamps;
-    how.services = flags.services;
     how.since = since; // what ran before is not shown again
-    co_await print_logs(with, std::move(project), how);
+    how.hidden = hidden_of(*of, flags);
+    aborter on_exit(with, of->name, flags);
+    if (on_exit.used())
+        how.ended = [&on_exit](const std::string& service, int code, bool restarting) {
+            on_exit.ended(service, code, restarting);
+        };
+    else if (flags.attach.empty() && !flags.attach_dependencies)
+        how.services = flags.services;
+    co_await print_logs(with, of->name, how);
+    with.exit_code = on_exit.code().value_or(0);
 }
 
 engine::task<> dry_run(context& with, project wanted, up_flags flags) {
@@ -144,7 +238,8 @@ engine::task<> dry_run(context& with, project wanted, up_flags flags) {
     }
 }
 
-engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
+/// As the files and the flags have it.
+engine::task<project> load_wanted(context& with, std::shared_ptr<up_flags> flags) {
     loaded read = with.load_files(flags->services);
     check_supported(read);
     if (!read.ignored.empty())
@@ -152,9 +247,22 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
             stderr, "warning: composed does not act on these yet: {}\n", fmt::join(read.ignored, ", "));
     project wanted = std::move(read.project);
     read_contents(wanted, read.variables);
-    check_services(wanted, flags->services);
+    for (const auto* names : {&flags->services, &flags->attach, &flags->no_attach})
+        check_services(wanted, *names);
+    if (!flags->exit_code_from.empty() && !wanted.services.contains(flags->exit_code_from))
+        throw error(error_kind::not_found, fmt::format("no such service: {}", flags->exit_code_from));
     if (wanted.services.empty())
         throw error(error_kind::invalid, "no service selected");
+    apply_scales(&wanted, flags->scales);
+    if (!flags->dry_run)
+        co_await apply_pull_policy(with, wanted, flags->pull, flags->services, flags->quiet_pull);
+    co_return wanted;
+}
+
+engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
+    check(*flags);
+    const auto loaded_project = std::make_shared<project>(co_await load_wanted(with, flags));
+    const project& wanted = *loaded_project;
     if (flags->dry_run) {
         co_await dry_run(with, wanted, *flags);
         co_return;
@@ -183,10 +291,45 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     warn_of_orphans(first);
     if (!control)
         co_return;
-    co_await attach(with, wanted.name, *flags, began);
+    co_await attach(with, loaded_project, *flags, began);
     control->end();
     if (control->interrupted())
         with.exit_code = interrupted;
+}
+
+/// What `up` and `create` have in common.
+void add_making(CLI::App& command, up_flags& flags) {
+    command.add_flag(
+        "--force-recreate", flags.force_recreate, "Recreate containers even if nothing has changed");
+    command.add_flag("--no-recreate", flags.no_recreate, "If containers already exist, don't recreate them");
+    command.add_flag("--no-build", flags.no_build, "Don't build an image; composed never does");
+    command.add_flag("--remove-orphans", flags.remove_orphans,
+        "Remove containers for services not defined in the Compose file");
+    command.add_option("--scale", flags.scales, "Scale SERVICE to NUM instances, as SERVICE=NUM")
+        ->allow_extra_args(false);
+    add_pull_option(command, flags.pull);
+    command.add_flag("--quiet-pull", flags.quiet_pull, "Pull without printing progress information");
+    command.add_flag("-y,--yes", flags.ignored, "Assume yes: composed asks nothing here");
+}
+
+void add_foreground(CLI::App& command, up_flags& flags) {
+    const auto list = [&](const std::string& name, std::vector<std::string>& into, const std::string& help) {
+        command.add_option(name, into, help)->allow_extra_args(false);
+    };
+    command.add_flag("--abort-on-container-exit", flags.abort_on_exit,
+        "Stops all containers if any container was stopped");
+    command.add_flag("--abort-on-container-failure", flags.abort_on_failure,
+        "Stops all containers if any container exited with failure");
+    command.add_option("--exit-code-from", flags.exit_code_from,
+        "Return the exit code of the selected service; implies --abort-on-container-exit");
+    list("--attach", flags.attach, "Restrict attaching to the specified services");
+    list("--no-attach", flags.no_attach, "Do not attach (stream logs) to the specified services");
+    command.add_flag(
+        "--attach-dependencies", flags.attach_dependencies, "Attach to log output of dependent services too");
+    command.add_flag("--no-color", flags.no_color, "Produce monochrome output");
+    command.add_flag("--no-log-prefix", flags.no_prefix, "Don't print prefix in logs");
+    command.add_flag("--timestamps", flags.timestamps, "Show timestamps");
+    command.add_flag("--menu", flags.ignored, "There is no menu")->group("");
 }
 
 } // namespace
@@ -199,19 +342,26 @@ void add_up(CLI::App& app, action& chosen) {
         "--wait", flags->wait, "Wait for services to be running|healthy; implies detached mode");
     command->add_option("--wait-timeout", flags->wait_timeout, "Maximum duration in seconds to wait")
         ->check(CLI::Validator(whole_seconds, ""));
-    command->add_flag(
-        "--force-recreate", flags->force_recreate, "Recreate containers even if nothing has changed");
     add_timeout(*command, flags->timeout);
     command->add_flag("--no-deps", flags->no_deps, "Don't start linked services");
     command->add_flag("--no-start", flags->no_start, "Don't start the services after creating them");
-    command->add_flag("--remove-orphans", flags->remove_orphans,
-        "Remove containers for services not defined in the Compose file");
+    command->add_flag("--always-recreate-deps", flags->recreate_deps,
+        "Recreate dependent containers, those that the named services depend on");
     command->add_flag("-V,--renew-anon-volumes", flags->renew_anonymous,
         "Recreate anonymous volumes instead of retrieving data from the previous containers");
     command->add_flag("--dry-run", flags->dry_run, "Say what would be done, and do nothing");
-    command->add_flag("--no-color", flags->no_color, "Produce monochrome output");
-    command->add_flag("--timestamps", flags->timestamps, "Show timestamps");
+    add_making(*command, *flags);
+    add_foreground(*command, *flags);
     command->add_option("SERVICE", flags->services, "services to bring up; all when none is named");
+    command->callback([flags, &chosen] { chosen = [flags](context& with) { return up(with, flags); }; });
+}
+
+void add_create(CLI::App& app, action& chosen) {
+    const auto flags = std::make_shared<up_flags>();
+    flags->no_start = true;
+    CLI::App* command = app.add_subcommand("create", "Creates containers for a service");
+    add_making(*command, *flags);
+    command->add_option("SERVICE", flags->services, "services; all when none is named");
     command->callback([flags, &chosen] { chosen = [flags](context& with) { return up(with, flags); }; });
 }
 

@@ -1,8 +1,13 @@
 #include "compose/cli/context.hpp"
 
 #include "api/http/query.hpp"
+#include "compose/encode/encode.hpp"
+#include "compose/load/contents.hpp"
 #include "compose/model/error.hpp"
 
+#include <CLI/CLI.hpp>
+
+#include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -31,6 +36,22 @@ loaded context::load_files(const std::vector<std::string>& services) {
     return read;
 }
 
+engine::task<project> context::load_or_known(std::vector<std::string> services) {
+    try {
+        loaded read = load_files(services);
+        read_contents(read.project, read.variables);
+        co_return std::move(read.project);
+    } catch (const error& failure) {
+        if (failure.kind() != error_kind::not_found || !project_name_without_file(files) ||
+            !files.files.empty())
+            throw;
+    }
+    const std::string target = "/api/v1/projects/" + *project_name_without_file(files);
+    const std::string text = co_await daemon().call("GET", target);
+    const boost::json::value reply = parse_reply(text);
+    co_return from_wire(boost::json::serialize(reply.at("definition")));
+}
+
 std::string context::project_name() {
     if (const auto name = project_name_without_file(files))
         return *name;
@@ -54,6 +75,35 @@ std::string containers_target(const std::string& project, const std::vector<std:
     if (!services.empty())
         target += "&" + services_query(services);
     return target;
+}
+
+engine::task<boost::json::object> find_container(
+    context& with, std::string project, std::string service, int index) {
+    const std::string text = co_await with.daemon().call("GET", containers_target(project));
+    const boost::json::value all = parse_reply(text);
+    bool known = false;
+    for (const boost::json::value& each : all.as_array()) {
+        const boost::json::object& container = each.as_object();
+        if (text_of(container, "service") != service || container.at("one_off").as_bool())
+            continue;
+        known = true;
+        const std::string state = text_of(container, "state");
+        if ((index == 0 || container.at("number").to_number<int>() == index) &&
+            (state == "running" || state == "paused"))
+            co_return container;
+    }
+    if (known && index > 0)
+        throw error(
+            error_kind::conflict, fmt::format("service \"{}\" is not running container #{}", service, index));
+    if (known)
+        throw error(error_kind::conflict, fmt::format("service \"{}\" is not running", service));
+    throw error(error_kind::not_found,
+        fmt::format("service \"{}\" has no container; start it with: compose up -d {}", service, service));
+}
+
+CLI::Option* add_pull_option(CLI::App& command, std::string& into) {
+    return command.add_option("--pull", into, "Pull image before running (\"always\"|\"missing\"|\"never\")")
+        ->check(CLI::IsMember({"always", "missing", "never"}));
 }
 
 std::string whole_seconds(std::string& text) {

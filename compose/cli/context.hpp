@@ -5,7 +5,8 @@
 
 #include <CLI/CLI.hpp>
 
-#include <boost/json/fwd.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 
 #include <functional>
 #include <memory>
@@ -33,6 +34,10 @@ class context {
     /// The same with all that the files say.
     loaded load_files(const std::vector<std::string>& services = {});
 
+    /// The project from its files, with what is in its secrets; where there are none, as the daemon knows the
+    /// one that -p names.
+    engine::task<project> load_or_known(std::vector<std::string> services = {});
+
     /// The name alone: without a file where -p or COMPOSE_PROJECT_NAME gives it.
     std::string project_name();
 };
@@ -50,6 +55,15 @@ void add_ls(CLI::App& app, action& chosen);
 void add_logs(CLI::App& app, action& chosen);
 void add_lifecycle(CLI::App& app, action& chosen); // start, stop, restart, kill, rm
 void add_events(CLI::App& app, action& chosen);
+void add_run(CLI::App& app, action& chosen);
+void add_attach(CLI::App& app, action& chosen);
+void add_port(CLI::App& app, action& chosen);
+void add_top(CLI::App& app, action& chosen);
+void add_stats(CLI::App& app, action& chosen);
+void add_wait(CLI::App& app, action& chosen);
+void add_scale(CLI::App& app, action& chosen);
+void add_cp(CLI::App& app, action& chosen);
+void add_create(CLI::App& app, action& chosen);
 void add_exec(CLI::App& app, action& chosen);
 void add_config(CLI::App& app, action& chosen);
 void add_images(CLI::App& app, action& chosen); // images, load
@@ -67,6 +81,22 @@ void check_services(const project& of, const std::vector<std::string>& services)
 
 /// Where the containers of a project are, those of `services` or all.
 std::string containers_target(const std::string& project, const std::vector<std::string>& services = {});
+
+/// A running container of the service: that with the number `index`, or the first (0), as the API tells of
+/// it. Throws error when none of it runs.
+engine::task<boost::json::object> find_container(
+    context& with, std::string project, std::string service, int index);
+
+/// --pull of what makes containers.
+CLI::Option* add_pull_option(CLI::App& command, std::string& into);
+
+/// What --pull asks for: `always` pulls the images of `services` (all) now, `never` keeps the daemon from it.
+/// Without `quiet` progress is drawn.
+engine::task<> apply_pull_policy(
+    context& with, project& wanted, std::string policy, std::vector<std::string> services, bool quiet);
+
+/// SERVICE=N of --scale and `scale`, into the project (null: only looked at). Throws error for what is none.
+void apply_scales(project* to, const std::vector<std::string>& scales);
 
 /// What is wrong with a number of seconds on the command line; empty when nothing is.
 std::string whole_seconds(std::string& text);

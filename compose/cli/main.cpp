@@ -48,53 +48,65 @@ void add_global_flags(CLI::App& app, context& with) {
         ->check(CLI::IsMember({"never", "always", "auto"}));
 }
 
-/// Everything after `exec SERVICE` belongs to the command, whatever it looks like: CLI11 takes words after
-/// `--` as positional, so one is put there.
-std::vector<std::string> separate_exec_command(int count, char** arguments) {
-    std::vector<std::string> words(arguments + 1, arguments + count);
-    const auto exec = std::find(words.begin(), words.end(), "exec");
-    if (exec == words.end())
-        return words;
-    for (auto word = exec + 1; word != words.end(); ++word) {
-        const bool takes_value = *word == "-u" || *word == "--user" || *word == "-w" ||
-                                 *word == "--workdir" || *word == "-e" || *word == "--env" ||
-                                 *word == "--index";
-        if (takes_value && word + 1 != words.end()) {
-            ++word;
+/// Where the command stands among the words: after the flags that come before it.
+std::size_t command_at(const CLI::App& app, const std::vector<std::string>& words) {
+    std::size_t at = 0;
+    for (; at < words.size() && words[at].starts_with('-'); ++at) {
+        const CLI::Option* option = app.get_option_no_throw(words[at]);
+        if (option != nullptr && option->get_expected_max() > 0)
+            ++at; // its value
+    }
+    return std::min(at, words.size());
+}
+
+/// Whether the next word is the value of this flag of a command: "-e", "-Tu" (its last letter), "--env".
+bool takes_next(const CLI::App& command, const std::string& word) {
+    const auto takes = [&](const std::string& flag) {
+        const CLI::Option* option = command.get_option_no_throw(flag);
+        return option != nullptr && option->get_expected_max() > 0;
+    };
+    if (word.starts_with("--"))
+        return takes(word);
+    for (std::size_t at = 1; at < word.size(); ++at)
+        if (takes(fmt::format("-{}", word[at])))
+            return at + 1 == word.size(); // or the rest of the word is the value
+    return false;
+}
+
+/// Everything after `exec SERVICE` and `run SERVICE` belongs to the command, whatever it looks like: CLI11
+/// takes words after `--` as positional, so one is put there.
+void separate_command(const CLI::App& app, std::vector<std::string>& words) {
+    const std::size_t at = command_at(app, words);
+    if (at >= words.size() || (words[at] != "exec" && words[at] != "run"))
+        return;
+    const CLI::App* command = app.get_subcommand(words[at]);
+    for (std::size_t index = at + 1; index < words.size(); ++index) {
+        if (words[index] == "--")
+            return;
+        if (words[index].starts_with('-')) {
+            index += takes_next(*command, words[index]) ? 1 : 0;
             continue;
         }
-        if (*word == "--")
-            break;
-        if (!word->starts_with('-')) {
-            words.insert(word, "--");
-            break;
-        }
+        words.insert(words.begin() + static_cast<std::ptrdiff_t>(index), "--");
+        return;
     }
-    return words;
 }
 
 /// What to say of a first word that is no command; empty when it is one, or when there is none.
 std::string unknown_command(const CLI::App& app, const std::vector<std::string>& words) {
-    for (std::size_t at = 0; at < words.size(); ++at) {
-        const std::string& word = words[at];
-        if (word.starts_with('-')) {
-            const CLI::Option* option = app.get_option_no_throw(word);
-            if (option != nullptr && option->get_expected_max() > 0)
-                ++at; // its value
-            continue;
-        }
-        std::vector<std::string> names;
-        for (const CLI::App* each : app.get_subcommands({})) {
-            names.push_back(each->get_name());
-            names.insert(names.end(), each->get_aliases().begin(), each->get_aliases().end());
-        }
-        if (std::find(names.begin(), names.end(), word) != names.end())
-            return {};
-        const std::string near = compose::nearest(word, {names.begin(), names.end()});
-        return fmt::format("unknown command \"{}\"{}; see: compose --help", word,
-            near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near));
+    const std::size_t at = command_at(app, words);
+    if (at >= words.size())
+        return {};
+    std::vector<std::string> names;
+    for (const CLI::App* each : app.get_subcommands({})) {
+        names.push_back(each->get_name());
+        names.insert(names.end(), each->get_aliases().begin(), each->get_aliases().end());
     }
-    return {};
+    if (std::find(names.begin(), names.end(), words[at]) != names.end())
+        return {};
+    const std::string near = compose::nearest(words[at], {names.begin(), names.end()});
+    return fmt::format("unknown command \"{}\"{}; see: compose --help", words[at],
+        near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near));
 }
 
 int run(context& with, const action& chosen) {
@@ -135,10 +147,12 @@ int main(int count, char** arguments) {
         app.set_version_flag("-v,--version", std::string("composed version ") + COMPOSED_VERSION);
         using namespace compose::cli;
         for (const add_command add :
-            {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_events, add_exec, add_config,
+            {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_events, add_exec, add_run,
+                add_attach, add_port, add_top, add_stats, add_wait, add_scale, add_cp, add_create, add_config,
                 add_history, add_images, add_pull, add_volumes, add_secret, add_version})
             add(app, chosen);
-        std::vector<std::string> words = separate_exec_command(count, arguments);
+        std::vector<std::string> words(arguments + 1, arguments + count);
+        separate_command(app, words);
         if (words.empty()) {
             fmt::print("{}", app.help());
             return 0;

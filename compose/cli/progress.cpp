@@ -29,9 +29,9 @@ constexpr int red = 31;
 constexpr int yellow = 33;
 
 // Words that end what is happening to a resource.
-constexpr std::array<std::string_view, 14> final_words{"Created", "Started", "Killed", "Stopped", "Removed",
-    "Running", "Healthy", "Pulled", "Exited", "Error", "Recreated", "Unhealthy", "Warning",
-    "Resource is still in use"};
+constexpr std::array<std::string_view, 16> final_words{"Created", "Started", "Killed", "Stopped", "Removed",
+    "Running", "Paused", "Unpaused", "Healthy", "Pulled", "Exited", "Error", "Recreated", "Unhealthy",
+    "Warning", "Resource is still in use"};
 
 std::string capitalised(std::string text) {
     if (!text.empty())
@@ -161,9 +161,10 @@ void progress::finish() {
         self.draw();
 }
 
-engine::task<> follow_operation(context& with, std::unique_ptr<api::client_stream> stream, std::string title,
-    json::object* first, bool live) {
-    progress drawn(with.io, live && with.ansi != "never" && is_terminal(STDERR_FILENO), std::move(title));
+engine::task<json::object> follow_operation(context& with, std::unique_ptr<api::client_stream> stream,
+    std::string title, json::object* first, drawing how) {
+    progress drawn(with.io, how == drawing::live && with.ansi != "never" && is_terminal(STDERR_FILENO),
+        std::move(title));
     for (;;) {
         const std::optional<std::string> text = co_await stream->next_line();
         if (!text)
@@ -172,7 +173,7 @@ engine::task<> follow_operation(context& with, std::unique_ptr<api::client_strea
         const json::value parsed = parse_reply(*text);
         const json::object& object = parsed.as_object();
         if (object.contains("done"))
-            co_return;
+            co_return object;
         if (const json::value* failure = object.if_contains("error")) {
             drawn.finish();
             const json::object& what = failure->as_object();
@@ -180,7 +181,7 @@ engine::task<> follow_operation(context& with, std::unique_ptr<api::client_strea
         }
         if (object.contains("revision") && first != nullptr)
             *first = object;
-        else if (object.contains("kind"))
+        else if (object.contains("kind") && how != drawing::none)
             drawn.show(object);
     }
 }

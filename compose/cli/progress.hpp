@@ -3,7 +3,7 @@
 #include "api/http/client.hpp"
 #include "compose/cli/context.hpp"
 
-#include <boost/json/fwd.hpp>
+#include <boost/json/object.hpp>
 
 #include <chrono>
 #include <map>
@@ -30,9 +30,16 @@ class progress {
     std::shared_ptr<implementation> implementation_;
 };
 
+enum class drawing {
+    live,  // where stderr is a terminal
+    plain, // among other output
+    none,
+};
+
 /// Reads an operation's stream to its end and draws it; `live` lines only where nothing else is printed
-/// meanwhile. Throws the error that the operation ended with. `first` gets the line before the events.
-engine::task<> follow_operation(context& with, std::unique_ptr<api::client_stream> stream, std::string title,
-    boost::json::object* first = nullptr, bool live = true);
+/// meanwhile. Throws the error that the operation ended with. `first` gets the line before the events;
+/// returned is the last.
+engine::task<boost::json::object> follow_operation(context& with, std::unique_ptr<api::client_stream> stream,
+    std::string title, boost::json::object* first = nullptr, drawing how = drawing::live);
 
 } // namespace compose::cli

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <boost/json/object.hpp>
+
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -7,10 +9,28 @@
 
 namespace compose::cli {
 
-/// Rows under a head, three spaces between columns, as Docker's tools print them; a column has `narrowest`
+/// Rows under a head, `gap` spaces between columns, as Docker's tools print them; a column has `narrowest`
 /// characters at least, with those spaces.
 std::string format_table(const std::vector<std::string>& head,
-    const std::vector<std::vector<std::string>>& rows, std::size_t narrowest = 0);
+    const std::vector<std::vector<std::string>>& rows, std::size_t narrowest = 0, std::size_t gap = 3);
+
+/// A Go template over a row, as far as people use them: {{.NAME}}, {{json .NAME}}, {{json .}}, \t and \n.
+/// Throws error{invalid} for anything else between braces, and for a name that there is none of.
+std::string fill_template(const std::string& text, const boost::json::object& row);
+
+/// Rows by --format: `json` a line each, a template, or `table TEMPLATE` under heads that are made from the
+/// names. "table" itself is not for this.
+std::string format_rows(const std::string& format, const std::vector<boost::json::object>& rows);
+
+/// A point in time of --since and --until: RFC 3339, seconds after the epoch, or a duration before now.
+/// Throws error{invalid} naming the flag.
+std::chrono::system_clock::time_point moment_of(const std::string& flag, const std::string& text);
+
+/// Seconds after the epoch with a fraction, for a query.
+std::string query_moment(std::chrono::system_clock::time_point when);
+
+/// "12.34MiB", in powers of 1024.
+std::string human_binary(double bytes);
 
 /// An RFC 3339 time of the daemon; the epoch for what is none.
 std::chrono::system_clock::time_point parse_time(std::string_view text);

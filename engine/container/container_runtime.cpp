@@ -115,6 +115,16 @@ const host_abilities& container_runtime::host() const noexcept {
     return implementation_->host->abilities;
 }
 
+task<bool> container_runtime::is_frozen(std::string id) const {
+    const container_cgroup cgroup = implementation_->host->cgroup(id);
+    auto look = [cgroup] { return cgroup.is_frozen(); };
+    co_return co_await blocking(implementation_->pools.workers, look);
+}
+
+container_cgroup container_runtime::cgroup(const std::string& id) const {
+    return implementation_->host->cgroup(id);
+}
+
 void container_runtime::resize(const std::string& id, std::uint16_t rows, std::uint16_t columns) {
     implementation_->find_running(id)->send(
         message_type::resize, 0, field_writer().number(rows).number(columns).take());

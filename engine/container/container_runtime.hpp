@@ -3,6 +3,7 @@
 #include "engine/container/exec_session.hpp"
 #include "engine/container/launch.hpp"
 #include "engine/system/blocking.hpp"
+#include "engine/system/cgroup.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -45,6 +46,7 @@ struct attach_request {
     bool input = false;
     bool output = true;
     bool error = true;
+    bool hold = false; // the container waits for it instead of leaving it behind
 };
 
 /// Runs containers. Owns STATE/container/* and RUN/container/*, one composed-shim a running container.
@@ -92,12 +94,18 @@ class container_runtime {
     /// What the host can do of what containers ask.
     const host_abilities& host() const noexcept;
 
+    /// Whether its processes are frozen, by the kernel.
+    task<bool> is_frozen(std::string id) const;
+
+    /// Its cgroup: to look at. Cheap.
+    container_cgroup cgroup(const std::string& id) const;
+
     /// Starts a process in the running container. Throws error{conflict} when it does not run; not_found and
     /// invalid as start().
     task<exec_session> exec(std::string id, exec_spec spec);
 
-    /// Streams of the first process, from now on. A client that does not read for 1 MiB is cut off. Throws
-    /// error{conflict} when it does not run.
+    /// Streams of the first process, from now on. A client that does not read for 1 MiB is cut off unless it
+    /// is one to be waited for. Throws error{conflict} when it does not run.
     task<stream_set> attach(std::string id, attach_request what);
 
     /// Sets the size of the container's terminal; ignored without one.

@@ -65,6 +65,10 @@ task<exec_session> container_runtime::exec(std::string id, exec_spec spec) {
     const auto self = implementation_;
     const auto host = self->host;
     const run_pointer run = self->find_running(id);
+    if (run->paused) // it would be frozen before it has begun
+        throw compose::error(compose::error_kind::conflict,
+            fmt::format(
+                "container \"{}\" is paused; let it go on first, with: compose unpause", run->name()));
     const auto exec = std::make_shared<exec_session::shared>(self->pools.io);
     const std::uint32_t session = run->add_exec(exec);
     const std::string process_file = fmt::format("process.{}", session);
@@ -115,6 +119,8 @@ task<stream_set> container_runtime::attach(std::string id, attach_request what) 
         throw not_running(id);
     stream_pipes streams;
     std::int64_t flags = 0;
+    if (what.hold)
+        flags |= attach_hold;
     if (what.input) {
         flags |= attach_input;
         streams.add_input();

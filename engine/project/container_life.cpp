@@ -23,6 +23,7 @@ void wanted_by_hand(container_record& record) {
 }
 
 void stopped_by_hand(container_record& record) {
+    record.paused = false; // or it would not hear the signal
     record.wanted = false;
     record.comes_again = false;
     record.follow_due = false;
@@ -30,6 +31,7 @@ void stopped_by_hand(container_record& record) {
 }
 
 void run_begins(container_record& record) {
+    record.paused = false;
     ++record.generation;
     record.comes_again = false;
     record.health = {};
@@ -50,6 +52,7 @@ restart_decision run_ended(
     container_record& record, const exit_record& exit, end_cause cause, double jitter) {
     record.exit =
         last_exit{.code = exit.code, .oom = exit.oom, .finished = timestamp(exit.finished_at), .error = {}};
+    record.paused = false;
     if (cause == end_cause::shutdown)
         record.boot.clear();
     if (cause != end_cause::itself)
@@ -85,6 +88,7 @@ bool host_came_back(
         record.exit = last_exit{.code = nobody_knows, .oom = false, .finished = timestamp(when), .error = {}};
     record.comes_again = false;
     record.follow_due = false; // what depends on it has gone as well
+    record.paused = false;
     record.wanted = restart_at_boot(policy_of(record), record.history, code);
     if (record.wanted)
         record.history = {};

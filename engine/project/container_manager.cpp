@@ -21,8 +21,6 @@ namespace engine {
 using compose::error;
 using compose::error_kind;
 
-namespace {
-
 /// Names of the volumes that it has or will have.
 std::set<std::string> volumes_of(const container_record& record) {
     std::set<std::string> names = record.volumes;
@@ -31,8 +29,6 @@ std::set<std::string> volumes_of(const container_record& record) {
             names.insert(record.definition.volumes.at(mount.source).name);
     return names;
 }
-
-} // namespace
 
 container_manager::container_manager(engine_parts parts, runtime_options options, log_options log_defaults)
     : implementation_(std::make_shared<implementation>(parts, std::move(options), log_defaults)) {
@@ -62,7 +58,9 @@ task<> container_manager::recover() {
         managed_container& of = *found->second;
         of.view.run = run;
         self.set_state(of, run_state::running);
-        self.watch_health(of);
+        co_await self.recover_pause(id);
+        if (of.view.state == run_state::running)
+            self.watch_health(of);
     }
     // A shim that has not answered yet holds a run all the same: it keeps its ports, and nobody starts it.
     for (const std::string& id : self.runtime.running())
@@ -73,6 +71,9 @@ task<> container_manager::recover() {
         if (!alive.contains(id))
             if (host_came_back(each->view.record, std::chrono::system_clock::now(), self.boot))
                 self.save(*each);
+    for (const container_view* each : all()) // a copy: some of them go
+        if (each->record.one_off && !alive.contains(each->record.id))
+            self.recover_one_off(self.at(each->record.id));
     for (const std::string& id : self.runtime.on_disk())
         if (!self.entries.contains(id)) // its record went first
             spawn(self.parts.on.io, "remove container " + id.substr(0, 12), self.runtime.remove(id));
@@ -86,6 +87,26 @@ task<> container_manager::recover() {
     self.recovered = true;
 }
 
+namespace {
+
+void begin_one_off(container_record& record, const compose::project& project, const one_off_request& asked) {
+    constexpr std::size_t digits = 12;
+    record.one_off = true;
+    record.number = 0;
+    record.auto_remove = asked.auto_remove;
+    record.slug = random_identifier().substr(0, digits);
+    record.name = asked.name.empty() ? fmt::format("{}-{}-run-{}", project.name, record.service, record.slug)
+                                     : asked.name;
+}
+
+/// Who asks for the service is not to be led to it.
+void keep_own_names(attachment_request& names, const container_record& record) {
+    for (endpoint_request& each : names.endpoints)
+        each.aliases = {record.name, record.id.substr(0, 12)};
+}
+
+} // namespace
+
 task<std::string> container_manager::create(container_request what) {
     implementation& self = *implementation_;
     const compose::service& service = what.project.services.at(what.service);
@@ -95,7 +116,11 @@ task<std::string> container_manager::create(container_request what) {
     }
     container_record record;
     record.id = random_identifier();
+    record.service = what.service;
     record.name = container_name_of(what.project, service, what.number);
+    record.number = what.number;
+    if (what.one_off)
+        begin_one_off(record, what.project, *what.one_off);
     if (const container_view* other = find_by_name(record.name))
         throw error(error_kind::conflict,
             fmt::format("container name \"{}\" is in use by service \"{}\" of project \"{}\"; {}, or give "
@@ -111,8 +136,6 @@ task<std::string> container_manager::create(container_request what) {
             fmt::format("create container \"{}\": image \"{}\" is not here; pull it or load it", record.name,
                 service.image));
     record.project = what.project.name;
-    record.service = what.service;
-    record.number = what.number;
     record.hash = what.hash;
     record.image = picture->id;
     record.image_reference = service.image;
@@ -123,7 +146,10 @@ task<std::string> container_manager::create(container_request what) {
     for (const wanted_mount& each : own_mounts(self.parts.volumes, record, picture->config))
         if (!each.volume.empty())
             record.volumes.insert(each.volume);
-    self.parts.networks.reserve(record.id, attachment_of(what.project, record));
+    attachment_request names = attachment_of(what.project, record);
+    if (what.one_off && !what.one_off->use_aliases)
+        keep_own_names(names, record);
+    self.parts.networks.reserve(record.id, std::move(names));
     auto fresh = std::make_unique<managed_container>();
     fresh->view.record = std::move(record);
     self.save(*fresh);
@@ -147,7 +173,8 @@ task<> container_manager::change_limits(std::string id, compose::limits limits) 
 task<> container_manager::start(std::string id, bool carry_on) {
     implementation& self = *implementation_;
     managed_container& of = self.at(id);
-    if (of.view.state == run_state::starting || of.view.state == run_state::running)
+    if (of.view.state == run_state::starting || of.view.state == run_state::running ||
+        of.view.state == run_state::paused)
         co_return;
     if (self.closed)
         throw error(error_kind::unavailable,
@@ -155,6 +182,10 @@ task<> container_manager::start(std::string id, bool carry_on) {
     if (of.view.run)
         throw error(error_kind::conflict,
             fmt::format("start container \"{}\": it is being stopped; try again when it has ended",
+                of.view.record.name));
+    if (of.copies > 0)
+        throw error(error_kind::conflict,
+            fmt::format("start container \"{}\": files are being copied; try again when that has ended",
                 of.view.record.name));
     if (of.backoff)
         of.backoff->cancel();
@@ -213,6 +244,7 @@ task<> container_manager::end_to_restart(std::string id, std::optional<std::chro
     managed_container& of = self.at(id);
     of.view.record.wanted = true;
     of.view.record.comes_again = true;
+    of.view.record.paused = false;
     self.save(of);
     if (of.backoff)
         of.backoff->cancel();
@@ -280,27 +312,18 @@ task<> container_manager::kill(std::string id, int signal) {
         if (of.view.state == run_state::restarting)
             self.set_state(of, run_state::exited);
     }
-    if (of.view.run && self.runtime.find(id)) // else it is just ending
-        self.runtime.signal(id, signal);
+    if (!of.view.run || !self.runtime.find(id)) // it is just ending
+        co_return;
+    self.runtime.signal(id, signal);
+    if (of.view.state != run_state::paused || !counts_as_stop(signal, stop_signal))
+        co_return;
+    self.set_state(of, run_state::running);
+    co_await self.runtime.pause(id, false); // a frozen process does not hear it
 }
 
-task<> container_manager::remove(std::string id) {
-    implementation& self = *implementation_;
-    managed_container& of = self.at(id);
-    if (of.view.run || of.view.state == run_state::starting)
-        throw error(error_kind::conflict,
-            fmt::format("remove container \"{}\": it runs; stop it first", of.view.record.name));
-    if (of.backoff)
-        of.backoff->cancel();
-    self.parts.records.erase(table::container, id);
-    self.parts.networks.release(id);
-    self.entries.erase(id);
-    self.changed.notify_all();
-    crash_point("remove: its record goes");
-    co_await self.parts.records.durable();
-    crash_point("remove: its record has gone");
-    co_await self.runtime.remove(id);
-    co_await self.parts.networks.remove_if_idle(default_bridge().name);
+task<> container_manager::remove(std::string id, bool anonymous) {
+    return anonymous ? implementation_->remove_with_volumes(std::move(id))
+                     : implementation_->remove(std::move(id));
 }
 
 const container_view* container_manager::find(const std::string& id) const {
@@ -356,10 +379,7 @@ std::set<std::string> container_manager::images_in_use() const {
 }
 
 std::set<std::string> container_manager::volumes_in_use() const {
-    std::set<std::string> names;
-    for (const auto& [id, each] : implementation_->entries)
-        names.merge(volumes_of(each->view.record));
-    return names;
+    return implementation_->volumes_in_use();
 }
 
 void container_manager::on_restarted(std::function<void(const container_record&)> told) {

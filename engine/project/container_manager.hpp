@@ -41,12 +41,29 @@ struct container_view {
     std::optional<health_state> health;
 };
 
+/// A container beside those that the service has by its definition: `compose run`.
+struct one_off_request {
+    std::string name;         // empty: PROJECT-SERVICE-run-SLUG
+    bool auto_remove = false; // once it has ended
+    bool use_aliases = false; // it has the service's names on its networks too
+};
+
+/// How a run ended, for those who wait for it; outlives the container's entry.
+struct run_end {
+    explicit run_end(boost::asio::io_context& io) : changed(io) {}
+
+    bool done = false;
+    last_exit exit;
+    notifier changed;
+};
+
 /// What a new container is made from.
 struct container_request {
     const compose::project& project;
     std::string service;
     unsigned number = 1;
     std::string hash;
+    std::optional<one_off_request> one_off = std::nullopt;
 };
 
 /// The containers of this engine, each on its way between the states of run_state. Engine state: used on the
@@ -76,6 +93,24 @@ class container_manager {
     /// until it can (state restarting), whatever its policy.
     task<> start(std::string id, bool carry_on = false);
 
+    /// As start() by a person, with the streams of its first process from the first byte on; the terminal, if
+    /// it has one, is of that size (0: the kernel's default).
+    task<stream_set> start_attached(
+        std::string id, attach_request what, std::uint16_t rows, std::uint16_t columns);
+
+    /// Freezes its processes until it is thawed or ended, across daemons; nobody asks for its health
+    /// meanwhile. Throws error{conflict} where there is nothing to freeze or to thaw.
+    task<> pause(std::string id, bool frozen);
+
+    /// Runs `work` with the root of its files on a thread of its own: of one that runs as its processes see
+    /// them, of another its layers with its volumes and binds. `work` never follows a link but inside that
+    /// root (tar_copy.hpp). What does not run cannot be started meanwhile.
+    task<> with_files(std::string id, std::function<void(const std::filesystem::path& root)> work);
+
+    /// The end of its run, or of its next one when it does not run now. One that is restarted by its policy
+    /// has not ended.
+    std::shared_ptr<run_end> watch_end(const std::string& id);
+
     /// Ends it and keeps it ended: `manually_stopped` is durable before the signal is sent. Without `grace`
     /// the service's own stop_grace_period.
     task<> stop(std::string id, std::optional<std::chrono::nanoseconds> grace = std::nullopt);
@@ -101,8 +136,9 @@ class container_manager {
     /// A signal that counts as a stop also ends restarting. Nothing for one that does not run.
     task<> kill(std::string id, int signal);
 
-    /// Removes a container that does not run, with its writable layer, log and addresses.
-    task<> remove(std::string id);
+    /// Removes a container that does not run, with its writable layer, log and addresses; with `anonymous`
+    /// also the volumes without names that only it has.
+    task<> remove(std::string id, bool anonymous = false);
 
     const container_view* find(const std::string& id) const;
     const container_view* find_by_name(const std::string& name) const;

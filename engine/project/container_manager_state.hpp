@@ -7,6 +7,7 @@
 #include "engine/project/mount_resolver.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/identifier.hpp"
+#include "engine/system/overlay_view.hpp"
 #include "engine/volume/volume_store.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -25,10 +26,22 @@
 // container_runs.cpp what goes on by itself: starts, exits, restarts.
 namespace engine {
 
+/// Names of the volumes that it has or will have.
+std::set<std::string> volumes_of(const container_record& record);
+
 struct managed_container {
     container_view view;
     std::optional<health_monitor> health;
     std::unique_ptr<boost::asio::steady_timer> backoff; // while restarting
+    std::shared_ptr<run_end> end;                       // somebody waits for it
+    struct first_client {
+        attach_request wants;
+        std::uint16_t rows = 0;
+        std::uint16_t columns = 0;
+        stream_set streams; // once the shim has given them
+    };
+    std::shared_ptr<first_client> client; // of the start that is under way
+    unsigned copies = 0;                  // with_files() under way while it does not run
     bool until_it_runs = false; // a start that fails is tried again, whatever the policy says of failures
 };
 
@@ -49,6 +62,13 @@ struct container_manager::implementation {
         std::optional<int> code = {});
 
     task<> run(std::string id);
+    task<> remove(std::string id);
+    task<> remove_with_volumes(std::string id);
+    tree_parts files_of(const container_record& record) const;
+    task<> recover_pause(std::string id);
+    void recover_one_off(managed_container& of);
+    void tell_end(managed_container& of);
+    std::set<std::string> volumes_in_use() const;
     task<launch> prepare(std::string id);
     const managed_container& joined_container(
         const container_record& of, std::string_view key, const std::string& mode) const;

@@ -46,7 +46,8 @@ std::string encode(const container_record& record) {
         {"service", record.service}, {"number", record.number}, {"one_off", record.one_off},
         {"hash", record.hash}, {"image", record.image}, {"image_reference", record.image_reference},
         {"definition", json::parse(compose::to_wire(record.definition))}, {"created", record.created},
-        {"wanted", record.wanted}, {"manually_stopped", record.history.manually_stopped},
+        {"wanted", record.wanted}, {"paused", record.paused}, {"slug", record.slug},
+        {"auto_remove", record.auto_remove}, {"manually_stopped", record.history.manually_stopped},
         {"restart_count", record.history.count}, {"generation", record.generation},
         {"restart_delay_ms", record.history.delay.count()}, {"started", record.started},
         {"boot", record.boot}, {"health", to_string(record.health.status)},
@@ -78,6 +79,12 @@ container_record decode_container(std::string_view key, std::string_view text) {
         record.service = string(object, "service");
         record.number = object.at("number").to_number<unsigned>();
         record.one_off = object.at("one_off").as_bool();
+        if (const json::value* slug = object.if_contains("slug"))
+            record.slug = slug->as_string();
+        if (const json::value* removes = object.if_contains("auto_remove"))
+            record.auto_remove = removes->as_bool();
+        if (const json::value* paused = object.if_contains("paused"))
+            record.paused = paused->as_bool();
         record.hash = string(object, "hash");
         record.image = string(object, "image");
         record.image_reference = string(object, "image_reference");
@@ -127,7 +134,10 @@ std::map<std::string, std::string> labels_of(const container_record& record) {
     };
     set("project", record.project);
     set("service", record.service);
-    set("container-number", std::to_string(record.number));
+    if (record.one_off)
+        set("slug", record.slug);
+    else
+        set("container-number", std::to_string(record.number));
     set("oneoff", record.one_off ? "True" : "False");
     set("config-hash", record.hash);
     set("image", record.image);

@@ -36,7 +36,9 @@ struct container_record {
     std::string project;
     std::string service;
     unsigned number = 1;
-    bool one_off = false;
+    bool one_off = false;        // made by `compose run`, beside those that the service has; `number` is 0
+    std::string slug;            // one_off: what tells it from others
+    bool auto_remove = false;    // it goes once it has ended, with its volumes without names
     std::string hash;            // of the service's definition
     std::string image;           // id
     std::string image_reference; // as in the file
@@ -46,6 +48,7 @@ struct container_record {
     bool wanted = false;          // should run; false after it has ended for good
     bool comes_again = false;     // it is being ended to be started again, whatever its policy says
     bool follow_due = false;      // it comes back by itself, and what is restarted with it has still to be
+    bool paused = false;          // while it runs: its processes are to be frozen
     restart_history history;      // count and stopped-by-hand
     std::uint64_t generation = 0; // of the last run
     std::string started;          // RFC 3339; empty: never

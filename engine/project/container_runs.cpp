@@ -51,6 +51,8 @@ void container_manager::implementation::begin_run(managed_container& of) {
 
 void container_manager::implementation::set_state(managed_container& of, run_state state) {
     of.view.state = state;
+    if (state == run_state::exited || state == run_state::created)
+        tell_end(of);
     changed.notify_all();
 }
 
@@ -210,7 +212,7 @@ task<launch> container_manager::implementation::prepare(std::string id) {
         };
         host = co_await blocking(parts.on.workers, read);
     }
-    co_return build_launch({.record = record,
+    launch made = build_launch({.record = record,
         .named = named,
         .join = joined,
         .image = picture->config,
@@ -223,10 +225,17 @@ task<launch> container_manager::implementation::prepare(std::string id) {
         .host = std::move(host),
         .join_pid = joined_process(record, "pid", record.service_definition().pid),
         .join_ipc = joined_process(record, "ipc", record.service_definition().ipc)});
+    if (entries.contains(id) && at(id).client) {
+        made.rows = at(id).client->rows;
+        made.columns = at(id).client->columns;
+    }
+    co_return made;
 }
 
 task<std::vector<held_socket>> container_manager::implementation::connect(std::string id, pid_t shim) {
     std::vector<held_socket> held;
+    if (const auto client = at(id).client)
+        client->streams = co_await runtime.attach(id, client->wants);
     if (parts.networks.find_attachment(id) == nullptr)
         co_return held;
     const container_record& record = at(id).view.record;
@@ -435,6 +444,8 @@ task<> container_manager::implementation::on_exited(std::string id, exit_record 
     crash_point("end: what follows is decided");
     co_await parts.records.durable();
     crash_point("end: what follows is durable");
+    if (entries.contains(id) && at(id).view.record.auto_remove && !decision.restart)
+        spawn(parts.on.io, "remove container " + id.substr(0, 12), remove_with_volumes(id));
 }
 
 void container_manager::implementation::schedule_restart(

@@ -301,6 +301,7 @@ launch build_launch(const launch_parts& parts) {
     spec.domainname = service.domainname;
     spec.tty = service.tty;
     spec.stdin_open = service.stdin_open;
+    spec.stdin_once = record.one_off;
     spec.read_only = service.read_only;
     spec.init = service.init.value_or(false);
     spec.annotations = service.annotations;

@@ -93,10 +93,11 @@ std::string anonymous_name(
     const volume_record* there = volumes.find(former);
     if (there != nullptr && there->definition.key.empty() && there->definition.project == record.project)
         return former;
+    const std::string which = record.one_off ? "run/" + record.slug : std::to_string(record.number);
     constexpr std::size_t digits = 24;
     constexpr std::size_t longest = 200; // of 255 that a name may have
     const std::string owner = fmt::format("{}-{}-{}", record.project, record.service, record.number);
-    const std::string all = fmt::format("{}/{}/{}{}", record.project, record.service, record.number, target);
+    const std::string all = fmt::format("{}/{}/{}{}", record.project, record.service, which, target);
     return fmt::format("{}-{}", owner.substr(0, longest), sha256_of(all).hex().substr(0, digits));
 }
 

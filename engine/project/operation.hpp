@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <string>
 
 namespace engine {
@@ -18,7 +19,8 @@ class operation {
 
     const std::string project;
     const std::uint64_t first_event;
-    std::uint64_t revision = 0; // that it brings up; 0 for what is no `up`
+    std::uint64_t revision = 0;             // that it brings up; 0 for what is no `up`
+    std::shared_ptr<std::string> container; // id of the one that a `run` has made, once it is done
     /// Whether a later one has taken over from it: its failure, if any, says no more than that.
     std::function<bool()> given_way = [] { return false; };
 

@@ -16,6 +16,8 @@ std::string_view to_string(run_state state) noexcept {
         return "starting";
     case run_state::running:
         return "running";
+    case run_state::paused:
+        return "paused";
     case run_state::restarting:
         return "restarting";
     case run_state::stopping:
@@ -113,7 +115,8 @@ std::set<std::string> with_dependencies(
 }
 
 bool is_up(run_state state) noexcept {
-    return state == run_state::starting || state == run_state::running || state == run_state::restarting;
+    return state == run_state::starting || state == run_state::running || state == run_state::paused ||
+           state == run_state::restarting;
 }
 
 std::set<std::string> one_shots_of(const compose::project& project) {

@@ -14,7 +14,7 @@
 
 namespace engine {
 
-enum class run_state { created, starting, running, restarting, stopping, exited };
+enum class run_state { created, starting, running, paused, restarting, stopping, exited };
 
 /// "created", "running" …: as Docker's API names them (starting and stopping are ours).
 std::string_view to_string(run_state state) noexcept;
@@ -93,6 +93,8 @@ struct up_request {
     bool carry_on = false;                // what a former daemon was about
     std::set<std::string> force_recreate; // services whose containers are made anew even if nothing changed
     std::map<std::string, std::string> pull_again = {}; // images that are here, and why
+    bool containers = true;       // false: only the networks, volumes and images that they need
+    bool keep_containers = false; // those that are there, whatever has changed
     bool renew_anonymous = false; // their volumes without names begin empty, with new containers
 };
 
@@ -117,6 +119,7 @@ struct down_request {
     const compose::project& project;
     bool volumes = false;
     bool remove_orphans = false;
+    std::vector<observed_container> one_offs = {}; // they go first: they use the others
 };
 
 /// The steps that take the stack down: dependents before what they depend on, then the networks that were

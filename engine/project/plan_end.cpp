@@ -9,7 +9,8 @@ namespace {
 
 /// Ends containers so that a service's go only after those of all its dependents.
 void end_in_reverse(plan_steps& steps, const compose::project& project, const observed_project& now,
-    const std::set<std::string>& services, bool remove, const std::string& reason) {
+    const std::set<std::string>& services, bool remove, const std::string& reason,
+    const std::vector<std::size_t>& first = {}) {
     std::map<std::string, std::vector<std::size_t>> ended; // last steps by service
     const containers_by_service containers(now);
     std::vector<std::string> order = in_dependency_order(project);
@@ -17,7 +18,7 @@ void end_in_reverse(plan_steps& steps, const compose::project& project, const ob
     for (const std::string& name : order) {
         if (!services.contains(name))
             continue;
-        std::vector<std::size_t> after;
+        std::vector<std::size_t> after = first;
         for (const auto& [dependent, service] : project.services)
             if (service.depends_on.contains(name))
                 if (const auto found = ended.find(dependent); found != ended.end())
@@ -72,6 +73,9 @@ std::vector<step> removals(
 plan plan_down(const down_request& wanted, const observed_project& now) {
     const compose::project& project = wanted.project;
     plan_steps steps;
+    std::vector<std::size_t> one_offs;
+    for (const observed_container& each : wanted.one_offs)
+        one_offs.push_back(*steps.end(each, true, "down", {}));
     std::set<std::string> known;
     for (const auto& [name, service] : project.services)
         known.insert(name);
@@ -79,7 +83,7 @@ plan plan_down(const down_request& wanted, const observed_project& now) {
         for (const observed_container& container : now.containers)
             if (!known.contains(container.service))
                 steps.end(container, true, "down --remove-orphans", {});
-    end_in_reverse(steps, project, now, known, true, "down");
+    end_in_reverse(steps, project, now, known, true, "down", one_offs);
     plan result = steps.take();
     const std::vector<std::size_t> containers_gone = all_of(result.size());
     for (step& each : removals(project.name, now.networks, external_names(project.networks),

@@ -32,6 +32,8 @@ class up_planner {
         networks();
         volumes();
         images();
+        if (!wanted_.containers)
+            return steps_.take();
         if (wanted_.renew_anonymous)
             renew();
         if (wanted_.remove_orphans)
@@ -186,7 +188,7 @@ void up_planner::networks() {
                 {.kind = step_kind::create_network, .name = network.name, .key = key, .reason = "missing"});
             continue;
         }
-        if (network.external || there->second.project != wanted_.project.name)
+        if (network.external || there->second.project != wanted_.project.name || !wanted_.containers)
             continue;
         network_definition asked = network_of(wanted_.project, key);
         const bool relabelled = asked.labels != there->second.labels;
@@ -294,6 +296,8 @@ void up_planner::orphans() {
 
 std::string up_planner::change_of(
     const compose::service& service, const observed_container& container) const {
+    if (wanted_.keep_containers)
+        return {};
     if (wanted_.force_recreate.contains(service.name))
         return "asked for";
     if (container.hash != wanted_.hashes.at(service.name)) {
@@ -441,7 +445,8 @@ void up_planner::containers(const compose::service& service) {
 /// Limits are changed while it runs, or for its next run. Gives the last step before it may be started.
 std::optional<std::size_t> up_planner::update(
     const compose::service& service, const observed_container& container, std::optional<std::size_t> after) {
-    if (container.definition == nullptr || container.definition->limit == service.limit)
+    if (wanted_.keep_containers || container.definition == nullptr ||
+        container.definition->limit == service.limit)
         return after;
     const std::vector<std::string> keys = compose::limit_changes(container.definition->limit, service.limit);
     step next{.kind = step_kind::update_container,

@@ -17,7 +17,7 @@ std::set<std::string> project_manager::implementation::followers_of(
     std::set<std::string> followers = restarted_with(definition, services);
     std::set<std::string> up;
     for (const container_view* each : containers.of_project(definition.name))
-        if (is_up(each->state))
+        if (is_up(each->state) && !each->record.one_off)
             up.insert(each->record.service);
     std::erase_if(followers, [&](const std::string& name) { return !up.contains(name); });
     return followers;
@@ -28,7 +28,7 @@ std::set<std::string> project_manager::implementation::left_behind_by(
     const container_view& led, const compose::project& definition) const {
     std::set<std::string> behind;
     for (const container_view* each : containers.of_project(definition.name))
-        if (is_up(each->state) && each->state != run_state::restarting &&
+        if (is_up(each->state) && !each->record.one_off && each->state != run_state::restarting &&
             (each->order < led.order || each->order == 0))
             behind.insert(each->record.service);
     std::set<std::string> followers = followers_of(definition, {led.record.service});

@@ -16,6 +16,18 @@
 
 namespace engine {
 
+/// What a `run` was asked to do.
+struct run_options {
+    one_off_request container;
+    bool dependencies = true; // bring up what it depends on, and wait for it as it says
+    bool remove_orphans = false;
+    std::optional<unsigned> user; // who asked, where the socket tells
+};
+
+/// The service as it is for one run: restarted never, without its ports unless `ports`, and without its
+/// addresses and names on the networks unless `aliases`, as those may be another's at the same time. Pure.
+compose::service one_off_of(compose::service from, bool ports, bool aliases);
+
 /// The stacks of this engine: what each should be (durable), and the one who brings the host there.
 ///
 /// An operation first makes durable what is asked for, then drives the host toward it by a plan (plan.hpp),
@@ -40,6 +52,16 @@ class project_manager {
     task<std::shared_ptr<operation>> restart(std::string project, std::set<std::string> services,
         std::optional<std::chrono::nanoseconds> grace, bool dependents = true);
     task<std::shared_ptr<operation>> kill(std::string project, std::set<std::string> services, int signal);
+
+    /// Makes a container of a service for one run, beside those that the service has (it is not started):
+    /// with all it needs, and what it depends on brought up. `alone`: the project with nothing but the
+    /// service as it is to be for this (one_off_of()). `wanted` becomes the project's definition where
+    /// something of it is brought up, or where there is none yet.
+    task<std::shared_ptr<operation>> run(compose::project wanted, compose::project alone, run_options how);
+
+    /// Freezes the running containers of the services, or lets them go on. Throws error{conflict} when one
+    /// is already as it is to be.
+    task<std::shared_ptr<operation>> pause(std::string project, std::set<std::string> services, bool frozen);
 
     /// The engine goes down, and all containers with it: dependents before what they depend on, each with its
     /// grace period, all within `limit`. They come back as after a boot. What is under way is carried on

@@ -56,6 +56,10 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     task<> finish(plan steps, compose::project definition, grace_period grace);
     task<> bring_up(compose::project wanted, up_options options, std::function<bool()> superseded);
     task<> bring_up_and_forget(compose::project wanted, up_options options, std::function<bool()> superseded);
+    task<> make_one_off(compose::project alone, run_options how, std::shared_ptr<std::string> made,
+        std::function<bool()> superseded);
+    task<> run_once(compose::project wanted, compose::project alone, run_options how,
+        std::shared_ptr<std::string> made, std::function<bool()> superseded);
     task<> take_down(std::string project, down_options options);
     plan plan_to_end(const std::string& project) const;
     task<> end_project(std::string project, std::chrono::steady_clock::time_point deadline);

@@ -92,7 +92,8 @@ void project_manager::implementation::announce_unchanged(
     for (const step& each : steps)
         touched.insert(each.name);
     for (const container_view* each : containers.of_project(wanted.name)) {
-        if (!services.contains(each->record.service) || touched.contains(each->record.name))
+        if (each->record.one_off || !services.contains(each->record.service) ||
+            touched.contains(each->record.name))
             continue;
         event what;
         what.project = wanted.name;
@@ -193,16 +194,21 @@ plan project_manager::implementation::plan_for(
     const std::set<std::string> all = options.dependencies ? with_dependencies(wanted, named) : named;
     if (services != nullptr)
         *services = all;
+    std::set<std::string> anew;
+    for (const std::string& name : all)
+        if (named.contains(name) ? options.force_recreate : options.recreate_dependencies)
+            anew.insert(name);
     const up_request request{.project = wanted,
         .hashes = hashes,
         .services = all,
         .start = options.start,
         .remove_orphans = options.remove_orphans,
         .carry_on = options.carry_on,
-        .force_recreate = options.force_recreate ? named : std::set<std::string>(),
+        .force_recreate = std::move(anew),
         // Nothing is pulled at a boot, nor twice for one `up`.
         .pull_again = options.pulled || options.carry_on ? std::map<std::string, std::string>()
                                                          : images_to_renew(wanted, all),
+        .keep_containers = options.keep_containers,
         .renew_anonymous = options.renew_anonymous};
     return plan_up(request, observe_project(wanted.name, wanted));
 }
@@ -307,8 +313,11 @@ task<> project_manager::implementation::take_down(std::string project, down_opti
     definition.name = project;
     if (const project_record* known = projects.find(project))
         definition = whole_of(known->definition);
-    const down_request wanted{
+    down_request wanted{
         .project = definition, .volumes = options.volumes, .remove_orphans = options.remove_orphans};
+    for (const container_view* each : containers.of_project(project))
+        if (each->record.one_off)
+            wanted.one_offs.push_back(observe(*each));
     plan steps = plan_down(wanted, observe_project(project, definition));
     co_await finish(std::move(steps), definition, options.grace);
     const project_record* left = projects.find(project);
@@ -397,7 +406,8 @@ task<> project_manager::implementation::start_services(
     std::set<std::string> anew;
     std::set<std::string> up;
     for (const container_view* each : containers.of_project(definition.name))
-        (is_up(each->state) ? up : anew).insert(each->record.service);
+        if (!each->record.one_off)
+            (is_up(each->state) ? up : anew).insert(each->record.service);
     std::erase_if(
         anew, [&](const std::string& name) { return !services.contains(name) || up.contains(name); });
     std::set<std::string> joined = in_namespaces_of(definition, anew);

@@ -20,17 +20,25 @@ std::string encode(const up_options& options) {
     return json::serialize(json::object{{"v", format_version},
         {"services", json::array(options.services.begin(), options.services.end())},
         {"dependencies", options.dependencies}, {"start", options.start},
-        {"force_recreate", options.force_recreate}, {"remove_orphans", options.remove_orphans}});
+        {"recreate_dependencies", options.recreate_dependencies},
+        {"keep_containers", options.keep_containers}, {"force_recreate", options.force_recreate},
+        {"remove_orphans", options.remove_orphans}});
 }
 
 up_options decode_up(std::string_view key, std::string_view text) {
     try {
         const json::value parsed = json::parse(text);
         const json::object& object = parsed.as_object();
+        const auto flag = [&](std::string_view name) {
+            const json::value* value = object.if_contains(name);
+            return value != nullptr && value->as_bool();
+        };
         return {.services = json::value_to<std::set<std::string>>(object.at("services")),
             .dependencies = object.at("dependencies").as_bool(),
             .start = object.at("start").as_bool(),
             .force_recreate = object.at("force_recreate").as_bool(),
+            .recreate_dependencies = flag("recreate_dependencies"),
+            .keep_containers = flag("keep_containers"),
             .remove_orphans = object.at("remove_orphans").as_bool()};
     } catch (const std::exception& failure) {
         throw compose::error(compose::error_kind::invalid,

@@ -37,6 +37,8 @@ struct up_options {
     bool dependencies = true;       // what they depend on as well
     bool start = true;
     bool force_recreate = false;
+    bool recreate_dependencies = false; // those of the services, that is
+    bool keep_containers = false;       // made anew is none of them
     bool remove_orphans = false;
     bool renew_anonymous = false; // volumes without names begin empty; not remembered, or a crash would twice
     bool wait = false;            // until running or healthy

@@ -41,6 +41,7 @@ wait_verdict judge_up(const observed_container& seen, std::chrono::milliseconds 
     case run_state::restarting:
         return restarts >= restarts_allowed ? wait_verdict::failed : wait_verdict::not_yet;
     case run_state::created:
+    case run_state::paused:
     case run_state::stopping:
     case run_state::exited:
         return wait_verdict::failed;
@@ -56,6 +57,8 @@ std::string why_not_up(const observed_container& seen) {
     case run_state::restarting:
         return fmt::format("container {} keeps ending: exited ({}); see: compose logs {}", seen.name,
             seen.exit_code.value_or(255), seen.service);
+    case run_state::paused:
+        return fmt::format("container {} is paused; let it go on with: compose unpause", seen.name);
     case run_state::created:
         return fmt::format("container {} is not started", seen.name);
     case run_state::stopping:

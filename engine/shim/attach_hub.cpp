@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -65,8 +66,9 @@ void attach_hub::close_sink() {
     input_.clear();
 }
 
-void attach_hub::add(int input, int output, int error) {
+void attach_hub::add(int input, int output, int error, bool hold) {
     client& added = clients_.emplace_back();
+    added.hold = hold;
     added.input = input;
     added.outlets[0].fd = output;
     added.outlets[1].fd = error;
@@ -81,7 +83,7 @@ void attach_hub::broadcast(int stream, std::string_view bytes) {
             continue;
         to.kept.append(bytes);
         deliver(to);
-        if (to.kept.size() > max_kept) {
+        if (to.kept.size() > max_kept && !each.hold) {
             to.kept = {};
             close_fd(to.fd);
         }
@@ -169,6 +171,13 @@ void attach_hub::watch(poller& turn) {
     }
     if (!input_.empty())
         turn.watch(sink_, POLLOUT, [this](short events) { write_sink(events); });
+}
+
+bool attach_hub::full() const {
+    return std::any_of(clients_.begin(), clients_.end(), [](const client& each) {
+        return each.hold &&
+               (each.outlets[0].kept.size() >= max_kept || each.outlets[1].kept.size() >= max_kept);
+    });
 }
 
 bool attach_hub::idle() const {

@@ -12,7 +12,8 @@ namespace engine {
 /// The clients that look at the container's streams and write into its stdin.
 ///
 /// No client can hold up the container: what one does not read is kept for it up to 1 MiB, then it is cut off
-/// (moby 22502: one stuck attach stalls the container there).
+/// (moby 22502: one stuck attach stalls the container there). But who has made the container for its output
+/// (`compose run`) may say that it is to be waited for: full() tells then not to read on.
 class attach_hub {
   public:
     attach_hub() = default;
@@ -24,8 +25,11 @@ class attach_hub {
     /// closed when a client's input ends.
     void set_sink(int fd, bool owned, bool once);
 
-    /// Takes the descriptors over; -1 for what the client does not want.
-    void add(int input, int output, int error);
+    /// Takes the descriptors over; -1 for what the client does not want. `hold`: it is waited for.
+    void add(int input, int output, int error, bool hold);
+
+    /// As much is kept as may be for a client that is waited for.
+    bool full() const;
 
     /// Gives output (`stream` 0) or error (1) to all who want it.
     void broadcast(int stream, std::string_view bytes);
@@ -46,6 +50,7 @@ class attach_hub {
     };
     struct client {
         int input = -1;
+        bool hold = false;
         outlet outlets[2];
     };
 

@@ -85,8 +85,11 @@ void monitor::turn() {
     poller poll;
     poll.watch(signals_, POLLIN, [this](short) { reap(); });
     daemon_.watch(poll, receive_);
-    for (const auto which : {json_log::out, json_log::err})
-        poll.watch(streams_[which], POLLIN, [this, which](short) { read_stream(streams_[which], which); });
+    // Once it has ended no more than a pipe holds can come.
+    if (exiting_ || !clients_.full())
+        for (const auto which : {json_log::out, json_log::err})
+            poll.watch(
+                streams_[which], POLLIN, [this, which](short) { read_stream(streams_[which], which); });
     clients_.watch(poll);
     flows_until_ = ports_.expire(now(CLOCK_MONOTONIC));
     ports_.watch(poll);
@@ -191,7 +194,7 @@ void monitor::on_attach(const message& in, std::vector<int>& descriptors) {
     for (std::size_t at = 0; at < 3; ++at)
         if ((flags & (1 << at)) != 0 && next < descriptors.size())
             taken[at] = std::exchange(descriptors[next++], -1);
-    clients_.add(taken[0], taken[1], taken[2]);
+    clients_.add(taken[0], taken[1], taken[2], (flags & attach_hold) != 0);
     if (snapshot_.state == shim_state::exited || leaving_)
         clients_.finish();
 }

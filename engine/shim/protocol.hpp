@@ -57,7 +57,8 @@ enum class failure_step : std::int64_t {
 };
 
 /// Descriptors that come with `attach`, as bits of its number.
-enum attach_flags : std::int64_t { attach_input = 1, attach_output = 2, attach_error = 4 };
+/// attach_hold: the container waits for this client instead of leaving it behind.
+enum attach_flags : std::int64_t { attach_input = 1, attach_output = 2, attach_error = 4, attach_hold = 8 };
 
 struct message {
     message_type type = message_type::hello;

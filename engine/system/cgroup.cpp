@@ -41,12 +41,6 @@ std::string first_word(const fs::path& file) {
     return text.substr(0, text.find_first_of(" \n"));
 }
 
-bool is_frozen(const fs::path& folder, cgroup_mode mode) {
-    if (mode != cgroup_mode::unified)
-        return first_word(folder / "freezer.state") == "FROZEN";
-    return read_file_if_there(folder / "cgroup.events").value_or("").find("frozen 1") != std::string::npos;
-}
-
 } // namespace
 
 cgroup_mode detect_cgroup_mode(const fs::path& root) {
@@ -95,10 +89,10 @@ std::vector<int> container_cgroup::processes() const {
 
 void container_cgroup::write(
     const std::string& controller, const std::string& file, std::string value) const {
-    const fs::path folder = mode_ == cgroup_mode::unified ? root_ / path_ : root_ / controller / path_;
+    const fs::path place = folder(controller);
     if (value.empty() && mode_ != cgroup_mode::unified) // there an empty list stands for that already
-        value = read_file(folder.parent_path() / file);
-    write_kernel_file(folder / file, value.empty() ? "\n" : value);
+        value = read_file(place.parent_path() / file);
+    write_kernel_file(place / file, value.empty() ? "\n" : value);
 }
 
 std::int64_t container_cgroup::memory_held() const {
@@ -111,15 +105,26 @@ std::int64_t container_cgroup::memory_held() const {
     return held;
 }
 
+bool container_cgroup::is_frozen() const {
+    if (mode_ != cgroup_mode::unified)
+        return first_word(folder("freezer") / "freezer.state") == "FROZEN";
+    return read_file_if_there(folder({}) / "cgroup.events").value_or("").find("frozen 1") !=
+           std::string::npos;
+}
+
+fs::path container_cgroup::folder(const std::string& controller) const {
+    return mode_ == cgroup_mode::unified ? root_ / path_ : root_ / controller / path_;
+}
+
 void container_cgroup::freeze(bool frozen) const {
     const bool unified = mode_ == cgroup_mode::unified;
-    const fs::path folder = unified ? root_ / path_ : root_ / "freezer" / path_;
+    const fs::path folder = this->folder("freezer");
     const fs::path file = folder / (unified ? "cgroup.freeze" : "freezer.state");
     const std::string_view on = unified ? "1" : "FROZEN";
     const std::string_view off = unified ? "0" : "THAWED";
     write_kernel_file(file, frozen ? on : off);
     const auto limit = std::chrono::steady_clock::now() + freeze_limit;
-    while (is_frozen(folder, mode_) != frozen) {
+    while (is_frozen() != frozen) {
         if (std::chrono::steady_clock::now() > limit) {
             if (frozen) // never leave it half frozen: nothing could be killed then
                 write_kernel_file(file, off);

@@ -35,6 +35,9 @@ class container_cgroup {
     /// Bytes of memory that cannot be taken from its processes without ending one; cgroup v2.
     std::int64_t memory_held() const;
 
+    /// Whether its processes are frozen.
+    bool is_frozen() const;
+
     /// All processes in it and in what is below.
     std::vector<int> processes() const;
 
@@ -45,6 +48,10 @@ class container_cgroup {
     /// Removes it where nothing is in it, neither processes nor further cgroups; leaves it as it is
     /// elsewhere.
     void remove_if_empty() const;
+
+    /// Its folder in the hierarchy of a v1 controller; of the one hierarchy there is with v2.
+    std::filesystem::path folder(const std::string& controller) const;
+    cgroup_mode mode() const noexcept { return mode_; }
 
   private:
     std::vector<std::filesystem::path> folders() const;

@@ -27,7 +27,9 @@ namespace {
 
 constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
-void mount_layers(const std::vector<std::filesystem::path>& layers, const std::string& target) {
+/// With an empty `upper` read-only.
+void mount_layers(const std::vector<std::filesystem::path>& layers, const std::string& target,
+    const std::filesystem::path& upper = {}, const std::filesystem::path& work = {}) {
     if (::mount("tmpfs", target.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700") != 0)
         throw_errno("mount tmpfs at", target);
     const std::string merged = target + "/merged";
@@ -45,9 +47,19 @@ void mount_layers(const std::vector<std::filesystem::path>& layers, const std::s
         lower += name + ":";
     }
     lower += "empty";
+    if (!upper.empty()) {
+        for (const auto& [name, folder] : {std::pair("upper", upper), std::pair("work", work)})
+            if (::symlink(std::filesystem::absolute(folder).c_str(),
+                    fmt::format("{}/{}", target, name).c_str()) != 0)
+                throw_errno("make link to", folder.native());
+        lower = "index=off," + lower + ",upperdir=upper,workdir=work";
+    }
     if (::chdir(target.c_str()) != 0)
         throw_errno("change into", target);
-    if (::mount("overlay", merged.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, lower.c_str()) != 0)
+    unsigned long flags = MS_NOSUID | MS_NODEV;
+    if (upper.empty())
+        flags |= MS_RDONLY;
+    if (::mount("overlay", merged.c_str(), "overlay", flags, lower.c_str()) != 0)
         throw_errno("mount layers at", merged);
 }
 
@@ -162,8 +174,10 @@ void copy_entry(copy_target& into, int folder, const std::string& name, const st
 
 } // namespace
 
-void in_overlay_view(const std::vector<std::filesystem::path>& layers,
-    const std::function<void(const std::filesystem::path& root)>& work) {
+namespace {
+
+/// On a thread with a mount namespace of its own, which `work` ends with.
+void in_own_mounts(const std::function<void()>& work) {
     std::exception_ptr failure;
     std::thread([&] {
         try {
@@ -172,15 +186,59 @@ void in_overlay_view(const std::vector<std::filesystem::path>& layers,
                 throw_errno("make", "mount namespace");
             if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
                 throw_errno("detach mounts of", "/");
-            const std::string target = "/mnt";
-            mount_layers(layers, target);
-            work(target + "/merged");
+            work();
         } catch (...) {
             failure = std::current_exception();
         }
     }).join();
     if (failure)
         std::rethrow_exception(failure);
+}
+
+void add_mount(const unique_fd& root, const tree_parts::mount& what) {
+    open_how how{};
+    how.flags = O_PATH | O_CLOEXEC;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    const unique_fd at(
+        static_cast<int>(::syscall(SYS_openat2, root.get(), what.target.c_str(), &how, sizeof(how))));
+    std::error_code none;
+    if (!at || !std::filesystem::exists(what.source, none))
+        return;
+    const std::string target = fmt::format("/proc/self/fd/{}", at.get());
+    if (::mount(what.source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0)
+        throw_errno("mount", what.source.native());
+    if (!what.read_only)
+        return;
+    const unique_fd mounted(
+        static_cast<int>(::syscall(SYS_openat2, root.get(), what.target.c_str(), &how, sizeof(how))));
+    const std::string there = fmt::format("/proc/self/fd/{}", mounted.get());
+    if (::mount(nullptr, there.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0)
+        throw_errno("mount read-only", what.source.native());
+}
+
+} // namespace
+
+void in_overlay_view(const std::vector<std::filesystem::path>& layers,
+    const std::function<void(const std::filesystem::path& root)>& work) {
+    in_own_mounts([&] {
+        const std::string target = "/mnt";
+        mount_layers(layers, target);
+        work(target + "/merged");
+    });
+}
+
+void in_tree_view(
+    const tree_parts& parts, const std::function<void(const std::filesystem::path& root)>& work) {
+    std::filesystem::create_directories(parts.upper);
+    std::filesystem::create_directories(parts.work);
+    in_own_mounts([&] {
+        const std::string target = "/mnt";
+        mount_layers(parts.layers, target, parts.upper, parts.work);
+        const unique_fd root = open_file(target + "/merged", folder_flags);
+        for (const tree_parts::mount& each : parts.mounts)
+            add_mount(root, each);
+        work(target + "/merged");
+    });
 }
 
 void copy_tree_inside(

@@ -66,12 +66,13 @@ class CrashPointsTest(DaemonTest):
         wait_until(whole, 15, f"{services}, where there is {self.states()}")
         if services.get("side") == "running":
             wait_until(self.side_has_followed, 5, "what depends on web to have begun anew with it")
-        running = sum(state == "running" for state in services.values())
+        alive = {name for name, state in services.items() if state in ("running", "paused")}
+        running = len(alive)
         endpoints = {"db": 1, "web": 2}
-        veths = sum(endpoints.get(name, 1) for name, state in services.items() if state == "running")
+        veths = sum(endpoints.get(name, 1) for name in alive)
         def clean():
             return self.on_host() == {"shims": running, "bridges": networks, "veths": veths, "volumes": volumes,
-                                      "ports": int(services.get("web") == "running"), "folders": len(services)}
+                                      "ports": int("web" in alive), "folders": len(services)}
         try:
             wait_until(clean, 5, "the host")
         except AssertionError:
@@ -135,12 +136,23 @@ class CrashPointsTest(DaemonTest):
         def compose(*arguments):
             return lambda: self.compose(*arguments, check=False)
 
+        def awake():
+            at_work()
+            self.compose("unpause", "web", check=False)
+
+        def pause():
+            done = self.compose("pause", "web", check=False)
+            if "is already paused" in done.stderr:
+                done.returncode = 0  # the next daemon has carried on with it
+            return done
+
         yield "up", fresh, up, (first, 2, 1)
         yield "up of another definition", old, up, (second, 2, 1)
         yield "stop", at_work, compose("stop", "-t", "0"), (ended, 2, 1)
         yield "start", stopped, compose("start"), (first, 2, 1)
         yield "restart", at_work, compose("restart", "-t", "0"), (first, 2, 1)
         yield "a container's death", rested, kill, (first, 2, 1)
+        yield "pause", awake, pause, ({**first, "web": "paused"}, 2, 1)
         yield "down -v", at_work, compose("down", "-v", "-t", "0"), ({}, 0, 0)
 
     def run_once(self, prepare, operation, turn):
@@ -185,7 +197,7 @@ class CrashPointsTest(DaemonTest):
                 with self.subTest(operation=name, turn=turn, point=(self.points() or ["none"])[-1]):
                     self.recover(name, operation, wanted)
         names = set(passed)
-        print(f"{crashes} crashes at {len(names)} crash points ({sum(passed.values())} passages of 7 operations) in "
+        print(f"{crashes} crashes at {len(names)} crash points ({sum(passed.values())} passages of 8 operations) in "
               f"{time.monotonic() - began:.0f} s")
         self.assertEqual(self.named_in_sources() - names, set(), "points that no operation here passes")
         self.with_daemon("composed")

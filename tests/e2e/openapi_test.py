@@ -378,6 +378,9 @@ class OpenApiTest(DaemonTest):
         for header, described in self.document.operations["exec"]["responses"]["101"]["headers"].items():
             self.document.check(response.headers[header], described["schema"])
         self.seen.add(("exec", 101))
+        return self.talk(response, frames)
+
+    def talk(self, response, frames):
         wire = socket.socket(fileno=socket.dup(response.fp.fileno()))
         with wire:
             for kind, payload in frames:
@@ -402,6 +405,8 @@ class OperationsTest(OpenApiTest):
         self.bring_up()
         self.look_at_containers()
         self.run_commands()
+        self.run_once()
+        self.look_inside()
         self.read_logs()
         self.act()
         self.keep_contents()
@@ -450,6 +455,8 @@ class OperationsTest(OpenApiTest):
         first = lines[1]["sequence"]
         again = self.open("getEvents", query={"since": first})
         self.assertEqual(self.next_line("getEvents", again), lines[1])
+        ended = self.call("getEvents", query={"project": "api", "after": 0, "until": time.time() + 0.5})
+        self.assertEqual(ended[:len(lines) - 1], lines[1:])
         [listed] = self.call("listProjects")
         project = self.call("getProject", project="api")
         definition = project.pop("definition")
@@ -480,6 +487,51 @@ class OperationsTest(OpenApiTest):
         self.assertIn(b"30 90", shown)
         self.assertEqual((errors, code), (b"", 0))
 
+        detached = self.open("exec", container="api-web-1", body='{"args": ["true"], "detach": true}', content_type="application/json")
+        self.document.check(json.loads(detached.read()), self.schema_of("exec", detached))
+
+    def attach(self, container, query, *frames):
+        response = self.open("attach", container=container, query=query)
+        self.assertEqual(response.status, 101)
+        self.seen.add(("attach", 101))
+        return self.talk(response, frames)
+
+    def run_once(self):
+        def make(changes, **query):
+            body = json.dumps({"service": "job", "changes": changes})
+            lines = self.call("runOnce", project="api", body=body, content_type="application/json", query=query)
+            self.assertEqual(list(lines[-1]), ["done", "container"])
+            return lines[-1]["container"]
+
+        one = make({"command": ["sh", "-c", "read line; echo got $line; exit 5"], "entrypoint": None, "stdin_open": True},
+                   name="once", dependencies=True, service_ports=False, use_aliases=True, remove_orphans=False)
+        self.assertEqual(self.call("getContainer", container=one)["state"], "created")
+        query = {"start": True, "stdin": True, "rows": 10, "columns": 20}
+        self.assertEqual(self.attach("once", query, (0, b"it\n"), (5, b"")), (b"got it\n", b"", 5))
+        self.assertEqual(self.call("waitForContainer", container="once"), [{"exit_code": 5}])
+        self.assertEqual(self.call("removeContainer", container="once", query={"volumes": True}), {"removed": "once"})
+        one = make({"command": ["sleep", "1000"]}, auto_remove=True)
+        for action in "start", "pause", "unpause":
+            self.assertEqual(self.call("actOnContainer", container=one, action=action), {"done": True})
+        waiting = self.open("waitForContainer", container=one)
+        self.assertEqual(self.call("actOnContainer", container=one, action="kill", query={"signal": "TERM"}), {"done": True})
+        self.assertEqual(self.call("actOnContainer", container=one, action="stop", query={"timeout": 0}), {"done": True})
+        self.assertEqual(self.next_line("waitForContainer", waiting)["exit_code"], 143)
+        wait_until(lambda: len(self.call("listContainers")) == 2, 5, "it to be gone")
+
+    def look_inside(self):
+        [usage] = self.call("getStats", project="api", query={"services": "web", "stream": False})
+        self.assertEqual([each["name"] for each in usage["containers"]], ["api-web-1"])
+        listed = self.call("getProcesses", container="api-web-1")
+        self.assertEqual(listed["titles"][-1], "CMD")
+        done = self.open("putArchive", container="api-web-1", body=tar("file", b"x"), content_type="application/x-tar",
+                         query={"path": "/data", "contents": False, "unpack": False, "owners": True})
+        self.document.check(json.loads(done.read()), self.schema_of("putArchive", done))
+        got = self.open("getArchive", container="api-web-1", query={"path": "/data/file", "follow_link": True})
+        self.schema_of("getArchive", got)
+        with tarfile.open(fileobj=io.BytesIO(got.read())) as archive:
+            self.assertEqual(archive.extractfile("file").read(), b"x")
+
     def read_logs(self):
         soon = int(time.time()) + 60
         lines = self.call("getLogs", project="api", query={"services": "job", "since": 0, "until": soon, "tail": 9})
@@ -496,6 +548,9 @@ class OperationsTest(OpenApiTest):
         self.assertEqual((volume["name"], volume["containers"]), ("api_data", ["api-web-1"]))
         self.assertEqual(self.call("listVolumes", query={"project": "api", "services": "job"}), [])
         act("restart", services="job", timeout=0, dependents=False)
+        self.assertEqual([line["status"] for line in act("pause", services="job")], ["Paused"])
+        self.assertEqual(self.call("getContainer", container="api-job-1")["state"], "paused")
+        self.assertEqual([line["status"] for line in act("unpause", services="job")], ["Unpaused"])
         act("kill", services="job", signal="KILL")
         wait_until(lambda: self.call("getContainer", container="api-job-1")["state"] == "exited", 10, "the job to end")
         ended = self.call("getContainer", container="api-job-1")
@@ -524,7 +579,8 @@ class OperationsTest(OpenApiTest):
         del less["services"]["job"]
         lines = self.up("api", yaml.safe_dump(less))
         self.assertEqual(lines[0], {"revision": 2, "orphans": ["api-job-1"]})
-        self.up("api", yaml.safe_dump(less), remove_orphans=True, force_recreate=True, renew_anonymous=True)
+        self.up("api", yaml.safe_dump(less), remove_orphans=True, force_recreate=True, renew_anonymous=True,
+                recreate_dependencies=True, keep_containers=False)
         less["services"]["web"]["image"] = "127.0.0.1:1/nothing"
         failed = self.call("putProject", project="api", body=yaml.safe_dump(less), content_type="application/yaml")
         self.assertEqual(failed[-1]["error"]["kind"], "unavailable")
@@ -581,6 +637,13 @@ class ErrorsTest(OpenApiTest):
         self.refuse_too_much()
         self.refuse("deleteImage", 409, "conflict", '"busybox"', reference="busybox")
         self.refuse("exec", 409, "conflict", "api-job-1", container="api-job-1", body='{"args": ["true"]}')
+        job = self.container("job")["id"]
+        self.refuse("attach", 409, "conflict", job, container="api-job-1")
+        self.refuse("actOnContainer", 409, "conflict", "api-job-1", container="api-job-1", action="pause")
+        self.refuse("removeContainer", 409, "conflict", "api-web-1", container="api-web-1")
+        self.refuse("getProcesses", 409, "conflict", "api-job-1", container="api-job-1")
+        self.refuse_bad_runs()
+        self.refuse_bad_copies()
         described = {(name, int(status)) for name, operation in self.document.operations.items()
                      for status in operation["responses"] if "400" <= status < "500"}
         self.assertEqual(described - self.seen, set(), "errors that nothing here makes")
@@ -594,7 +657,9 @@ class ErrorsTest(OpenApiTest):
         self.refuse("rollbackProject", 404, "not_found", "nothing before revision 1", project="api")
         self.refuse("actOnProject", 404, "not_found", 'project "none"', project="none", action="stop")
         self.refuse("actOnProject", 404, "not_found", '"dance"', project="api", action="dance")
-        for name in "getContainer", "exec":
+        self.refuse("actOnContainer", 404, "not_found", '"dance"', container="api-web-1", action="dance")
+        self.refuse("getStats", 404, "not_found", '"none"', project="none")
+        for name in "getContainer", "exec", "attach", "waitForContainer", "removeContainer", "getProcesses", "getArchive", "putArchive":
             self.refuse(name, 404, "not_found", 'container "none"', container="none", body='{"args": ["true"]}')
         for image in "none", "registry.invalid/library/none:1", "sha256:" + "0" * 64:
             self.refuse("deleteImage", 404, "not_found", f'image "{image}"', reference=image)
@@ -640,6 +705,7 @@ class ErrorsTest(OpenApiTest):
         self.refuse("getProject", 404, "not_found", '"bad"', project="bad")
 
     def refuse_bad_queries(self):
+        self.refuse("getStats", 400, "invalid", '"stream"', project="api", query={"stream": "perhaps"})
         for query, naming in (({"tail": "x"}, '"tail"'), ({"since": "-1"}, '"since"'), ({"follow": "maybe"}, '"follow"')):
             self.refuse("getLogs", 400, "invalid", naming, project="api", query=query)
         self.refuse("getEvents", 400, "invalid", '"since"', query={"since": "1.5"})
@@ -661,6 +727,36 @@ class ErrorsTest(OpenApiTest):
             self.refuse("exec", 400, "invalid", naming, container="api-web-1", body=body)
         self.refuse("exec", 404, "not_found", "no-such-program", container="api-web-1",
                     body='{"args": ["no-such-program"]}')
+
+    def refuse_bad_runs(self):
+        def refuse(body, naming, status=400, kind="invalid", **request):
+            self.refuse("runOnce", status, kind, naming, body=body, **{"project": "api", **request})
+
+        for body, naming in (("", "run"), ("[]", "run"), ("{}", '"service"'), ('{"service": "job", "zz": 1}', '"zz"'),
+                             ('{"service": "job", "changes": 1}', '"changes"'),
+                             ('{"service": "job", "changes": {"zz": 1}}', "zz"),
+                             ('{"service": "job", "definition": {"name": "other"}}', '"other"')):
+            refuse(body, naming)
+        refuse('{"service": "none"}', "none", 404, "not_found")
+        refuse('{"service": "job"}', 'project "none"', 404, "not_found", project="none")
+        refuse(b" " * (65 << 20), "/projects/api/run", 413, "exhausted")
+        self.refuse("attach", 400, "invalid", '"stdin"', container="api-web-1", query={"stdin": "perhaps"})
+        self.refuse("attach", 413, "exhausted", "/attach", container="api-web-1", body=b" " * (1 << 20))
+        self.refuse("actOnContainer", 400, "invalid", '"NOPE"', container="api-web-1", action="kill", query={"signal": "NOPE"})
+
+    def refuse_bad_copies(self):
+        at = {"container": "api-web-1"}
+        for name in "getArchive", "putArchive":
+            self.refuse(name, 400, "invalid", '"path"', **at)
+        self.refuse("getArchive", 404, "not_found", "/nowhere", query={"path": "/nowhere"}, **at)
+        self.refuse("putArchive", 404, "not_found", "/nowhere", query={"path": "/nowhere/x"}, body=tar("a", b""), **at)
+        self.refuse("putArchive", 400, "invalid", "tar", query={"path": "/data"}, body=b"none" * 1000, **at)
+        self.up("again", "services: {a: {image: busybox, command: 'false', restart: always}}")
+        one = {"container": "again-a-1", "query": {"path": "/tmp"}}
+        wait_until(lambda: (self.container("a")["restart_count"] >= 4) and self.container("a")["state"] == "restarting", 15, "a long delay")
+        self.refuse("getArchive", 409, "conflict", "again-a-1", **one)
+        self.refuse("putArchive", 409, "conflict", "again-a-1", body=tar("a", b""), **one)
+        self.operate("deleteProject", project="again")
 
     def refuse_bad_contents(self):
         for kind in "secret", "config":

@@ -1,0 +1,87 @@
+#include "compose/cli/context.hpp"
+#include "compose/cli/progress.hpp"
+#include "compose/model/error.hpp"
+#include "engine/system/notifier.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include <cstdio>
+
+namespace compose::cli {
+
+namespace json = boost::json;
+
+namespace {
+
+struct wait_flags {
+    bool down_project = false;
+    std::vector<std::string> services;
+};
+
+/// The waits for several containers at the same time.
+struct waits {
+    explicit waits(boost::asio::io_context& io) : changed(io) {}
+
+    engine::notifier changed;
+    std::size_t under_way = 0;
+    int code = 0; // of the one that ended last
+    std::exception_ptr failure;
+};
+
+engine::task<> wait_for_one(context& with, waits& all, std::string id) {
+    try {
+        api::client daemon = with.daemon();
+        const auto stream = co_await daemon.open("GET", fmt::format("/api/v1/containers/{}/wait", id));
+        const std::optional<std::string> text = co_await stream->next_line();
+        if (!text)
+            throw error(error_kind::unavailable, "composed ended the connection");
+        all.code = parse_reply(*text).at("exit_code").to_number<int>();
+        fmt::print("container \"{}\" exited with status code {}\n", id, all.code);
+        std::fflush(stdout);
+    } catch (const error&) {
+        all.failure = std::current_exception();
+    }
+    --all.under_way;
+    all.changed.notify_all();
+}
+
+engine::task<> wait(context& with, std::shared_ptr<wait_flags> flags) {
+    const std::string name = with.project_name();
+    api::client daemon = with.daemon();
+    const std::string text = co_await daemon.call("GET", containers_target(name, flags->services));
+    const json::value containers = parse_reply(text);
+    if (containers.as_array().empty())
+        throw error(error_kind::not_found, fmt::format("no containers for project \"{}\"", name));
+    waits all(with.io);
+    all.under_way = containers.as_array().size();
+    for (const json::value& each : containers.as_array())
+        boost::asio::co_spawn(
+            with.io, wait_for_one(with, all, text_of(each.as_object(), "id")), [](std::exception_ptr) {});
+    while (all.under_way > 0)
+        co_await all.changed.wait();
+    if (all.failure)
+        std::rethrow_exception(all.failure);
+    with.exit_code = all.code;
+    if (!flags->down_project)
+        co_return;
+    std::unique_ptr<api::client_stream> stream =
+        co_await daemon.open("DELETE", fmt::format("/api/v1/projects/{}?remove_orphans=1", name));
+    co_await follow_operation(with, std::move(stream), "Running");
+}
+
+} // namespace
+
+void add_wait(CLI::App& app, action& chosen) {
+    const auto flags = std::make_shared<wait_flags>();
+    CLI::App* command =
+        app.add_subcommand("wait", "Block until containers of all (or specified) services stop");
+    command->add_flag("--down-project", flags->down_project, "Drop project when the containers have stopped");
+    command->add_option("SERVICE", flags->services, "services")->required();
+    command->callback([flags, &chosen] { chosen = [flags](context& with) { return wait(with, flags); }; });
+}
+
+} // namespace compose::cli

@@ -1,0 +1,169 @@
+"""`compose cp`, both ways: where things land, owners, links, volumes, and that nothing leads out of a container."""
+import io
+import os
+import pathlib
+import subprocess
+import tarfile
+import unittest
+
+from harness import BIN, DaemonTest
+
+STACK = """
+name: p
+services:
+  s:
+    image: busybox
+    init: true
+    command: sleep 1000
+    volumes: ["data:/data", "./bind:/bind:ro"]
+  two: {image: busybox, init: true, command: sleep 1000, scale: 2}
+volumes: {data: {}}
+"""
+
+
+class CopyTest(DaemonTest):
+    def setUp(self):
+        super().setUp()
+        self.write(STACK)
+        (self.project / "bind").mkdir()
+        self.compose("up", "-d", "-t", "0")
+        tree = self.project / "tree"
+        (tree / "below").mkdir(parents=True)
+        (tree / "file").write_text("content")
+        (tree / "file").chmod(0o640)
+        (tree / "below/link").symlink_to("/etc/hostname")
+        os.chown(tree / "file", 1234, 4321)
+
+    def cp(self, *arguments, check=True, **how):
+        return self.compose("cp", *arguments, check=check, **how)
+
+    def inside(self, script, service="s"):
+        return self.compose("exec", service, "sh", "-c", script).stdout
+
+    def refused(self, *arguments):
+        done = self.cp(*arguments, check=False)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        return done.stderr
+
+    def test_where_things_land(self):
+        done = self.cp("tree", "s:/new")  # not there: takes that name
+        self.assertEqual(done.stderr, " p-s-1 copy tree to p-s-1:/new  Copied\n")
+        self.assertEqual(self.inside("cat /new/file; readlink /new/below/link; stat -c %a:%u:%g /new/file"), "content/etc/hostname\n640:0:0\n")
+        self.cp("tree", "s:/new")  # there: goes into it
+        self.assertEqual(self.inside("cat /new/tree/file"), "content")
+        self.cp("tree/.", "s:/tmp")
+        self.assertEqual(self.inside("cat /tmp/file; ls -A /tmp/below"), "contentlink\n")
+        self.cp("-a", "tree/file", "s:/tmp/other")
+        self.assertEqual(self.inside("stat -c %u:%g /tmp/other"), "1234:4321\n")
+        self.assertIn("cannot take a file's place", self.refused("tree", "s:/tmp/other"))
+        self.assertIn("no such folder", self.refused("tree/file", "s:/nowhere/x"))
+        self.assertIn("no such folder", self.refused("tree/file", "s:/nowhere/"))
+        self.assertIn("no such file", self.refused("s:/nowhere", "x"))
+        self.assertIn("tree/no", self.refused("tree/no", "s:/"))
+        self.cp("s:/new", "out")
+        self.assertEqual((self.project / "out/file").read_text(), "content")
+        self.assertEqual(os.readlink(self.project / "out/below/link"), "/etc/hostname")
+        self.cp("s:/new/.", "out")
+        self.cp("s:/new/file", "out/renamed")
+        self.assertEqual((self.project / "out/renamed").read_text(), "content")
+        self.assertEqual(sorted(os.listdir(self.project / "out")), ["below", "file", "renamed", "tree"])
+        self.assertIn("Read-only file system", self.refused("tree/file", "s:/bind/x"))
+        self.assertIn("not supported", self.refused("s:/a", "two:/b"))
+        self.assertIn("unknown copy direction", self.refused("a", "b"))
+        self.assertIn('no container found for service "nope"', self.refused("nope:/a", "b"))
+
+    def test_links_are_followed_only_when_asked_for(self):
+        self.inside("echo there >/tmp/target; ln -s target /tmp/link")
+        self.cp("s:/tmp/link", "link")
+        self.assertTrue((self.project / "link").is_symlink())
+        self.cp("-L", "s:/tmp/link", "followed")
+        self.assertEqual((self.project / "followed").read_text(), "there\n")
+        (self.project / "here").symlink_to("tree/file")
+        self.cp("-L", "here", "s:/tmp/here")
+        self.assertEqual(self.inside("cat /tmp/here"), "content")
+
+    def test_archives_on_stdin_and_stdout(self):
+        environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"}
+        self.inside("mkdir /tmp/d; echo a >/tmp/d/a")
+        out = subprocess.run([BIN / "compose", "cp", "s:/tmp/d", "-"], cwd=self.project, capture_output=True, env=environment, check=True)
+        with tarfile.open(fileobj=io.BytesIO(out.stdout)) as archive:
+            self.assertEqual(sorted(archive.getnames()), ["d", "d/a"])
+        subprocess.run([BIN / "compose", "cp", "-", "s:/data"], cwd=self.project, input=out.stdout, capture_output=True, env=environment,
+                       check=True)
+        self.assertEqual(self.inside("cat /data/d/a"), "a\n")
+        bad = subprocess.run([BIN / "compose", "cp", "-", "s:/data"], cwd=self.project, input=b"no archive at all" * 100, capture_output=True,
+                             env=environment, check=False)
+        self.assertEqual(bad.returncode, 1)
+        self.assertIn(b"not a tar archive", bad.stderr)
+        big = self.project / "big"
+        big.write_bytes(os.urandom(30 << 20))
+        self.cp("big", "s:/tmp/big")
+        self.cp("s:/tmp/big", "back")
+        self.assertEqual((self.project / "back").read_bytes(), big.read_bytes())
+
+    def test_several_containers(self):
+        self.cp("tree/file", "two:/tmp/x")
+        for index in "1", "2":
+            self.assertEqual(self.compose("exec", "--index", index, "two", "cat", "/tmp/x").stdout, "content")
+        self.cp("--index", "2", "tree/file", "two:/tmp/y")
+        self.assertEqual(self.compose("exec", "--index", "1", "two", "sh", "-c", "test -e /tmp/y", check=False).returncode, 1)
+        self.assertIn("no container #3", self.refused("--index", "3", "two:/tmp/x", "x"))
+
+    def test_of_a_stopped_container(self):
+        self.inside("echo in layer >/etc/kept; echo in volume >/data/kept; rm /bin/vi 2>/dev/null; true")
+        self.compose("stop", "-t", "0", "s")
+        self.cp("s:/etc/kept", "a")
+        self.cp("s:/data/kept", "b")
+        self.assertEqual((self.project / "a").read_text() + (self.project / "b").read_text(), "in layer\nin volume\n")
+        self.cp("tree", "s:/etc/tree")
+        self.cp("tree", "s:/data/tree")
+        self.assertIn("Read-only file system", self.refused("tree/file", "s:/bind/x"))
+        self.compose("start", "s")
+        self.assertEqual(self.inside("cat /etc/tree/file /data/tree/file"), "contentcontent")
+        created = self.compose("run", "-d", "--no-deps", "--name", "other", "s", "true")
+        self.assertTrue(created.stdout)
+
+    def test_nothing_leads_out(self):
+        outside = self.folder / "outside"
+        outside.mkdir()
+        (outside / "secret").write_text("of the host")
+        self.inside(f"mkdir -p {outside}; ln -s {outside} /tmp/out; ln -s {outside}/secret /tmp/secret; ln -s ../../../../../.. /tmp/up; "
+                    "ln -s /proc/self/root /tmp/magic")
+        for running in True, False:
+            if not running:
+                self.compose("stop", "-t", "0", "s")
+            self.assertIn("no such file", self.refused("-L", "s:/tmp/secret", "x"))
+            self.cp("tree/file", "s:/tmp/out/planted")
+            self.cp("tree/file", f"s:/tmp/up{outside}/planted")
+            self.assertEqual(os.listdir(outside), ["secret"])
+            self.refused("-L", "s:/tmp/magic", "x")
+        # A hostile archive from a container stays in the folder it is put into.
+        evil = io.BytesIO()
+        with tarfile.open(fileobj=evil, mode="w") as archive:
+            for name in "../escaped", "/escaped":
+                entry = tarfile.TarInfo(name)
+                archive.addfile(entry)
+            link = tarfile.TarInfo("l")
+            link.type, link.linkname = tarfile.SYMTYPE, str(outside)
+            archive.addfile(link)
+            archive.addfile(tarfile.TarInfo("l/escaped"))
+        environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"}
+        self.compose("start", "s")
+        subprocess.run([BIN / "compose", "cp", "-", "s:/tmp"], cwd=self.project, input=evil.getvalue(), capture_output=True, env=environment,
+                       check=False)
+        self.assertEqual(os.listdir(outside), ["secret"])
+        self.assertFalse(pathlib.Path("/escaped").exists())
+
+    def test_a_race_of_links_crosses_nothing(self):
+        outside = self.folder / "outside"
+        outside.mkdir()
+        self.compose("exec", "-d", "s", "sh", "-c", f"mkdir -p {outside} /tmp/a; cd /tmp; while true; do rm -rf b; mkdir b; rm -rf b; "
+                     f"ln -s {outside} b; done")
+        for _ in range(30):
+            self.cp("tree", "s:/tmp/b/x", check=False)
+            self.cp("s:/tmp/b", "raced", check=False)
+        self.assertEqual(os.listdir(outside), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,250 @@
+"""What looks at containers and acts on them as they are: top, stats, port, pause, wait, scale, create, and flags of up and logs."""
+import json
+import pathlib
+import signal
+import time
+import unittest
+
+from harness import DaemonTest, wait_until
+from terminal_test import TerminalTest
+
+STACK = """
+name: p
+services:
+  web:
+    image: busybox
+    init: true
+    command: sh -c 'sleep 1000 & exec httpd -f -p 80'
+    ports: ["127.0.0.1:18211:80", "127.0.0.1:18212:81/udp"]
+    depends_on: [db]
+  db: {image: busybox, init: true, command: sleep 1000, stop_grace_period: 60s}
+"""
+
+
+class LookingTest(DaemonTest):
+    def test_top_and_port(self):
+        self.write(STACK)
+        self.assertEqual(self.compose("-p", "none", "top").stdout, "")
+        self.compose("up", "-d", "--scale", "db=2")
+        lines = self.compose("top").stdout.splitlines()
+        self.assertRegex(lines[0], r"^SERVICE  #   UID   PID +PPID +C   STIME +TTY  TIME      CMD$")
+        rows = [line.split(None, 9) for line in lines[1:]]
+        self.assertEqual(sorted((row[0], row[1]) for row in rows if row[9] == "sleep 1000"), [("db", "1"), ("db", "2"), ("web", "1")])
+        of_web = [row for row in rows if row[0] == "web"]
+        self.assertEqual({row[2] for row in of_web}, {"root"})
+        first = str(next(each for each in self.containers("web"))["pid"])
+        self.assertIn(first, [row[3] for row in of_web])
+        self.assertEqual({line.split()[0] for line in self.compose("top", "db").stdout.splitlines()[1:]}, {"db"})
+        self.assertEqual(self.compose("port", "web", "80").stdout, "127.0.0.1:18211\n")
+        self.assertEqual(self.compose("port", "--protocol", "udp", "web", "81").stdout, "127.0.0.1:18212\n")
+        none = self.compose("port", "web", "81", check=False)
+        self.assertEqual(none.returncode, 1)
+        self.assertIn("no port 81/tcp for container p-web-1: 127.0.0.1:18211->80/tcp", none.stderr)
+        self.compose("stop", "-t", "0", "web")
+        stopped = self.compose("port", "web", "80", check=False)
+        self.assertEqual((stopped.returncode, stopped.stderr), (1, 'service "web" is not running\n'))
+
+    def test_stats(self):
+        self.write("""
+name: p
+services:
+  busy: {image: busybox, command: sh -c 'while true; do :; done'}
+  big: {image: busybox, command: "sh -c 'dd if=/dev/zero of=/shm bs=1M count=0; head -c 40m /dev/zero | tail -c 40m | sleep 1000'"}
+  off: {image: busybox, command: "true"}
+""")
+        self.compose("up", "-d")
+        rows = {row["Name"]: row for row in map(json.loads, self.compose("stats", "--no-stream", "--format", "json").stdout.splitlines())}
+        self.assertEqual(set(rows), {"p-busy-1", "p-big-1"})
+        busy = rows["p-busy-1"]
+        self.assertGreater(float(busy["CPUPerc"].rstrip("%")), 5)
+        self.assertEqual(busy["PIDs"], "1")
+        self.assertGreater(int(rows["p-big-1"]["PIDs"]), 1)
+        self.assertRegex(busy["MemUsage"], r"^[0-9.]+[KM]?i?B / [0-9.]+GiB$")
+        table = self.compose("stats", "--no-stream", "-a", "busy").stdout.splitlines()
+        self.assertRegex(table[0], r"^CONTAINER ID   NAME +CPU % +MEM USAGE / LIMIT +MEM % +NET I/O +BLOCK I/O +PIDS$")
+        self.assertEqual(len(table), 2)
+        self.assertEqual(len(self.compose("stats", "--no-stream", "-a").stdout.splitlines()), 4)
+        template = self.compose("stats", "--no-stream", "--format", "{{.Name}}: {{.PIDs}}", "busy").stdout
+        self.assertEqual(template, "p-busy-1: 1\n")
+        wrong = self.compose("stats", "--no-stream", "--format", "{{.Nope}}", "busy", check=False)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn(".Nope", wrong.stderr)
+
+    def frozen(self, container):
+        return (pathlib.Path("/sys/fs/cgroup/freezer") / self.instance / container["id"] / "freezer.state").read_text().strip() \
+            if pathlib.Path("/sys/fs/cgroup/freezer").exists() else \
+            "FROZEN" if "frozen 1" in (pathlib.Path("/sys/fs/cgroup") / self.instance / container["id"] / "cgroup.events").read_text() \
+            else "THAWED"
+
+    def test_pause_holds_across_daemons_and_stop_thaws(self):
+        self.write("""
+name: p
+services:
+  s: {image: busybox, init: true, command: sleep 1000, healthcheck: {test: "true", interval: 100ms, timeout: 1s, retries: 1}}
+""")
+        self.compose("up", "-d", "--wait")
+        self.assertEqual(self.compose("pause", "s").stderr, " Container p-s-1  Paused\n")
+        self.assertEqual(self.container("s")["state"], "paused")
+        self.assertEqual(self.frozen(self.container("s")), "FROZEN")
+        self.assertRegex(self.compose("ps").stdout, r"Up .* \(healthy\) \(Paused\)")
+        again = self.compose("pause", check=False)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("is already paused", again.stderr)
+        refused = self.compose("exec", "s", "true", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("is paused", refused.stderr)
+        time.sleep(2.5)
+        self.assertEqual(self.container("s")["health"], "healthy")  # nobody asked
+        self.assertIn("Running", self.compose("up", "-d").stderr)
+        self.stop_daemon(signal.SIGKILL)
+        self.start_daemon()
+        self.assertEqual(self.container("s")["state"], "paused")
+        self.assertEqual(self.compose("unpause").stderr, " Container p-s-1  Unpaused\n")
+        self.assertEqual(self.frozen(self.container("s")), "THAWED")
+        self.wait_for_state("s", "running")
+        self.compose("pause")
+        began = time.monotonic()
+        self.compose("stop")
+        self.assertLess(time.monotonic() - began, 8)
+        self.assertEqual(self.container("s")["exit_code"], 143)
+        self.compose("start")
+        self.compose("pause")
+        self.compose("kill", "-s", "KILL")
+        self.wait_for_state("s", "exited")
+        self.compose("start")
+        self.compose("pause")
+        self.compose("restart")
+        self.assertEqual(self.container("s")["state"], "running")
+        self.compose("pause")
+
+    def test_wait(self):
+        self.write("name: p\nservices: {a: {image: busybox, command: sh -c 'sleep 1; exit 4'}, b: {image: busybox, command: 'true'}}\n")
+        self.compose("up", "-d")
+        one = self.container("a")["id"]
+        done = self.compose("wait", "a", check=False)
+        self.assertEqual((done.returncode, done.stdout), (4, f'container "{one}" exited with status code 4\n'))
+        both = self.compose("wait", "--down-project", "a", "b", check=False)
+        self.assertEqual(len(both.stdout.splitlines()), 2)
+        self.assertEqual(self.api("/projects"), [])
+        none = self.compose("wait", "a", check=False)
+        self.assertEqual((none.returncode, none.stderr), (1, 'no containers for project "p"\n'))
+
+    def test_scale_and_create(self):
+        self.write("name: p\nservices: {a: {image: busybox, init: true, command: sleep 1000}, one: {image: busybox, container_name: only}}\n")
+        created = self.compose("create", "--scale", "a=2", "a").stderr
+        self.assertIn("Container p-a-2  Created", created)
+        self.assertEqual({each["state"] for each in self.containers()}, {"created"})
+        self.compose("scale", "a=3")
+        self.assertEqual([each["state"] for each in self.containers("a")], ["running"] * 3)
+        (self.project / "compose.yaml").rename(self.project / "away")
+        self.compose("-p", "p", "scale", "a=1")
+        self.assertEqual([each["number"] for each in self.containers("a")], [1])
+        (self.project / "away").rename(self.project / "compose.yaml")
+        for words, said in ((["a=x"], "invalid scale specifier: can't parse replica value as int: a=x\n"),
+                            (["a"], "invalid scale specifier: a\n"), (["nope=1"], "no such service: nope\n")):
+            wrong = self.compose("scale", *words, check=False)
+            self.assertEqual((wrong.returncode, wrong.stderr), (1, said))
+        named = self.compose("scale", "one=2", check=False)
+        self.assertEqual(named.returncode, 1)
+        self.assertIn("container_name", named.stderr)
+
+    def test_ps_images_events_and_down(self):
+        self.write("name: p\nservices: {a: {image: busybox, init: true, command: sleep 1000}, b: {image: busybox, command: 'true'}, "
+                   "c: {image: busybox, init: true, command: sleep 1000}}\n")
+        began = time.time()
+        self.compose("up", "-d")
+        self.wait_for_state("b", "exited")
+        form = ("--format", "{{.Service}} {{.State}}")
+        self.assertEqual(self.compose("ps", *form).stdout, "a running\nc running\n")
+        self.assertEqual(self.compose("ps", "--status", "exited", *form).stdout, "b exited\n")
+        self.assertEqual(self.compose("ps", "--filter", "status=running", "--status", "exited", "--services").stdout, "a\nb\nc\n")
+        self.assertEqual(self.compose("ps", "a", "--format", "table {{.Name}}\\t{{.State}}").stdout, "NAME    STATE\np-a-1   running\n")
+        [whole] = map(json.loads, self.compose("ps", "a", "--no-trunc", "--format", "json").stdout.splitlines())
+        self.assertEqual(whole["ID"], self.container("a")["id"])
+        for words, said in ((["--filter", "foo=bar"], "unknown filter foo\n"), (["--status", "well"], '"well"')):
+            wrong = self.compose("ps", *words, check=False)
+            self.assertEqual(wrong.returncode, 1)
+            self.assertIn(said, wrong.stderr)
+        self.assertRegex(self.compose("images", "a").stdout.splitlines()[1], r"^p-a-1 +busybox +latest .* ago$")
+        past = self.compose("events", "--json", "--since", str(began), "--until", "0s", "a").stdout
+        self.assertIn("started", [json.loads(line)["action"] for line in past.splitlines()])
+        self.write("name: p\nservices: {a: {image: busybox, init: true, command: sleep 1000}, b: {image: busybox, command: 'true'}}\n")
+        self.compose("up", "-d")
+        self.wait_for_state("b", "exited")
+        self.assertEqual(self.compose("ps", "--orphans=false", "--services").stdout, "a\n")
+        self.assertEqual(self.compose("ps", "--services").stdout, "a\nc\n")
+        self.compose("down", "-t", "0", "a")
+        self.assertEqual([each["service"] for each in self.containers()], ["b", "c"])
+        wrong = self.compose("down", "--rmi", "foo", check=False)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn('invalid value for --rmi: "foo"', wrong.stderr)
+        done = self.compose("down", "-t", "0", "--remove-orphans", "--rmi", "all")
+        self.assertIn(" Image busybox  Removed\n", done.stderr)
+        self.assertEqual(self.api("/images"), [])
+
+    def test_logs_by_time_and_index(self):
+        self.write("name: p\nservices: {a: {image: busybox, scale: 2, command: sh -c 'echo early; sleep 2; echo late; sleep 1000', init: true}}\n")
+        self.compose("up", "-d")
+        wait_until(lambda: self.compose("logs").stdout.count("late") == 2, 20, "the late lines")
+        self.assertEqual(set(self.compose("logs", "--index", "2").stdout.split()), {"a-2", "|", "early", "late"})
+        lines = self.compose("logs", "-t", "--no-log-prefix", "--index", "1").stdout.split()
+        middle = lines[2]
+        self.assertEqual(self.compose("logs", "--no-log-prefix", "--index", "1", "--since", middle).stdout, "late\n")
+        self.assertEqual(self.compose("logs", "--since", "1h", "--until", "0s", "--no-log-prefix", "--index", "1").stdout, "early\nlate\n")
+        self.assertEqual(self.compose("logs", "--since", "0s").stdout, "")
+        wrong = self.compose("logs", "--since", "yesterday", check=False)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn('--since "yesterday"', wrong.stderr)
+
+
+class UpFlagsTest(TerminalTest):
+    def test_abort_and_exit_code_from(self):
+        self.write("""
+name: p
+services:
+  quick: {image: busybox, command: sh -c 'sleep 1; exit 3'}
+  fine: {image: busybox, command: 'true'}
+  long: {image: busybox, init: true, command: sh -c 'trap "exit 5" TERM; while true; do sleep 0.1; done'}
+""")
+        done = self.compose("up", "--abort-on-container-exit", "quick", "long", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("Aborting on container exit...", done.stderr)
+        self.assertEqual(self.container("long")["state"], "exited")
+        self.assertEqual(self.compose("up", "--exit-code-from", "long", check=False).returncode, 5)
+        done = self.compose("up", "--abort-on-container-failure", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("fine-1 exited with code 0", done.stdout)
+        wrong = self.compose("up", "--exit-code-from", "nope", check=False)
+        self.assertEqual((wrong.returncode, wrong.stderr), (1, "no such service: nope\n"))
+        wrong = self.compose("up", "-d", "--wait", "--attach", "quick", check=False)
+        self.assertEqual((wrong.returncode, wrong.stderr),
+                         (1, "--wait cannot be combined with --abort-on-container-exit, --attach or --attach-dependencies\n"))
+
+    def test_attach_and_prefix(self):
+        self.write("name: p\nservices: {a: {image: busybox, command: echo from a}, b: {image: busybox, command: echo from b}}\n")
+        self.assertNotIn("from b", self.compose("up", "--attach", "a").stdout)
+        self.assertNotIn("from a", self.compose("up", "--no-attach", "a").stdout)
+        self.assertIn("\nfrom b\n", "\n" + self.compose("up", "--no-log-prefix").stdout)
+
+    def test_recreation(self):
+        stack = "name: p\nservices: {{a: {{image: busybox, init: true, command: sleep {0}, depends_on: [b]}}, b: {{image: busybox, init: true, command: sleep {0}}}}}\n"
+
+        def ids():
+            return {each["service"]: each["id"] for each in self.containers()}
+
+        self.write(stack.format(1000))
+        self.compose("up", "-d")
+        before = ids()
+        self.write(stack.format(1001))
+        self.compose("up", "-d", "--no-recreate", "-y", "--quiet-pull", "--pull", "never")
+        self.assertEqual(ids(), before)
+        self.write(stack.format(1000))
+        self.compose("up", "-d", "--always-recreate-deps", "a", "-t", "0")
+        self.assertEqual(ids()["a"], before["a"])
+        self.assertNotEqual(ids()["b"], before["b"])
+        wrong = self.compose("up", "--force-recreate", "--no-recreate", check=False)
+        self.assertEqual((wrong.returncode, wrong.stderr), (1, "--force-recreate and --no-recreate are incompatible\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
