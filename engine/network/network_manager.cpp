@@ -127,8 +127,8 @@ task<> network_manager::start(std::map<std::string, pid_t> alive) {
     co_await blocking(self.executors_.workers, work);
 }
 
-/// The kernel tells of all interfaces at once only: who makes 500 networks would have it do so 500 times. A look
-/// that began after `asked` has all that was there when the network was asked for.
+/// The kernel tells of all interfaces at once only: who makes 500 networks would have it do so 500 times. A
+/// look that began after `asked` has all that was there when the network was asked for.
 task<> network_manager::implementation::see_surroundings(std::chrono::steady_clock::time_point asked) {
     if (seen_around >= asked)
         co_return;
