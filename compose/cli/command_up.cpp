@@ -197,9 +197,11 @@ std::set<std::string> hidden_of(const project& of, const up_flags& flags) {
     const auto& only = !flags.attach.empty()       ? flags.attach
                        : flags.attach_dependencies ? std::vector<std::string>()
                                                    : flags.services;
-    for (const auto& [name, service] : of.services)
-        if (!only.empty() && std::find(only.begin(), only.end(), name) == only.end())
+    for (const auto& [name, service] : of.services) {
+        const bool asked_for = std::find(only.begin(), only.end(), name) != only.end();
+        if (only.empty() ? !service.attach : !asked_for)
             hidden.insert(name);
+    }
     return hidden;
 }
 

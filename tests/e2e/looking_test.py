@@ -225,6 +225,9 @@ services:
         self.assertNotIn("from b", self.compose("up", "--attach", "a").stdout)
         self.assertNotIn("from a", self.compose("up", "--no-attach", "a").stdout)
         self.assertIn("\nfrom b\n", "\n" + self.compose("up", "--no-log-prefix").stdout)
+        self.write("name: p\nservices: {a: {image: busybox, command: echo from a}, b: {image: busybox, command: echo from b, attach: false}}\n")
+        self.assertNotIn("from b", self.compose("up").stdout)
+        self.assertIn("from b", self.compose("up", "--attach", "b").stdout)
 
     def test_recreation(self):
         stack = "name: p\nservices: {{a: {{image: busybox, init: true, command: sleep {0}, depends_on: [b]}}, b: {{image: busybox, init: true, command: sleep {0}}}}}\n"
