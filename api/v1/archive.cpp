@@ -57,7 +57,7 @@ transfer_ptr begin_copy(const daemon_parts& parts, const std::string& id, bool w
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0)
         engine::throw_errno("create", "pipe");
-    const auto made = std::make_shared<transfer>(parts.engine.on.io);
+    auto made = std::make_shared<transfer>(parts.engine.on.io);
     const auto theirs = std::make_shared<engine::unique_fd>(ends[write ? 1 : 0]);
     made->ours.assign(ends[write ? 0 : 1]);
     std::function<void(const std::filesystem::path&)> with_pipe = [theirs, work = std::move(work)](

@@ -163,6 +163,7 @@ std::string format_rows(const std::string& format, const std::vector<boost::json
         at = end == std::string::npos ? inner.size() : end + 2;
     }
     std::vector<std::vector<std::string>> cells;
+    cells.reserve(rows.size());
     for (const boost::json::object& row : rows)
         cells.push_back(columns(fill_template(inner, row)));
     return format_table(columns(fill_template(head, {})), cells);

@@ -260,7 +260,8 @@ task<> stack_folder::implementation::look(std::shared_ptr<implementation> self) 
             problems.erase(each.name);
         else if (!as_it_says || !coming_up.contains(each.name)) { // another definition does not wait for it
             ++coming_up[each.name];
-            spawn(on.io, "stack " + each.name, bring_up(self, std::move(each)));
+            std::string title = "stack " + each.name;
+            spawn(on.io, std::move(title), bring_up(self, std::move(each)));
         }
     }
 }

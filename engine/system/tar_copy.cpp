@@ -126,7 +126,7 @@ class packer {
                 continue;
             const unique_fd below(::openat(folder.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
             if (below) // else it has gone meanwhile
-                add(below, path + "/" + name, depth + 1);
+                add(below, std::string(path).append("/").append(name), depth + 1);
         }
     }
 

@@ -79,7 +79,7 @@ class CrashPointsTest(DaemonTest):
             raise AssertionError(f"on the host for {services}: {self.on_host()}") from None
 
     def side_has_followed(self):
-        started = {each["service"]: each["started"] for each in self.containers() if each["state"] == "running"}
+        started = {each["service"]: each["started"] for each in self.containers() if each["state"] in ("running", "paused")}
         return started.keys() >= {"side", "web"} and started["side"] > started["web"]
 
     def busy(self):

@@ -108,7 +108,7 @@ class DependentsTest(DaemonTest):
         self.compose("stop", "-t", "0")
         refused = self.compose("start", "app", check=False)
         self.assertEqual(refused.returncode, 1)
-        self.assertIn('it is on the network of service "vpn", which does not run; start that first', refused.stderr)
+        self.assertIn('its network is that of service "vpn", which does not run; start that first', refused.stderr)
 
     def test_what_follows_a_restart_does_so_though_the_daemon_ends_meanwhile(self):
         self.write(SHARED % 1)

@@ -20,7 +20,7 @@ class HooksTest(DaemonTest):
 
     def test_after_the_start(self):
         self.up("post_start:\n"
-                "  - command: [sh, -c, 'echo $GREETING $(id -u) $PWD >>/notes/start']\n    user: '1000'\n    working_dir: /tmp\n"
+                "  - command: [sh, -c, 'echo $$GREETING $$(id -u) $$PWD >>/notes/start']\n    user: '1000'\n    working_dir: /tmp\n"
                 "    environment: {GREETING: hello}\n"
                 "  - command: sh -c 'echo second >>/notes/start'\n"
                 "user: '0'\nrestart: always", check=False)

@@ -338,7 +338,7 @@ volumes: {{data: }}
                 ("config", "{file: ./big}", ['config "s"', "500 KiB"]),
                 ("secret", "{environment: COMPOSED_TEST_NONE}", ['secret "s"', '"COMPOSED_TEST_NONE" is not set']),
                 ("secret", "{external: true, driver: vault}", ["secrets.s.driver", '"vault" is not supported']),
-                ("config", "{file: ./big, template_driver: golang}", ["500 KiB"]),
+                ("config", "{file: ./big, template_driver: golang}", ["configs.s.template_driver"]),
                 ("config", "{content: a, template_driver: golang}", ["configs.s.template_driver"])):
             with self.subTest(source=source):
                 self.write(f"name: bad\nservices:\n  a: {{{SLEEPER}, {kind}s: [s]}}\n{kind}s: {{s: {source}}}\n")
