@@ -117,14 +117,17 @@ TEST_F(loader_test, mistakes_have_a_place_a_path_and_a_hint) {
 }
 
 TEST_F(loader_test, what_nothing_acts_on_yet_is_kept_and_told) {
-    const loaded read = load_whole("services:\n  web: {image: x, mem_limit: 1g, x-own: 1}\n");
-    EXPECT_THAT(read.ignored, ::testing::ElementsAre("services.web.mem_limit"));
-    EXPECT_THAT(to_yaml(*read.tree), HasSubstr("mem_limit: \"1073741824\""));
+    const loaded read = load_whole("services:\n  web: {image: x, mem_limit: 1g, cpu_count: 3, x-own: 1}\n");
+    EXPECT_THAT(read.ignored, ::testing::ElementsAre("services.web.cpu_count"));
+    EXPECT_THAT(to_yaml(*read.tree), HasSubstr("cpu_count: 3"));
+    EXPECT_EQ(read.project.services.at("web").limit.memory, std::int64_t{1} << 30);
 }
 
 TEST_F(loader_test, what_would_not_take_effect_is_refused_when_it_is_to_run) {
     for (const char* text :
-        {"services: {a: {image: x, pull_policy: always}}\n",
+        {"services: {a: {image: x, pull_policy: build}}\n", "services: {a: {image: x, mem_limit: 1m}}\n",
+            "services: {a: {image: x, memswap_limit: 64m}}\n", "services: {a: {image: x, ipc: mine}}\n",
+            "services: {a: {image: x, isolation: hyperv}}\n", "services: {a: {image: x, devices: [fuse]}}\n",
             "services: {a: {image: x, network_mode: overlay}}\n", "services: {a: {build: .}}\n",
             "services: {a: {image: x, container_name: 'ab cd'}}\n",
             "services: {a: {image: x, stop_signal: SIGNOPE}}\n",
