@@ -44,16 +44,16 @@ engine::task<> attach(context& with, std::shared_ptr<attach_flags> flags) {
 
 } // namespace
 
-void add_attach(CLI::App& app, action& chosen) {
+void add_attach(const command_line& app) {
     const auto flags = std::make_shared<attach_flags>();
-    CLI::App* command = app.add_subcommand(
+    const command_line command = app.add_subcommand(
         "attach", "Attach local standard input, output, and error streams to a service's running container");
-    command->add_option("--detach-keys", flags->detach_keys, "Override the key sequence for detaching");
-    command->add_option("--index", flags->index, "Index of the container if service has multiple replicas");
-    command->add_flag("--no-stdin", flags->no_stdin, "Do not attach STDIN");
-    command->add_flag("--sig-proxy", flags->sig_proxy, "Proxy all received signals to the process");
-    command->add_option("SERVICE", flags->service, "service")->required();
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return attach(with, flags); }; });
+    command.add_option("--detach-keys", flags->detach_keys, "Override the key sequence for detaching");
+    command.add_option("--index", flags->index, "Index of the container if service has multiple replicas");
+    command.add_flag("--no-stdin", flags->no_stdin, "Do not attach STDIN");
+    command.add_flag("--sig-proxy", flags->sig_proxy, "Proxy all received signals to the process");
+    command.add_option("SERVICE", flags->service, "service").required();
+    command.runs([flags](context& with) { return attach(with, flags); });
 }
 
 } // namespace compose::cli

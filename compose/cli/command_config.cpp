@@ -207,37 +207,37 @@ engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
 
 } // namespace
 
-void add_config(CLI::App& app, action& chosen) {
+void add_config(const command_line& app) {
     const auto flags = std::make_shared<config_flags>();
-    CLI::App* command =
+    const command_line command =
         app.add_subcommand("config", "Parse, resolve and render compose file in canonical format");
-    command->alias("convert");
-    command->add_option("--format", flags->format, "yaml or json")->check(CLI::IsMember({"yaml", "json"}));
-    command->add_option("-o,--output", flags->output, "Save to file (default to stdout)");
-    command->add_option("--hash", flags->hash, "Print the service config hash, one per line; * for all");
-    command->add_flag("-q,--quiet", flags->quiet, "Only validate the configuration, don't print anything");
-    command->add_flag("--services", flags->services, "Print the service names, one per line");
-    command->add_flag("--volumes", flags->volumes, "Print the volume names, one per line");
-    command->add_flag("--networks", flags->networks, "Print the network names, one per line");
-    command->add_flag("--images", flags->images, "Print the image names, one per line");
-    command->add_flag("--profiles", flags->profiles, "Print the profile names, one per line");
-    command->add_flag("--models", flags->models, "Print the model names, one per line");
-    command->add_flag("--environment", flags->environment, "Print environment used for interpolation");
-    command->add_flag("--variables", flags->variables, "Print model variables and default values");
-    command->add_flag(
+    command.alias("convert");
+    command.add_option("--format", flags->format, "yaml or json").one_of({"yaml", "json"});
+    command.add_option("-o,--output", flags->output, "Save to file (default to stdout)");
+    command.add_option("--hash", flags->hash, "Print the service config hash, one per line; * for all");
+    command.add_flag("-q,--quiet", flags->quiet, "Only validate the configuration, don't print anything");
+    command.add_flag("--services", flags->services, "Print the service names, one per line");
+    command.add_flag("--volumes", flags->volumes, "Print the volume names, one per line");
+    command.add_flag("--networks", flags->networks, "Print the network names, one per line");
+    command.add_flag("--images", flags->images, "Print the image names, one per line");
+    command.add_flag("--profiles", flags->profiles, "Print the profile names, one per line");
+    command.add_flag("--models", flags->models, "Print the model names, one per line");
+    command.add_flag("--environment", flags->environment, "Print environment used for interpolation");
+    command.add_flag("--variables", flags->variables, "Print model variables and default values");
+    command.add_flag(
         "!--no-interpolate", flags->steps.interpolate, "Don't interpolate environment variables");
-    command->add_flag("!--no-normalize", flags->steps.normalise, "Don't normalize compose model");
-    command->add_flag("!--no-path-resolution", flags->steps.paths, "Don't resolve file paths");
-    command->add_flag("!--no-consistency", flags->steps.consistency,
+    command.add_flag("!--no-normalize", flags->steps.normalise, "Don't normalize compose model");
+    command.add_flag("!--no-path-resolution", flags->steps.paths, "Don't resolve file paths");
+    command.add_flag("!--no-consistency", flags->steps.consistency,
         "Don't check model consistency - warning: may produce invalid Compose output");
-    command->add_flag("--resolve-image-digests", flags->resolve_digests, "Pin image tags to digests");
-    command->add_flag(
+    command.add_flag("--resolve-image-digests", flags->resolve_digests, "Pin image tags to digests");
+    command.add_flag(
         "--lock-image-digests", flags->lock_digests, "Produces an override file with image digests");
-    command->add_flag("--no-env-resolution", flags->no_env_resolution,
+    command.add_flag("--no-env-resolution", flags->no_env_resolution,
         "Don't resolve service env files (they are all the same)");
-    command->add_option(
+    command.add_option(
         "SERVICE", flags->only, "services to show, with what they depend on; their profiles are on");
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return config(with, flags); }; });
+    command.runs([flags](context& with) { return config(with, flags); });
 }
 
 } // namespace compose::cli

@@ -162,18 +162,17 @@ engine::task<> cp(context& with, std::shared_ptr<cp_flags> flags) {
 
 } // namespace
 
-void add_cp(CLI::App& app, action& chosen) {
+void add_cp(const command_line& app) {
     const auto flags = std::make_shared<cp_flags>();
-    CLI::App* command =
+    const command_line command =
         app.add_subcommand("cp", "Copy files/folders between a service container and the local filesystem");
-    command->add_flag("-a,--archive", flags->archive, "Archive mode (copy all uid/gid information)");
-    command->add_flag("-L,--follow-link", flags->follow, "Always follow symbol link in SRC_PATH");
-    command->add_flag("--all", flags->all, "Include containers created by the run command");
-    command->add_option("--index", flags->index, "Index of the container if service has multiple replicas");
-    command->add_option("SRC", flags->from, "SERVICE:PATH, a path of here, or - for a tar archive")
-        ->required();
-    command->add_option("DEST", flags->to, "the other of the two")->required();
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return cp(with, flags); }; });
+    command.add_flag("-a,--archive", flags->archive, "Archive mode (copy all uid/gid information)");
+    command.add_flag("-L,--follow-link", flags->follow, "Always follow symbol link in SRC_PATH");
+    command.add_flag("--all", flags->all, "Include containers created by the run command");
+    command.add_option("--index", flags->index, "Index of the container if service has multiple replicas");
+    command.add_option("SRC", flags->from, "SERVICE:PATH, a path of here, or - for a tar archive").required();
+    command.add_option("DEST", flags->to, "the other of the two").required();
+    command.runs([flags](context& with) { return cp(with, flags); });
 }
 
 } // namespace compose::cli

@@ -83,22 +83,22 @@ engine::task<> down(context& with, std::shared_ptr<down_flags> flags) {
 
 } // namespace
 
-void add_down(CLI::App& app, action& chosen) {
+void add_down(const command_line& app) {
     const auto flags = std::make_shared<down_flags>();
-    CLI::App* command = app.add_subcommand("down", "Stop and remove containers, networks");
-    command->add_flag("-v,--volumes", flags->volumes, "Remove named volumes declared in the file as well");
-    command->add_flag("--remove-orphans", flags->remove_orphans,
+    const command_line command = app.add_subcommand("down", "Stop and remove containers, networks");
+    command.add_flag("-v,--volumes", flags->volumes, "Remove named volumes declared in the file as well");
+    command.add_flag("--remove-orphans", flags->remove_orphans,
         "Remove containers for services not defined in the Compose file");
-    add_timeout(*command, flags->timeout);
+    add_timeout(command, flags->timeout);
     command
-        ->add_option("--rmi", flags->images,
+        .add_option("--rmi", flags->images,
             "Remove images used by services. \"local\" remove only images that don't have a custom tag")
-        ->check([](const std::string& text) {
+        .check([](const std::string& text) {
             return text == "all" || text == "local" ? std::string()
                                                     : fmt::format("invalid value for --rmi: \"{}\"", text);
         });
-    command->add_option("SERVICE", flags->services, "only the containers of these; all when none is named");
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return down(with, flags); }; });
+    command.add_option("SERVICE", flags->services, "only the containers of these; all when none is named");
+    command.runs([flags](context& with) { return down(with, flags); });
 }
 
 } // namespace compose::cli

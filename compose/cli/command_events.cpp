@@ -80,14 +80,14 @@ engine::task<> events(context& with, std::shared_ptr<events_flags> flags) {
 
 } // namespace
 
-void add_events(CLI::App& app, action& chosen) {
+void add_events(const command_line& app) {
     const auto flags = std::make_shared<events_flags>();
-    CLI::App* command = app.add_subcommand("events", "Receive real time events from containers");
-    command->add_flag("--json", flags->json, "Output events as a stream of json objects");
-    command->add_option("--since", flags->since, "Show all events created since timestamp");
-    command->add_option("--until", flags->until, "Stream events until this timestamp");
-    command->add_option("SERVICE", flags->services, "only of these; of all when none is named");
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return events(with, flags); }; });
+    const command_line command = app.add_subcommand("events", "Receive real time events from containers");
+    command.add_flag("--json", flags->json, "Output events as a stream of json objects");
+    command.add_option("--since", flags->since, "Show all events created since timestamp");
+    command.add_option("--until", flags->until, "Stream events until this timestamp");
+    command.add_option("SERVICE", flags->services, "only of these; of all when none is named");
+    command.runs([flags](context& with) { return events(with, flags); });
 }
 
 } // namespace compose::cli

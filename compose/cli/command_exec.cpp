@@ -79,24 +79,22 @@ engine::task<> exec(context& with, std::shared_ptr<exec_flags> flags) {
 
 } // namespace
 
-void add_exec(CLI::App& app, action& chosen) {
+void add_exec(const command_line& app) {
     const auto flags = std::make_shared<exec_flags>();
-    CLI::App* command = app.add_subcommand("exec", "Execute a command in a running container");
-    command->add_flag("-T,--no-tty", flags->no_tty,
+    const command_line command = app.add_subcommand("exec", "Execute a command in a running container");
+    command.add_flag("-T,--no-tty", flags->no_tty,
         "Disable pseudo-TTY allocation; it is off where stdin or stdout is none");
-    command->add_option("-u,--user", flags->user, "Run the command as this user");
-    command->add_option("-w,--workdir", flags->working_dir, "Path to workdir directory for this command");
-    command->add_option("-e,--env", flags->environment, "Set environment variables")->allow_extra_args(false);
-    command->add_flag("-d,--detach", flags->detach, "Detached mode: run command in the background");
-    command->add_flag("--privileged", flags->privileged, "Give extended privileges to the process");
-    command->add_flag("-i,--interactive,-t,--tty", flags->ignored, "Always so where stdin is a terminal")
-        ->group("");
-    command->add_option("--index", flags->index, "Index of the container if service has multiple replicas");
-    command->add_option("SERVICE", flags->service, "service")->required();
-    command->add_option("COMMAND", flags->command, "command and its arguments")->required();
-    command->positionals_at_end(false);
-    command->prefix_command(false);
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return exec(with, flags); }; });
+    command.add_option("-u,--user", flags->user, "Run the command as this user");
+    command.add_option("-w,--workdir", flags->working_dir, "Path to workdir directory for this command");
+    command.add_option("-e,--env", flags->environment, "Set environment variables").one_each();
+    command.add_flag("-d,--detach", flags->detach, "Detached mode: run command in the background");
+    command.add_flag("--privileged", flags->privileged, "Give extended privileges to the process");
+    command.add_flag("-i,--interactive,-t,--tty", flags->ignored, "Always so where stdin is a terminal")
+        .hidden();
+    command.add_option("--index", flags->index, "Index of the container if service has multiple replicas");
+    command.add_option("SERVICE", flags->service, "service").required();
+    command.add_option("COMMAND", flags->command, "command and its arguments").required();
+    command.runs([flags](context& with) { return exec(with, flags); });
 }
 
 } // namespace compose::cli

@@ -191,38 +191,34 @@ engine::task<> rollback(context& with, std::shared_ptr<rollback_flags> flags) {
 
 } // namespace
 
-void add_history(CLI::App& app, action& chosen) {
+void add_history(const command_line& app) {
     const auto shown = std::make_shared<history_flags>();
-    CLI::App* history_command =
+    const command_line history_command =
         app.add_subcommand("history", "Show what was asked of the project, and by whom");
-    history_command->add_option("--format", shown->format, "table or json")
-        ->check(CLI::IsMember({"table", "json"}));
-    history_command->callback(
-        [shown, &chosen] { chosen = [shown](context& with) { return history(with, shown); }; });
+    history_command.add_option("--format", shown->format, "table or json").one_of({"table", "json"});
+    history_command.runs([shown](context& with) { return history(with, shown); });
 
     const auto compared = std::make_shared<diff_flags>();
-    CLI::App* diff_command =
+    const command_line diff_command =
         app.add_subcommand("diff", "Show what up would do now, or what differs between revisions");
     diff_command
-        ->add_option(
+        .add_option(
             "REVISION", compared->revisions, "one: that and the newest; two: from the first to the second")
-        ->expected(0, 2)
-        ->check(CLI::Validator(revision_number, ""));
-    diff_command->add_flag("--exit-code", compared->exit_code, "Exit with 2 when there is something");
-    diff_command->add_option("--format", compared->format, "text or json")
-        ->check(CLI::IsMember({"text", "json"}));
-    diff_command->callback(
-        [compared, &chosen] { chosen = [compared](context& with) { return diff(with, compared); }; });
+        .count(0, 2)
+        .check(revision_number);
+    diff_command.add_flag("--exit-code", compared->exit_code, "Exit with 2 when there is something");
+    diff_command.add_option("--format", compared->format, "text or json").one_of({"text", "json"});
+    diff_command.runs([compared](context& with) { return diff(with, compared); });
 
     const auto back = std::make_shared<rollback_flags>();
-    CLI::App* rollback_command = app.add_subcommand("rollback", "Bring an earlier revision up again");
-    rollback_command->add_option("REVISION", back->revision, "when left out the last other one that came up")
-        ->check(CLI::Validator(revision_number, ""));
-    rollback_command->add_flag("--wait", back->wait, "Wait for services to be running|healthy");
-    rollback_command->add_flag("--remove-orphans", back->remove_orphans,
+    const command_line rollback_command =
+        app.add_subcommand("rollback", "Bring an earlier revision up again");
+    rollback_command.add_option("REVISION", back->revision, "when left out the last other one that came up")
+        .check(revision_number);
+    rollback_command.add_flag("--wait", back->wait, "Wait for services to be running|healthy");
+    rollback_command.add_flag("--remove-orphans", back->remove_orphans,
         "Remove containers for services that the revision does not have");
-    rollback_command->callback(
-        [back, &chosen] { chosen = [back](context& with) { return rollback(with, back); }; });
+    rollback_command.runs([back](context& with) { return rollback(with, back); });
 }
 
 } // namespace compose::cli

@@ -26,6 +26,8 @@ struct image_flags {
 using flags_ptr = std::shared_ptr<image_flags>;
 
 engine::task<> load_archive(context& with, flags_ptr flags) {
+    if (flags->input.empty())
+        throw error(error_kind::invalid, "no archive is named: compose load -i FILE, or compose load FILE");
     api::client daemon = with.daemon();
     api::request_body body{.content_type = "application/x-tar", .file = flags->input};
     const std::string text = co_await daemon.call("POST", "/api/v1/images/load", std::move(body));
@@ -102,25 +104,22 @@ engine::task<> images(context& with, flags_ptr flags) {
 
 } // namespace
 
-void add_images(CLI::App& app, action& chosen) {
+void add_images(const command_line& app) {
     const auto load_flags = std::make_shared<image_flags>();
-    CLI::App* load_command = app.add_subcommand("load", "Load images from a docker-archive or OCI archive");
-    load_command->add_option("-i,--input,FILE", load_flags->input, "archive, as `docker save` writes it")
-        ->check(CLI::ExistingFile);
-    load_command->callback([load_flags, &chosen] {
-        if (load_flags->input.empty())
-            throw CLI::RequiredError("the archive: compose load -i FILE, or compose load FILE,");
-        chosen = [load_flags](context& with) { return load_archive(with, load_flags); };
-    });
+    const command_line load_command =
+        app.add_subcommand("load", "Load images from a docker-archive or OCI archive");
+    load_command.add_option("-i,--input,FILE", load_flags->input, "archive, as `docker save` writes it")
+        .existing_file();
+    load_command.runs([load_flags](context& with) { return load_archive(with, load_flags); });
 
     const auto list_flags = std::make_shared<image_flags>();
-    CLI::App* list_command = app.add_subcommand("images", "List images used by the created containers");
-    list_command->add_flag("-q,--quiet", list_flags->quiet, "Only display IDs");
-    list_command->add_option("--format", list_flags->format, "Format the output: table or json")
-        ->check(CLI::IsMember({"table", "json"}));
-    list_command->add_option("SERVICE", list_flags->services, "services; all when none is named");
-    list_command->callback(
-        [list_flags, &chosen] { chosen = [list_flags](context& with) { return images(with, list_flags); }; });
+    const command_line list_command =
+        app.add_subcommand("images", "List images used by the created containers");
+    list_command.add_flag("-q,--quiet", list_flags->quiet, "Only display IDs");
+    list_command.add_option("--format", list_flags->format, "Format the output: table or json")
+        .one_of({"table", "json"});
+    list_command.add_option("SERVICE", list_flags->services, "services; all when none is named");
+    list_command.runs([list_flags](context& with) { return images(with, list_flags); });
 }
 
 } // namespace compose::cli

@@ -90,41 +90,39 @@ engine::task<> remove(context& with, flags_ptr flags) {
     co_await act(with, name, "remove", fmt::format("{}&volumes={:d}", query, flags->volumes), "Removing");
 }
 
-CLI::App* add(CLI::App& app, action& chosen, const std::string& name, const std::string& help,
-    flags_ptr flags, const std::string& title) {
-    CLI::App* command = app.add_subcommand(name, help);
-    command->add_option("SERVICE", flags->services, "services; all when none is named");
-    command->callback([flags, name, title, &chosen] {
-        chosen = [flags, name, title](context& with) { return run(with, flags, name, title); };
-    });
+command_line add(const command_line& app, const std::string& name, const std::string& help, flags_ptr flags,
+    const std::string& title) {
+    const command_line command = app.add_subcommand(name, help);
+    command.add_option("SERVICE", flags->services, "services; all when none is named");
+    command.runs([flags, name, title](context& with) { return run(with, flags, name, title); });
     return command;
 }
 
 } // namespace
 
-void add_lifecycle(CLI::App& app, action& chosen) {
-    add(app, chosen, "start", "Start services", std::make_shared<lifecycle_flags>(), "Starting");
-    add(app, chosen, "pause", "Pause services", std::make_shared<lifecycle_flags>(), "Pausing");
-    add(app, chosen, "unpause", "Unpause services", std::make_shared<lifecycle_flags>(), "Unpausing");
+void add_lifecycle(const command_line& app) {
+    add(app, "start", "Start services", std::make_shared<lifecycle_flags>(), "Starting");
+    add(app, "pause", "Pause services", std::make_shared<lifecycle_flags>(), "Pausing");
+    add(app, "unpause", "Unpause services", std::make_shared<lifecycle_flags>(), "Unpausing");
     for (const auto& [name, help, title] : {std::tuple("stop", "Stop services", "Stopping"),
              std::tuple("restart", "Restart service containers", "Restarting")}) {
         const auto flags = std::make_shared<lifecycle_flags>();
-        CLI::App* command = add(app, chosen, name, help, flags, title);
-        add_timeout(*command, flags->timeout);
+        const command_line command = add(app, name, help, flags, title);
+        add_timeout(command, flags->timeout);
         if (name == std::string_view("restart"))
-            command->add_flag("--no-deps", flags->no_deps, "Don't restart dependent services");
+            command.add_flag("--no-deps", flags->no_deps, "Don't restart dependent services");
     }
     const auto kill_flags = std::make_shared<lifecycle_flags>();
-    add(app, chosen, "kill", "Force stop service containers", kill_flags, "Killing")
-        ->add_option("-s,--signal", kill_flags->signal, "SIGNAL to send to the container");
+    add(app, "kill", "Force stop service containers", kill_flags, "Killing")
+        .add_option("-s,--signal", kill_flags->signal, "SIGNAL to send to the container");
 
     const auto flags = std::make_shared<lifecycle_flags>();
-    CLI::App* command = app.add_subcommand("rm", "Removes stopped service containers");
-    command->add_flag("-f,--force", flags->force, "Don't ask to confirm removal");
-    command->add_flag("-s,--stop", flags->stop, "Stop the containers, if required, before removing");
-    command->add_flag("-v,--volumes", flags->volumes, "Remove any anonymous volumes attached to containers");
-    command->add_option("SERVICE", flags->services, "services; all when none is named");
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return remove(with, flags); }; });
+    const command_line command = app.add_subcommand("rm", "Removes stopped service containers");
+    command.add_flag("-f,--force", flags->force, "Don't ask to confirm removal");
+    command.add_flag("-s,--stop", flags->stop, "Stop the containers, if required, before removing");
+    command.add_flag("-v,--volumes", flags->volumes, "Remove any anonymous volumes attached to containers");
+    command.add_option("SERVICE", flags->services, "services; all when none is named");
+    command.runs([flags](context& with) { return remove(with, flags); });
 }
 
 } // namespace compose::cli

@@ -134,34 +134,32 @@ engine::task<> print_logs(context& with, std::string project, log_options how) {
     std::fflush(stdout);
 }
 
-void add_logs(CLI::App& app, action& chosen) {
+void add_logs(const command_line& app) {
     const auto how = std::make_shared<log_options>();
-    CLI::App* command = app.add_subcommand("logs", "View output from containers");
-    command->add_flag("-f,--follow", how->follow, "Follow log output");
+    const command_line command = app.add_subcommand("logs", "View output from containers");
+    command.add_flag("-f,--follow", how->follow, "Follow log output");
     command
-        ->add_option(
+        .add_option(
             "-n,--tail", how->tail, "Number of lines to show from the end of the logs for each container")
-        ->check([](const std::string& text) {
+        .check([](const std::string& text) {
             const bool number = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
             return number || text == "all" ? std::string() : "must be a number or \"all\"";
         });
     const auto since = std::make_shared<std::string>();
     const auto until = std::make_shared<std::string>();
-    command->add_option("--since", *since, "Show logs since timestamp or relative (e.g. 42m for 42 minutes)");
-    command->add_option("--until", *until, "Show logs before a timestamp or relative");
-    command->add_option("--index", how->index, "Index of the container if service has multiple replicas");
-    command->add_flag("-t,--timestamps", how->timestamps, "Show timestamps");
-    command->add_flag("!--no-color", how->color, "Produce monochrome output");
-    command->add_flag("!--no-log-prefix", how->prefix, "Don't print prefix in logs");
-    command->add_option("SERVICE", how->services, "services to show; all when none is named");
-    command->callback([how, since, until, &chosen] {
-        chosen = [how, since, until](context& with) {
-            if (!since->empty())
-                how->since = moment_of("--since", *since);
-            if (!until->empty())
-                how->until = moment_of("--until", *until);
-            return print_logs(with, with.project_name(), *how);
-        };
+    command.add_option("--since", *since, "Show logs since timestamp or relative (e.g. 42m for 42 minutes)");
+    command.add_option("--until", *until, "Show logs before a timestamp or relative");
+    command.add_option("--index", how->index, "Index of the container if service has multiple replicas");
+    command.add_flag("-t,--timestamps", how->timestamps, "Show timestamps");
+    command.add_flag("!--no-color", how->color, "Produce monochrome output");
+    command.add_flag("!--no-log-prefix", how->prefix, "Don't print prefix in logs");
+    command.add_option("SERVICE", how->services, "services to show; all when none is named");
+    command.runs([how, since, until](context& with) {
+        if (!since->empty())
+            how->since = moment_of("--since", *since);
+        if (!until->empty())
+            how->until = moment_of("--until", *until);
+        return print_logs(with, with.project_name(), *how);
     });
 }
 

@@ -58,13 +58,13 @@ engine::task<> ls(context& with, std::shared_ptr<ls_flags> flags) {
 
 } // namespace
 
-void add_ls(CLI::App& app, action& chosen) {
+void add_ls(const command_line& app) {
     const auto flags = std::make_shared<ls_flags>();
-    CLI::App* command = app.add_subcommand("ls", "List running compose projects");
-    command->add_flag("-a,--all", flags->all, "Show all stopped Compose projects");
-    command->add_flag("-q,--quiet", flags->quiet, "Only display project names");
-    command->add_option("--format", flags->format, "table or json")->check(CLI::IsMember({"table", "json"}));
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return ls(with, flags); }; });
+    const command_line command = app.add_subcommand("ls", "List running compose projects");
+    command.add_flag("-a,--all", flags->all, "Show all stopped Compose projects");
+    command.add_flag("-q,--quiet", flags->quiet, "Only display project names");
+    command.add_option("--format", flags->format, "table or json").one_of({"table", "json"});
+    command.runs([flags](context& with) { return ls(with, flags); });
 }
 
 } // namespace compose::cli

@@ -18,7 +18,7 @@ struct port_flags {
     std::string protocol = "tcp";
     int index = 0;
     std::string service;
-    unsigned port = 0;
+    int port = 0;
 };
 
 engine::task<> port(context& with, std::shared_ptr<port_flags> flags) {
@@ -31,7 +31,7 @@ engine::task<> port(context& with, std::shared_ptr<port_flags> flags) {
             const auto number = one.at("published").to_number<unsigned>();
             const std::string host = text_of(one, "host_ip");
             const std::string shown = host.find(':') == std::string::npos ? host : fmt::format("[{}]", host);
-            if (one.at("target").to_number<unsigned>() == flags->port &&
+            if (one.at("target").to_number<int>() == flags->port &&
                 text_of(one, "protocol") == flags->protocol) {
                 fmt::print("{}:{}\n", shown, number);
                 co_return;
@@ -46,17 +46,14 @@ engine::task<> port(context& with, std::shared_ptr<port_flags> flags) {
 
 } // namespace
 
-void add_port(CLI::App& app, action& chosen) {
+void add_port(const command_line& app) {
     const auto flags = std::make_shared<port_flags>();
-    CLI::App* command = app.add_subcommand("port", "Print the public port for a port binding");
-    command->add_option("--protocol", flags->protocol, "tcp, udp or sctp")
-        ->check(CLI::IsMember({"tcp", "udp", "sctp"}));
-    command->add_option("--index", flags->index, "Index of the container if service has multiple replicas");
-    command->add_option("SERVICE", flags->service, "service")->required();
-    command->add_option("PRIVATE_PORT", flags->port, "port inside the container")
-        ->required()
-        ->check(CLI::Range(1, 65535));
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return port(with, flags); }; });
+    const command_line command = app.add_subcommand("port", "Print the public port for a port binding");
+    command.add_option("--protocol", flags->protocol, "tcp, udp or sctp").one_of({"tcp", "udp", "sctp"});
+    command.add_option("--index", flags->index, "Index of the container if service has multiple replicas");
+    command.add_option("SERVICE", flags->service, "service").required();
+    command.add_option("PRIVATE_PORT", flags->port, "port inside the container").required().between(1, 65535);
+    command.runs([flags](context& with) { return port(with, flags); });
 }
 
 } // namespace compose::cli

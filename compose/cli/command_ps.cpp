@@ -264,22 +264,22 @@ engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
 
 } // namespace
 
-void add_ps(CLI::App& app, action& chosen) {
+void add_ps(const command_line& app) {
     const auto flags = std::make_shared<ps_flags>();
-    CLI::App* command = app.add_subcommand("ps", "List containers");
-    command->add_flag("-a,--all", flags->all, "Show all stopped containers");
-    command->add_flag("-q,--quiet", flags->quiet, "Only display IDs");
-    command->add_flag("--services", flags->services, "Display services");
-    command->add_option("--status", flags->status, "Filter services by status")->allow_extra_args(false);
+    const command_line command = app.add_subcommand("ps", "List containers");
+    command.add_flag("-a,--all", flags->all, "Show all stopped containers");
+    command.add_flag("-q,--quiet", flags->quiet, "Only display IDs");
+    command.add_flag("--services", flags->services, "Display services");
+    command.add_option("--status", flags->status, "Filter services by status").one_each();
     command
-        ->add_option("--filter", flags->filters, "Filter services by a property (supported filters: status)")
-        ->allow_extra_args(false);
-    command->add_flag("--orphans,!--no-orphans", flags->orphans,
+        .add_option("--filter", flags->filters, "Filter services by a property (supported filters: status)")
+        .one_each();
+    command.add_flag("--orphans,!--no-orphans", flags->orphans,
         "Include orphaned services (not declared by project); --orphans=false leaves them out");
-    command->add_flag("--no-trunc", flags->no_trunc, "Don't truncate output");
-    command->add_option("--format", flags->format, "table, json, or a Go template");
-    command->add_option("SERVICE", flags->only, "services to show; all when none is named");
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return ps(with, flags); }; });
+    command.add_flag("--no-trunc", flags->no_trunc, "Don't truncate output");
+    command.add_option("--format", flags->format, "table, json, or a Go template");
+    command.add_option("SERVICE", flags->only, "services to show; all when none is named");
+    command.runs([flags](context& with) { return ps(with, flags); });
 }
 
 } // namespace compose::cli

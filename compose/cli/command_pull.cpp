@@ -137,14 +137,14 @@ engine::task<> apply_pull_policy(
         throw error(error_kind::unavailable, all.failures.front());
 }
 
-void add_pull(CLI::App& app, action& chosen) {
+void add_pull(const command_line& app) {
     const auto flags = std::make_shared<pull_flags>();
-    CLI::App* command = app.add_subcommand("pull", "Pull service images");
-    command->add_flag("-q,--quiet", flags->quiet, "Pull without printing progress information");
-    command->add_flag("--ignore-pull-failures", flags->ignore_failures,
+    const command_line command = app.add_subcommand("pull", "Pull service images");
+    command.add_flag("-q,--quiet", flags->quiet, "Pull without printing progress information");
+    command.add_flag("--ignore-pull-failures", flags->ignore_failures,
         "Pull what it can and ignore images with pull failures");
-    command->add_option("SERVICE", flags->services, "services; all when none is named");
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return pull(with, flags); }; });
+    command.add_option("SERVICE", flags->services, "services; all when none is named");
+    command.runs([flags](context& with) { return pull(with, flags); });
 }
 
 } // namespace compose::cli

@@ -209,9 +209,9 @@ engine::task<> run(context& with, std::shared_ptr<run_flags> flags) {
     with.exit_code = co_await converse(with, std::move(opened), std::move(how));
 }
 
-void add_what_it_is(CLI::App& command, run_flags& flags) {
+void add_what_it_is(const command_line& command, run_flags& flags) {
     const auto list = [&](const std::string& name, std::vector<std::string>& into, const std::string& help) {
-        command.add_option(name, into, help)->allow_extra_args(false);
+        command.add_option(name, into, help).one_each();
     };
     list("-e,--env", flags.environment, "Set environment variables");
     list("--env-from-file", flags.env_files, "Set environment variables from file");
@@ -232,26 +232,25 @@ void add_what_it_is(CLI::App& command, run_flags& flags) {
 
 } // namespace
 
-void add_run(CLI::App& app, action& chosen) {
+void add_run(const command_line& app) {
     const auto flags = std::make_shared<run_flags>();
-    CLI::App* command = app.add_subcommand("run", "Run a one-off command on a service");
-    command->add_flag("-d,--detach", flags->detach, "Run container in background and print container ID");
-    command->add_flag("--rm", flags->remove, "Automatically remove the container when it exits");
-    command->add_flag("-T,--no-tty,--no-TTY", flags->no_tty,
+    const command_line command = app.add_subcommand("run", "Run a one-off command on a service");
+    command.add_flag("-d,--detach", flags->detach, "Run container in background and print container ID");
+    command.add_flag("--rm", flags->remove, "Automatically remove the container when it exits");
+    command.add_flag("-T,--no-tty,--no-TTY", flags->no_tty,
         "Disable pseudo-TTY allocation; it is off where stdin or stdout is none");
-    command->add_flag("-i,--interactive", flags->interactive, "Keep STDIN open even if not attached");
-    command->add_flag("-t,--tty", flags->ignored, "As is where stdin and stdout are a terminal")->group("");
-    command->add_flag("--no-deps", flags->no_deps, "Don't start linked services");
-    add_pull_option(*command, flags->pull);
-    command->add_flag("-q,--quiet", flags->quiet, "Don't print anything to STDERR");
-    command->add_flag("--quiet-pull", flags->quiet_pull, "Pull without printing progress information");
-    command->add_flag("--remove-orphans", flags->remove_orphans,
+    command.add_flag("-i,--interactive", flags->interactive, "Keep STDIN open even if not attached");
+    command.add_flag("-t,--tty", flags->ignored, "As is where stdin and stdout are a terminal").hidden();
+    command.add_flag("--no-deps", flags->no_deps, "Don't start linked services");
+    add_pull_option(command, flags->pull);
+    command.add_flag("-q,--quiet", flags->quiet, "Don't print anything to STDERR");
+    command.add_flag("--quiet-pull", flags->quiet_pull, "Pull without printing progress information");
+    command.add_flag("--remove-orphans", flags->remove_orphans,
         "Remove containers for services not defined in the Compose file");
-    add_what_it_is(*command, *flags);
-    command->add_option("SERVICE", flags->service, "service")->required();
-    command->add_option("COMMAND", flags->command, "command and its arguments, in place of the service's");
-    command->positionals_at_end(false);
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return run(with, flags); }; });
+    add_what_it_is(command, *flags);
+    command.add_option("SERVICE", flags->service, "service").required();
+    command.add_option("COMMAND", flags->command, "command and its arguments, in place of the service's");
+    command.runs([flags](context& with) { return run(with, flags); });
 }
 
 } // namespace compose::cli

@@ -54,13 +54,12 @@ void apply_scales(project* to, const std::vector<std::string>& scales) {
     }
 }
 
-void add_scale(CLI::App& app, action& chosen) {
+void add_scale(const command_line& app) {
     const auto flags = std::make_shared<scale_flags>();
-    CLI::App* command = app.add_subcommand("scale", "Scale services");
-    command->add_flag("--no-deps", flags->no_deps, "Don't start linked services");
-    command->add_option("SERVICE=REPLICAS", flags->scales, "how many containers of which service")
-        ->required();
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return scale(with, flags); }; });
+    const command_line command = app.add_subcommand("scale", "Scale services");
+    command.add_flag("--no-deps", flags->no_deps, "Don't start linked services");
+    command.add_option("SERVICE=REPLICAS", flags->scales, "how many containers of which service").required();
+    command.runs([flags](context& with) { return scale(with, flags); });
 }
 
 } // namespace compose::cli

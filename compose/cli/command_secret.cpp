@@ -109,39 +109,38 @@ engine::task<> remove(context& with, std::shared_ptr<content_flags> flags) {
 using content_action = engine::task<> (*)(context&, std::shared_ptr<content_flags>);
 
 /// A `create`, `ls` or `rm` below `group`.
-CLI::App* add_content_command(CLI::App& group, action& chosen, const std::string& name,
-    const std::string& help, const std::shared_ptr<content_flags>& flags, content_action run) {
-    CLI::App* command = group.add_subcommand(name, help);
-    command->callback(
-        [flags, run, &chosen] { chosen = [flags, run](context& with) { return run(with, flags); }; });
+command_line add_content_command(const command_line& group, const std::string& name, const std::string& help,
+    const std::shared_ptr<content_flags>& flags, content_action run) {
+    const command_line command = group.add_subcommand(name, help);
+    command.runs([flags, run](context& with) { return run(with, flags); });
     return command;
 }
 
-void add_group(CLI::App& app, action& chosen, const std::string& name, const std::string& kind) {
-    CLI::App* group =
+void add_group(const command_line& app, const std::string& name, const std::string& kind) {
+    const command_line group =
         app.add_subcommand(name, fmt::format("Manage the {}s that stacks have with external: true", kind));
-    group->require_subcommand(1);
+    group.needs_subcommand();
     const auto flags = std::make_shared<content_flags>();
     flags->kind = kind;
-    CLI::App* make = add_content_command(
-        *group, chosen, "create", fmt::format("Keep a {} in the engine, sealed", kind), flags, create);
-    make->add_option("-l,--label", flags->labels, "KEY=VALUE")->allow_extra_args(false);
-    make->add_option("NAME", flags->name, "what stacks call it by")->required();
-    make->add_option("FILE", flags->file, "what is to be in it; - is the standard input")->required();
-    CLI::App* show = add_content_command(
-        *group, chosen, "ls", fmt::format("List {}s with the containers that use them", kind), flags, list);
-    show->add_flag("-q,--quiet", flags->quiet, "Only display names");
-    show->add_option("--format", flags->format, "table or json")->check(CLI::IsMember({"table", "json"}));
-    CLI::App* drop = add_content_command(
-        *group, chosen, "rm", fmt::format("Remove {}s that no container uses", kind), flags, remove);
-    drop->add_option("NAME", flags->names, "names")->required();
+    const command_line make = add_content_command(
+        group, "create", fmt::format("Keep a {} in the engine, sealed", kind), flags, create);
+    make.add_option("-l,--label", flags->labels, "KEY=VALUE").one_each();
+    make.add_option("NAME", flags->name, "what stacks call it by").required();
+    make.add_option("FILE", flags->file, "what is to be in it; - is the standard input").required();
+    const command_line show = add_content_command(
+        group, "ls", fmt::format("List {}s with the containers that use them", kind), flags, list);
+    show.add_flag("-q,--quiet", flags->quiet, "Only display names");
+    show.add_option("--format", flags->format, "table or json").one_of({"table", "json"});
+    const command_line drop = add_content_command(
+        group, "rm", fmt::format("Remove {}s that no container uses", kind), flags, remove);
+    drop.add_option("NAME", flags->names, "names").required();
 }
 
 } // namespace
 
-void add_secret(CLI::App& app, action& chosen) {
-    add_group(app, chosen, "secret", "secret");
-    add_group(app, chosen, "configs", "config"); // `config` shows the project's files
+void add_secret(const command_line& app) {
+    add_group(app, "secret", "secret");
+    add_group(app, "configs", "config"); // `config` shows the project's files
 }
 
 } // namespace compose::cli

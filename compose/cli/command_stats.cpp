@@ -111,16 +111,16 @@ engine::task<> stats(context& with, std::shared_ptr<stats_flags> flags) {
 
 } // namespace
 
-void add_stats(CLI::App& app, action& chosen) {
+void add_stats(const command_line& app) {
     const auto flags = std::make_shared<stats_flags>();
-    CLI::App* command =
+    const command_line command =
         app.add_subcommand("stats", "Display a live stream of container(s) resource usage statistics");
-    command->add_flag("-a,--all", flags->all, "Show all containers (default shows just running)");
-    command->add_flag("--no-stream", flags->no_stream, "Print the first result and be done");
-    command->add_flag("--no-trunc", flags->no_trunc, "Do not truncate output");
-    command->add_option("--format", flags->format, "table, json, or a Go template");
-    command->add_option("SERVICE", flags->service, "service; all when none is named");
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return stats(with, flags); }; });
+    command.add_flag("-a,--all", flags->all, "Show all containers (default shows just running)");
+    command.add_flag("--no-stream", flags->no_stream, "Print the first result and be done");
+    command.add_flag("--no-trunc", flags->no_trunc, "Do not truncate output");
+    command.add_option("--format", flags->format, "table, json, or a Go template");
+    command.add_option("SERVICE", flags->service, "service; all when none is named");
+    command.runs([flags](context& with) { return stats(with, flags); });
 }
 
 } // namespace compose::cli

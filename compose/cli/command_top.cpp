@@ -54,12 +54,11 @@ engine::task<> top(context& with, std::shared_ptr<std::vector<std::string>> serv
 
 } // namespace
 
-void add_top(CLI::App& app, action& chosen) {
+void add_top(const command_line& app) {
     const auto services = std::make_shared<std::vector<std::string>>();
-    CLI::App* command = app.add_subcommand("top", "Display the running processes");
-    command->add_option("SERVICE", *services, "services; all when none is named");
-    command->callback(
-        [services, &chosen] { chosen = [services](context& with) { return top(with, services); }; });
+    const command_line command = app.add_subcommand("top", "Display the running processes");
+    command.add_option("SERVICE", *services, "services; all when none is named");
+    command.runs([services](context& with) { return top(with, services); });
 }
 
 } // namespace compose::cli

@@ -300,23 +300,22 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
 }
 
 /// What `up` and `create` have in common.
-void add_making(CLI::App& command, up_flags& flags) {
+void add_making(const command_line& command, up_flags& flags) {
     command.add_flag(
         "--force-recreate", flags.force_recreate, "Recreate containers even if nothing has changed");
     command.add_flag("--no-recreate", flags.no_recreate, "If containers already exist, don't recreate them");
     command.add_flag("--no-build", flags.no_build, "Don't build an image; composed never does");
     command.add_flag("--remove-orphans", flags.remove_orphans,
         "Remove containers for services not defined in the Compose file");
-    command.add_option("--scale", flags.scales, "Scale SERVICE to NUM instances, as SERVICE=NUM")
-        ->allow_extra_args(false);
+    command.add_option("--scale", flags.scales, "Scale SERVICE to NUM instances, as SERVICE=NUM").one_each();
     add_pull_option(command, flags.pull);
     command.add_flag("--quiet-pull", flags.quiet_pull, "Pull without printing progress information");
     command.add_flag("-y,--yes", flags.ignored, "Assume yes: composed asks nothing here");
 }
 
-void add_foreground(CLI::App& command, up_flags& flags) {
+void add_foreground(const command_line& command, up_flags& flags) {
     const auto list = [&](const std::string& name, std::vector<std::string>& into, const std::string& help) {
-        command.add_option(name, into, help)->allow_extra_args(false);
+        command.add_option(name, into, help).one_each();
     };
     command.add_flag("--abort-on-container-exit", flags.abort_on_exit,
         "Stops all containers if any container was stopped");
@@ -331,40 +330,39 @@ void add_foreground(CLI::App& command, up_flags& flags) {
     command.add_flag("--no-color", flags.no_color, "Produce monochrome output");
     command.add_flag("--no-log-prefix", flags.no_prefix, "Don't print prefix in logs");
     command.add_flag("--timestamps", flags.timestamps, "Show timestamps");
-    command.add_flag("--menu", flags.ignored, "There is no menu")->group("");
+    command.add_flag("--menu", flags.ignored, "There is no menu").hidden();
 }
 
 } // namespace
 
-void add_up(CLI::App& app, action& chosen) {
+void add_up(const command_line& app) {
     const auto flags = std::make_shared<up_flags>();
-    CLI::App* command = app.add_subcommand("up", "Create and start containers");
-    command->add_flag("-d,--detach", flags->detach, "Detached mode: run containers in the background");
-    command->add_flag(
-        "--wait", flags->wait, "Wait for services to be running|healthy; implies detached mode");
-    command->add_option("--wait-timeout", flags->wait_timeout, "Maximum duration in seconds to wait")
-        ->check(CLI::Validator(whole_seconds, ""));
-    add_timeout(*command, flags->timeout);
-    command->add_flag("--no-deps", flags->no_deps, "Don't start linked services");
-    command->add_flag("--no-start", flags->no_start, "Don't start the services after creating them");
-    command->add_flag("--always-recreate-deps", flags->recreate_deps,
+    const command_line command = app.add_subcommand("up", "Create and start containers");
+    command.add_flag("-d,--detach", flags->detach, "Detached mode: run containers in the background");
+    command.add_flag("--wait", flags->wait, "Wait for services to be running|healthy; implies detached mode");
+    command.add_option("--wait-timeout", flags->wait_timeout, "Maximum duration in seconds to wait")
+        .check(whole_seconds);
+    add_timeout(command, flags->timeout);
+    command.add_flag("--no-deps", flags->no_deps, "Don't start linked services");
+    command.add_flag("--no-start", flags->no_start, "Don't start the services after creating them");
+    command.add_flag("--always-recreate-deps", flags->recreate_deps,
         "Recreate dependent containers, those that the named services depend on");
-    command->add_flag("-V,--renew-anon-volumes", flags->renew_anonymous,
+    command.add_flag("-V,--renew-anon-volumes", flags->renew_anonymous,
         "Recreate anonymous volumes instead of retrieving data from the previous containers");
-    command->add_flag("--dry-run", flags->dry_run, "Say what would be done, and do nothing");
-    add_making(*command, *flags);
-    add_foreground(*command, *flags);
-    command->add_option("SERVICE", flags->services, "services to bring up; all when none is named");
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return up(with, flags); }; });
+    command.add_flag("--dry-run", flags->dry_run, "Say what would be done, and do nothing");
+    add_making(command, *flags);
+    add_foreground(command, *flags);
+    command.add_option("SERVICE", flags->services, "services to bring up; all when none is named");
+    command.runs([flags](context& with) { return up(with, flags); });
 }
 
-void add_create(CLI::App& app, action& chosen) {
+void add_create(const command_line& app) {
     const auto flags = std::make_shared<up_flags>();
     flags->no_start = true;
-    CLI::App* command = app.add_subcommand("create", "Creates containers for a service");
-    add_making(*command, *flags);
-    command->add_option("SERVICE", flags->services, "services; all when none is named");
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return up(with, flags); }; });
+    const command_line command = app.add_subcommand("create", "Creates containers for a service");
+    add_making(command, *flags);
+    command.add_option("SERVICE", flags->services, "services; all when none is named");
+    command.runs([flags](context& with) { return up(with, flags); });
 }
 
 } // namespace compose::cli

@@ -27,13 +27,12 @@ engine::task<> version(context&, std::shared_ptr<version_flags> flags) {
 
 } // namespace
 
-void add_version(CLI::App& app, action& chosen) {
+void add_version(const command_line& app) {
     const auto flags = std::make_shared<version_flags>();
-    CLI::App* command = app.add_subcommand("version", "Show the version");
-    command->add_flag("--short", flags->brief, "Shows only the version number");
-    command->add_option("-f,--format", flags->format, "pretty or json")
-        ->check(CLI::IsMember({"pretty", "json"}));
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return version(with, flags); }; });
+    const command_line command = app.add_subcommand("version", "Show the version");
+    command.add_flag("--short", flags->brief, "Shows only the version number");
+    command.add_option("-f,--format", flags->format, "pretty or json").one_of({"pretty", "json"});
+    command.runs([flags](context& with) { return version(with, flags); });
 }
 
 } // namespace compose::cli

@@ -53,14 +53,14 @@ engine::task<> volumes(context& with, std::shared_ptr<volumes_flags> flags) {
 
 } // namespace
 
-void add_volumes(CLI::App& app, action& chosen) {
+void add_volumes(const command_line& app) {
     const auto flags = std::make_shared<volumes_flags>();
-    CLI::App* command = app.add_subcommand("volumes", "List volumes");
-    command->add_flag("-q,--quiet", flags->quiet, "Only display volume names");
-    command->add_option("--format", flags->format, "Format the output: table or json (one object a line)")
-        ->check(CLI::IsMember({"table", "json"}));
-    command->add_option("SERVICE", flags->services, "those that these services use; all when none is named");
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return volumes(with, flags); }; });
+    const command_line command = app.add_subcommand("volumes", "List volumes");
+    command.add_flag("-q,--quiet", flags->quiet, "Only display volume names");
+    command.add_option("--format", flags->format, "Format the output: table or json (one object a line)")
+        .one_of({"table", "json"});
+    command.add_option("SERVICE", flags->services, "those that these services use; all when none is named");
+    command.runs([flags](context& with) { return volumes(with, flags); });
 }
 
 } // namespace compose::cli

@@ -75,13 +75,13 @@ engine::task<> wait(context& with, std::shared_ptr<wait_flags> flags) {
 
 } // namespace
 
-void add_wait(CLI::App& app, action& chosen) {
+void add_wait(const command_line& app) {
     const auto flags = std::make_shared<wait_flags>();
-    CLI::App* command =
+    const command_line command =
         app.add_subcommand("wait", "Block until containers of all (or specified) services stop");
-    command->add_flag("--down-project", flags->down_project, "Drop project when the containers have stopped");
-    command->add_option("SERVICE", flags->services, "services")->required();
-    command->callback([flags, &chosen] { chosen = [flags](context& with) { return wait(with, flags); }; });
+    command.add_flag("--down-project", flags->down_project, "Drop project when the containers have stopped");
+    command.add_option("SERVICE", flags->services, "services").required();
+    command.runs([flags](context& with) { return wait(with, flags); });
 }
 
 } // namespace compose::cli

@@ -101,9 +101,9 @@ engine::task<boost::json::object> find_container(
         fmt::format("service \"{}\" has no container; start it with: compose up -d {}", service, service));
 }
 
-CLI::Option* add_pull_option(CLI::App& command, std::string& into) {
+option add_pull_option(const command_line& command, std::string& into) {
     return command.add_option("--pull", into, "Pull image before running (\"always\"|\"missing\"|\"never\")")
-        ->check(CLI::IsMember({"always", "missing", "never"}));
+        .one_of({"always", "missing", "never"});
 }
 
 std::string whole_seconds(std::string& text) {
@@ -112,17 +112,15 @@ std::string whole_seconds(std::string& text) {
     return number ? std::string() : fmt::format("\"{}\" is no number of seconds", text);
 }
 
-CLI::Option* add_timeout(CLI::App& command, std::optional<int>& into) {
+option add_timeout(const command_line& command, std::optional<int>& into) {
     constexpr int without_end = 10 * 365 * 24 * 3600;
     return command
         .add_option("-t,--timeout", into, "Specify a shutdown timeout in seconds; -1 waits without end")
-        ->transform(CLI::Validator(
-            [](std::string& text) {
-                if (text == "-1")
-                    text = std::to_string(without_end);
-                return whole_seconds(text);
-            },
-            ""));
+        .check([](std::string& text) {
+            if (text == "-1")
+                text = std::to_string(without_end);
+            return whole_seconds(text);
+        });
 }
 
 boost::json::value parse_reply(const std::string& text) {

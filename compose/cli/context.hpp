@@ -1,9 +1,8 @@
 #pragma once
 
 #include "api/http/client.hpp"
+#include "compose/cli/command_line.hpp"
 #include "compose/load/loader.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
@@ -42,36 +41,33 @@ class context {
     std::string project_name();
 };
 
-/// What runs when a command was given. The parsed values live in what it has captured.
-using action = std::function<engine::task<>(context&)>;
+/// Adds a command to `app`.
+using add_command = void (*)(const command_line& app);
 
-/// Adds a command to `app`; `chosen` gets its action when the command line has it.
-using add_command = void (*)(CLI::App& app, action& chosen);
-
-void add_up(CLI::App& app, action& chosen);
-void add_down(CLI::App& app, action& chosen);
-void add_ps(CLI::App& app, action& chosen);
-void add_ls(CLI::App& app, action& chosen);
-void add_logs(CLI::App& app, action& chosen);
-void add_lifecycle(CLI::App& app, action& chosen); // start, stop, restart, kill, rm
-void add_events(CLI::App& app, action& chosen);
-void add_run(CLI::App& app, action& chosen);
-void add_attach(CLI::App& app, action& chosen);
-void add_port(CLI::App& app, action& chosen);
-void add_top(CLI::App& app, action& chosen);
-void add_stats(CLI::App& app, action& chosen);
-void add_wait(CLI::App& app, action& chosen);
-void add_scale(CLI::App& app, action& chosen);
-void add_cp(CLI::App& app, action& chosen);
-void add_create(CLI::App& app, action& chosen);
-void add_exec(CLI::App& app, action& chosen);
-void add_config(CLI::App& app, action& chosen);
-void add_images(CLI::App& app, action& chosen); // images, load
-void add_pull(CLI::App& app, action& chosen);
-void add_history(CLI::App& app, action& chosen); // history, diff, rollback
-void add_volumes(CLI::App& app, action& chosen);
-void add_secret(CLI::App& app, action& chosen); // secret, configs
-void add_version(CLI::App& app, action& chosen);
+void add_up(const command_line& app);
+void add_down(const command_line& app);
+void add_ps(const command_line& app);
+void add_ls(const command_line& app);
+void add_logs(const command_line& app);
+void add_lifecycle(const command_line& app); // start, stop, restart, kill, rm
+void add_events(const command_line& app);
+void add_run(const command_line& app);
+void add_attach(const command_line& app);
+void add_port(const command_line& app);
+void add_top(const command_line& app);
+void add_stats(const command_line& app);
+void add_wait(const command_line& app);
+void add_scale(const command_line& app);
+void add_cp(const command_line& app);
+void add_create(const command_line& app);
+void add_exec(const command_line& app);
+void add_config(const command_line& app);
+void add_images(const command_line& app); // images, load
+void add_pull(const command_line& app);
+void add_history(const command_line& app); // history, diff, rollback
+void add_volumes(const command_line& app);
+void add_secret(const command_line& app); // secret, configs
+void add_version(const command_line& app);
 
 /// "services=a,b" for a query, escaped; empty for none.
 std::string services_query(const std::vector<std::string>& services);
@@ -88,7 +84,7 @@ engine::task<boost::json::object> find_container(
     context& with, std::string project, std::string service, int index);
 
 /// --pull of what makes containers.
-CLI::Option* add_pull_option(CLI::App& command, std::string& into);
+option add_pull_option(const command_line& command, std::string& into);
 
 /// What --pull asks for: `always` pulls the images of `services` (all) now, `never` keeps the daemon from it.
 /// Without `quiet` progress is drawn.
@@ -102,7 +98,7 @@ void apply_scales(project* to, const std::vector<std::string>& scales);
 std::string whole_seconds(std::string& text);
 
 /// -t and --timeout of what stops containers, in seconds. -1 is without end, as Docker's.
-CLI::Option* add_timeout(CLI::App& command, std::optional<int>& into);
+option add_timeout(const command_line& command, std::optional<int>& into);
 
 /// JSON from the daemon. Throws error{internal} for what is none.
 boost::json::value parse_reply(const std::string& text);

@@ -2,6 +2,8 @@
 #include "compose/load/diagnostic.hpp"
 #include "compose/model/error.hpp"
 
+#include <CLI/CLI.hpp>
+
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -150,7 +152,7 @@ int main(int count, char** arguments) {
             {add_up, add_down, add_ps, add_ls, add_logs, add_lifecycle, add_events, add_exec, add_run,
                 add_attach, add_port, add_top, add_stats, add_wait, add_scale, add_cp, add_create, add_config,
                 add_history, add_images, add_pull, add_volumes, add_secret, add_version})
-            add(app, chosen);
+            add(command_line(&app, &chosen));
         std::vector<std::string> words(arguments + 1, arguments + count);
         separate_command(app, words);
         if (words.empty()) {

@@ -48,6 +48,11 @@ bool is_ill(const container_record& record) {
            restarts_unhealthy(record.definition, record.service_definition());
 }
 
+bool was_decided(const container_record& record, const exit_record& exit) {
+    return exit.generation < record.generation ||
+           (record.exit && record.exit->finished == timestamp(exit.finished_at));
+}
+
 restart_decision run_ended(
     container_record& record, const exit_record& exit, end_cause cause, double jitter) {
     record.exit =

@@ -28,6 +28,10 @@ void run_began(container_record& record, std::chrono::system_clock::time_point w
 /// later daemon hears of is judged alike.
 bool is_ill(const container_record& record);
 
+/// Whether what follows that end is in the record already: a daemon that dies before the run is cleared away
+/// leaves its exit to be told once more to the next, maybe when the record is about a new run.
+bool was_decided(const container_record& record, const exit_record& exit);
+
 enum class end_cause {
     itself,   // or a person: the policy decides what follows
     restart,  // it is started again at once, by this daemon or the next

@@ -416,7 +416,7 @@ task<> container_manager::implementation::on_exited(std::string id, exit_record 
     managed_container& of = at(id);
     container_record& record = of.view.record;
     const bool awaited = of.view.state == run_state::stopping; // by who has ended it, and goes on from there
-    const bool ours = record.wanted && (awaited || record.comes_again);
+    const bool ours = record.wanted && (awaited || record.comes_again || was_decided(record, exit));
     const end_cause cause = !ours ? end_cause::itself : closed ? end_cause::shutdown : end_cause::restart;
     of.health.reset();
     of.view.health.reset();

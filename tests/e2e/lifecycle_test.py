@@ -108,7 +108,7 @@ class DaemonEndTest(DaemonTest):
 
         def load():
             while not stop.is_set():
-                done = subprocess.run(["curl", "-sS", "-m", "2", "-o", "/dev/null", "http://127.0.0.1:18081/group"],
+                done = subprocess.run(["curl", "-sS", "-m", str(2 * PATIENCE), "-o", "/dev/null", "http://127.0.0.1:18081/group"],
                                       text=True, capture_output=True)
                 requests[0] += 1
                 if done.returncode != 0:
@@ -117,19 +117,19 @@ class DaemonEndTest(DaemonTest):
         thread = threading.Thread(target=load)
         thread.start()
         try:
-            time.sleep(0.3)
+            time.sleep(0.3 * PATIENCE)
             self.stop_daemon(signal.SIGKILL)
-            time.sleep(0.3)
+            time.sleep(0.3 * PATIENCE)
             began = time.monotonic()
             self.start_daemon()
             took = time.monotonic() - began
-            time.sleep(0.3)
+            time.sleep(0.3 * PATIENCE)
         finally:
             stop.set()
             thread.join()
         self.assertEqual(failures, [])
         self.assertGreater(requests[0], 10 / PATIENCE)
-        self.assertLess(took, 1.0)
+        self.assertLess(took, 1.0 * PATIENCE)
         after = self.container("web")
         self.assertEqual((before["id"], before["pid"]), (after["id"], after["pid"]))
         self.assertEqual(after["state"], "running")
