@@ -18,7 +18,7 @@ namespace {
 
 using compose::error_kind;
 
-constexpr auto kill_limit = std::chrono::seconds(10);
+constexpr auto kill_limit = std::chrono::seconds(5); // for the shim to hear, and for the kernel to end it
 
 bool has_told_exit(const running_container& run) {
     return run.exit_told || run.gone;
@@ -71,9 +71,14 @@ task<> container_runtime::stop(std::string id, int number, std::chrono::nanoseco
         const bool obeyed = co_await run->wait_until(has_told_exit, patience);
         if (obeyed)
             co_return;
+        run->ending = true;
         send_signal_to(*run, SIGKILL);
     }
-    const bool ended = co_await run->wait_until(has_told_exit, kill_limit);
+    bool ended = co_await run->wait_until(has_told_exit, kill_limit);
+    if (!ended) { // the shim does not hear, stopped by somebody or stuck
+        run->end_shim();
+        ended = co_await run->wait_until(has_told_exit, kill_limit);
+    }
     if (!ended)
         throw compose::error(error_kind::conflict,
             fmt::format(

@@ -2,6 +2,7 @@
 
 #include "engine/container/exec_state.hpp"
 #include "engine/shim/state_files.hpp"
+#include "engine/system/unix_socket.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -67,6 +68,11 @@ void running_container::detach() {
         link_->close();
 }
 
+void running_container::end_shim() {
+    if (shim_)
+        send_signal(shim_, SIGKILL);
+}
+
 void running_container::never_was() {
     gone = true;
     changed.notify_all();
@@ -84,7 +90,7 @@ void running_container::forget_exec(std::uint32_t session) {
 
 task<> running_container::serve(unique_fd socket, unique_fd shim, bool recovered) {
     const auto keep = shared_from_this();
-    shim_ = std::move(shim);
+    shim_ = recovered ? open_peer(socket) : std::move(shim);
     link_ = std::make_unique<shim_link>(executors_.io, std::move(socket));
     if (recovered)
         send(message_type::hello);
@@ -289,17 +295,18 @@ task<> running_container::clear_up() {
         co_return;
     if (started && !exited) {
         exit_record record = written.value_or(exit_record{.generation = started->generation,
-            .code = 255,
-            .signal = 0,
+            .code = ending ? 128 + SIGKILL : 255,
+            .signal = ending ? SIGKILL : 0,
             .oom = false,
-            .lost = true,
+            .lost = !ending,
             .finished_at = std::chrono::system_clock::now(),
             .ran_for = std::chrono::nanoseconds(0)});
-        if (!written) {
+        if (!written && !ending) {
             spdlog::warn("shim of container \"{}\" was killed: the exit code is not known", name_);
+        }
+        if (!written)
             record.ran_for = std::max<std::chrono::nanoseconds>(
                 record.finished_at - started->started_at, std::chrono::nanoseconds(0));
-        }
         co_await tell_exit(record);
     }
     end_execs();

@@ -55,6 +55,10 @@ class running_container : public std::enable_shared_from_this<running_container>
     bool send(message_type type, std::uint32_t session = 0, std::string payload = {},
         const std::vector<int>& descriptors = {});
 
+    /// The end of a container that SIGKILL is not heard for: its shim is killed, and everything in its cgroup
+    /// with it.
+    void end_shim();
+
     /// Registers an exec under a new number and gives that.
     std::uint32_t add_exec(std::shared_ptr<exec_session::shared> exec);
     void forget_exec(std::uint32_t session);
@@ -70,6 +74,7 @@ class running_container : public std::enable_shared_from_this<running_container>
     bool heard = false;     // a recovered shim has answered
     bool gone = false;
     bool paused = false;
+    bool ending = false; // SIGKILL was sent: whatever becomes of the shim, that is what it ended of
     std::shared_ptr<const boost::json::value> config; // config.json, once an exec has read it
     notifier changed;
 

@@ -1,12 +1,14 @@
 #include "engine/container/container_runtime.hpp"
 
 #include "engine/container/runtime_state.hpp"
+#include "engine/system/child_process.hpp"
 
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <csignal>
 
 namespace engine {
 
@@ -30,8 +32,29 @@ struct found_run {
     std::shared_ptr<unique_fd> socket; // empty: its shim is dead
 };
 
+/// Whoever has removed the folder of a run has left its shim and its container, which nobody can reach any
+/// more: they end. The cgroups alone do not tell, as a daemon in another network namespace may have the same.
+void find_lost_runs(const runtime_host& host, std::vector<found_run>& found) {
+    for (const std::string& id : host.instance_cgroup().children()) {
+        if (!is_container_id(id) || fs::exists(host.run_folder(id)))
+            continue;
+        bool lost = false;
+        for (const int pid : host.cgroup(id).processes())
+            if (const unique_fd shim = open_parent_in_removed_folder(pid)) {
+                send_signal(shim, SIGKILL);
+                lost = true;
+            }
+        if (!lost)
+            continue;
+        spdlog::warn("container {}: \"{}\" was removed, so it is ended", id.substr(0, 12),
+            host.run_folder(id).native());
+        found.push_back({.id = id, .socket = std::make_shared<unique_fd>()});
+    }
+}
+
 std::vector<found_run> find_runs(const runtime_host& host) {
     std::vector<found_run> found;
+    find_lost_runs(host, found);
     for (const fs::directory_entry& entry : fs::directory_iterator(host.options.run / "container")) {
         const std::string id = entry.path().filename();
         if (!is_container_id(id))

@@ -87,6 +87,22 @@ std::vector<int> container_cgroup::processes() const {
     return all;
 }
 
+std::set<std::string> container_cgroup::children() const {
+    std::set<std::string> names;
+    std::error_code ignored;
+    const auto look = [&](const fs::path& folder) {
+        for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
+            if (entry.is_directory(ignored))
+                names.insert(entry.path().filename());
+    };
+    if (mode_ == cgroup_mode::unified)
+        look(root_ / path_);
+    else
+        for (const fs::directory_entry& hierarchy : fs::directory_iterator(root_, ignored))
+            look(hierarchy.path() / path_);
+    return names;
+}
+
 void container_cgroup::write(
     const std::string& controller, const std::string& file, std::string value) const {
     const fs::path place = folder(controller);

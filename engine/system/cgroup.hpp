@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ class container_cgroup {
 
     /// All processes in it and in what is below.
     std::vector<int> processes() const;
+
+    /// The names of the cgroups right below it, in whichever hierarchy.
+    std::set<std::string> children() const;
 
     /// Kills everything in it and removes it from all hierarchies. False when processes remain after 2 s
     /// (stuck in the kernel). Blocks.

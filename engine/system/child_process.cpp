@@ -4,6 +4,7 @@
 #include "engine/system/file.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/capability.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -13,6 +14,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <sstream>
+#include <utility>
 
 namespace engine {
 
@@ -64,6 +67,34 @@ unique_fd open_process(pid_t pid) {
     if (!handle)
         throw_errno("open process", std::to_string(pid));
     return handle;
+}
+
+namespace {
+
+/// The parent of a process, 0 when it is gone: the second field after the name, which may hold anything.
+pid_t parent_of(pid_t pid) {
+    const std::string line = read_file_if_there(fmt::format("/proc/{}/stat", pid)).value_or("");
+    const auto name_end = line.rfind(')');
+    if (name_end == std::string::npos)
+        return 0;
+    std::istringstream fields(line.substr(name_end + 1));
+    char state = 0;
+    pid_t parent = 0;
+    fields >> state >> parent;
+    return parent;
+}
+
+} // namespace
+
+unique_fd open_parent_in_removed_folder(pid_t pid) {
+    const pid_t parent = parent_of(pid);
+    if (parent <= 1)
+        return {};
+    unique_fd handle(static_cast<int>(::syscall(SYS_pidfd_open, parent, 0)));
+    std::error_code ignored;
+    const std::string folder = std::filesystem::read_symlink(fmt::format("/proc/{}/cwd", parent), ignored);
+    const bool is_it = handle && folder.ends_with(" (deleted)") && parent_of(pid) == parent;
+    return is_it ? std::move(handle) : unique_fd();
 }
 
 child_process start_program(const program_start& what) {

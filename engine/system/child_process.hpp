@@ -40,6 +40,10 @@ void send_signal(const unique_fd& handle, int number);
 /// A pidfd of any process. Throws error{not_found} when there is none.
 unique_fd open_process(pid_t pid);
 
+/// A pidfd of the process that `pid` is a child of, when the folder that it works in has been removed; else
+/// empty.
+unique_fd open_parent_in_removed_folder(pid_t pid);
+
 /// Whether this process may raise limits and lower oom_score_adj.
 bool has_sys_resource();
 

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -67,6 +68,14 @@ std::optional<unsigned> peer_user(int socket) noexcept {
     if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
         return std::nullopt;
     return credentials.uid;
+}
+
+unique_fd open_peer(const unique_fd& socket) noexcept {
+    ucred credentials{};
+    socklen_t size = sizeof(credentials);
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0 || credentials.pid <= 0)
+        return {};
+    return unique_fd(static_cast<int>(::syscall(SYS_pidfd_open, credentials.pid, 0)));
 }
 
 } // namespace engine

@@ -19,4 +19,7 @@ void give_to_group(const std::filesystem::path& path, const std::string& group);
 /// The uid of the process at the other end (SO_PEERCRED).
 std::optional<unsigned> peer_user(int socket) noexcept;
 
+/// A pidfd of the process that listened at the other end; empty when it is gone.
+unique_fd open_peer(const unique_fd& socket) noexcept;
+
 } // namespace engine

@@ -136,6 +136,27 @@ class DriftTest(DaemonTest):
         with contextlib.suppress(FileNotFoundError):  # or a zombie that PID 1 has not reaped yet
             self.assertIn("Z (zombie)", pathlib.Path(f"/proc/{web['pid']}/status").read_text())
 
+    def test_a_run_folder_that_was_removed_while_no_daemon_was_there(self):
+        web = self.container("web")
+        self.stop_daemon()
+        shutil.rmtree(self.run_folder / "container" / web["id"])
+        self.start_daemon()
+        self.assertTrue(wait_until(self.serves, 5, "the page"))
+        self.assertEqual(sum("composed-shim" in command for _, command in self.processes()), 2)
+        self.assertNotEqual(self.container("web")["pid"], web["pid"])
+
+    def test_a_shim_that_does_not_hear_is_ended_with_its_container(self):
+        for restarted in (False, True):
+            other = self.container("other")
+            shim = next(pid for pid, command in self.processes() if "composed-shim" in command and other["id"] in command)
+            if restarted:
+                self.stop_daemon(signal.SIGKILL)
+                self.start_daemon()
+            os.kill(shim, signal.SIGSTOP)
+            self.compose("stop", "-t", "0", "other")
+            self.assertEqual((self.container("other")["state"], self.container("other")["exit_code"]), ("exited", 137))
+            self.compose("start", "other")
+
     def test_a_volume_whose_folder_has_gone_is_a_problem_and_never_made_anew(self):
         self.compose("exec", "-T", "web", "sh", "-c", "echo kept >/data/file")
         folder = self.state / "volume" / "drift_data"
