@@ -42,7 +42,7 @@ engine::task<> follow(exchange& request, daemon_parts parts) {
         if (batch.missed > 0 && !after)
             lines += line_of(json::object{{"overflow", batch.missed}});
         for (const engine::event& each : batch.events)
-            if ((project.empty() || each.project == project) && (!after || each.time >= *after) &&
+            if ((project.empty() || engine::concerns(each, project)) && (!after || each.time >= *after) &&
                 (!until || each.time < *until))
                 lines += line_of(view_of(each));
         co_await request.write(std::move(lines));

@@ -15,6 +15,10 @@ constexpr std::size_t repairs_shown = 20;
 
 } // namespace
 
+bool concerns(const event& what, const std::string& project) {
+    return what.project == project || (what.project.empty() && what.status == "Repaired");
+}
+
 event_log::event_log(boost::asio::io_context& io) : added_(io) {}
 
 void event_log::add(event what) {
@@ -45,7 +49,7 @@ event_log::batch event_log::since(std::uint64_t from) const {
 std::vector<event> event_log::repairs(const std::string& project) const {
     std::vector<event> found;
     for (auto each = repairs_.rbegin(); each != repairs_.rend() && found.size() < repairs_shown; ++each)
-        if (each->project == project || each->project.empty())
+        if (concerns(*each, project))
             found.push_back(*each);
     std::reverse(found.begin(), found.end());
     return found;

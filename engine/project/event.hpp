@@ -31,6 +31,10 @@ struct event {
     std::optional<int> exit_code;
 };
 
+/// Whether it is one of the project's: what is put right for the whole host, such as the firewall, is so for
+/// every project.
+bool concerns(const event& what, const std::string& project);
+
 /// The last events of the engine and those who follow them. Each follower has a cursor into one shared ring,
 /// so a slow one costs nothing and stops nobody: when the ring has gone past it, it goes on with the oldest
 /// there is and is told how many it missed.

@@ -1,14 +1,17 @@
 """What runs after the host came back, and what goes on after the daemon alone did."""
 import contextlib
+import datetime
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
+import tempfile
 import time
 import unittest
 
-from harness import DaemonTest, wait_until
+from harness import DaemonTest, busybox_archive, serve_registry, wait_until
 
 SLEEP = "image: busybox, init: true, command: sleep 1000"
 
@@ -52,6 +55,48 @@ class BootTest(DaemonTest):
         for service in "never", "unless-stopped", "ended":
             self.assertEqual(self.container(service)["state"], "exited", service)
         self.assertEqual(self.container("never")["exit_code"], 255)
+
+    def test_nothing_is_pulled(self):
+        """Not even where the policy pulls at each `up`: who boots may have no network yet."""
+        storage = pathlib.Path(tempfile.mkdtemp(prefix="composed-registry-"))
+        self.addCleanup(shutil.rmtree, storage, True)
+        registry, stop = serve_registry(storage / "data", storage)
+        try:
+            subprocess.run(["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false",
+                            f"docker-archive:{busybox_archive()}", f"docker://{registry}/small:1"], check=True)
+            self.write(f"name: b\nservices:\n  web: {{image: '{registry}/small:1', pull_policy: always, init: true, command: sleep 1000, restart: always}}\n")
+            self.compose("up", "-d")
+        finally:
+            stop()
+        host, port = registry.split(":")
+        with socket.create_server((host, int(port))) as listener:
+            self.power_cut()
+            self.wait_for_state("web", "running")
+            time.sleep(0.3)
+            listener.settimeout(0)
+            self.assertRaises(BlockingIOError, listener.accept)
+
+    def test_what_is_independent_comes_up_at_the_same_time(self):
+        slow = ("image: busybox, init: true, restart: always, command: [sh, -c, 'rm -f /ready; sleep 2; touch /ready; sleep 1000'], "
+                "healthcheck: {test: test -e /ready, interval: 50ms, retries: 1000}")
+        for stack in "one", "two":
+            self.write(f"name: {stack}\nservices:\n" + "".join(
+                f"  {name}: {{{slow}}}\n  after-{name}: {{{SLEEP}, restart: always, depends_on: {{{name}: {{condition: service_healthy}}}}}}\n"
+                for name in ("x", "y")))
+            self.compose("up", "-d")
+        before = len(self.api("/containers"))
+        self.power_cut()
+
+        def up():
+            found = self.api("/containers")
+            return found if len(found) == before and all(each["state"] == "running" for each in found) else None
+
+        started = {f"{each['project']} {each['service']}": datetime.datetime.fromisoformat(each["started"][:26])
+                   for each in wait_until(up, 15, "both stacks")}
+        last = [moment for name, moment in started.items() if "after" in name]
+        self.assertEqual(len(last), 4)
+        self.assertLess((max(last) - min(last)).total_seconds(), 1.5)  # one after the other would be 6 s
+        self.assertGreater((min(last) - started["one x"]).total_seconds(), 1.9)
 
     def test_a_disk_that_comes_late_is_waited_for_and_nothing_is_made_in_its_place(self):
         disk, away = self.folder / "disk", self.folder / "away"

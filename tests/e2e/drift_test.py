@@ -63,6 +63,8 @@ class DriftTest(DaemonTest):
         self.assertLess(took, SECOND)
         self.assertTrue(wait_until(self.serves, 2, f"the page after: {told}"))
         self.assertIn(told, self.compose("ps").stderr)
+        events = [json.loads(line) for line in self.compose("events", "--json", "--since", "1m", "--until", "0s").stdout.splitlines()]
+        self.assertIn(("repaired", told), [(each["action"], each["attributes"].get("detail")) for each in events])
 
     def test_a_firewall_table_that_somebody_changes(self):
         table = ("table", "ip", self.instance)

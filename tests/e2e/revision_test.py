@@ -59,6 +59,7 @@ class RevisionTest(DaemonTest):
                          ["service cache added", "service db removed", "service web changed: environment LEVEL, environment SECRET"])
         self.assertEqual(self.compose("diff", "2", "1").stdout.splitlines()[0], "service cache removed")
         self.assertEqual(self.compose("diff", "2", "2", "--exit-code").stdout, "")
+        self.assertEqual(self.compose("diff", "1", "2", "--exit-code", check=False).returncode, 2)
 
     def test_rollback_brings_an_earlier_one_up_as_a_new_one(self):
         for level in "one", "two", "three":
