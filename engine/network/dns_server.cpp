@@ -33,6 +33,9 @@ constexpr std::size_t most_tcp_clients = 32; // of one container
 constexpr std::size_t most_forwarded = 128;
 constexpr auto tcp_idle_limit = std::chrono::seconds(10);
 constexpr std::size_t tcp_message_limit = 65535;
+constexpr std::size_t smallest_limit = 512; // any asker takes that (RFC 1035 4.2.1)
+constexpr std::size_t largest_query = 4096;
+constexpr std::size_t datagrams_a_turn = 16; // of one container, before the others have theirs
 
 /// The sockets of one container. Closing them ends the coroutines that read them.
 struct client {
@@ -52,13 +55,18 @@ struct dns_server::implementation : std::enable_shared_from_this<implementation>
     implementation(asio::io_context& context, lookup names)
         : io(context), find(std::move(names)), upstream(context), random(std::random_device{}()) {}
 
-    /// The reply to a message, empty when it deserves none. `limit` is 0 over TCP.
-    task<dns_bytes> answer(client_ptr from, dns_bytes message, bool over_tcp);
+    /// What can be said without asking anybody: the reply, empty when the message deserves none. Nothing when
+    /// `servers` are to be asked; the container's share of that is taken by forward().
+    std::optional<dns_bytes> answer_at_once(
+        const client& from, const dns_bytes& message, std::size_t limit, std::vector<std::string>& servers);
+    task<dns_bytes> forward(
+        client_ptr from, dns_bytes message, std::vector<std::string> servers, bool over_tcp);
 
     static void serve(const std::shared_ptr<implementation>& self, const client_ptr& from);
     static task<> serve_datagrams(std::shared_ptr<implementation> self, client_ptr from);
-    static task<> reply(
-        std::shared_ptr<implementation> self, client_ptr from, dns_bytes message, udp::endpoint asker);
+    static bool serve_some(const std::shared_ptr<implementation>& self, const client_ptr& from);
+    static task<> forward_datagram(std::shared_ptr<implementation> self, client_ptr from, dns_bytes message,
+        std::vector<std::string> servers, udp::endpoint asker);
     static task<> accept(std::shared_ptr<implementation> self, client_ptr from);
     static task<> serve_stream(std::shared_ptr<implementation> self, client_ptr from, tcp::socket stream);
 
@@ -110,50 +118,78 @@ void dns_server::remove(const std::string& container) {
     implementation_->clients.erase(found);
 }
 
-task<dns_bytes> dns_server::implementation::answer(client_ptr from, dns_bytes message, bool over_tcp) {
+std::optional<dns_bytes> dns_server::implementation::answer_at_once(
+    const client& from, const dns_bytes& message, std::size_t limit, std::vector<std::string>& servers) {
     const auto question = parse_query(message);
     if (!question)
-        co_return dns_bytes();
-    dns_answer ours = find(from->container, question->type, question->name);
-    const std::size_t limit = over_tcp ? tcp_message_limit : question->size_limit;
+        return dns_bytes();
+    if (limit == 0)
+        limit = question->size_limit;
+    dns_answer ours = find(from.container, question->type, question->name);
     if (ours.known) {
         dns_records& records = ours.records;
         std::shuffle(records.addresses.begin(), records.addresses.end(), random);
         std::shuffle(records.addresses6.begin(), records.addresses6.end(), random);
         std::shuffle(records.services.begin(), records.services.end(), random);
-        co_return make_answer(message, dns_code::no_error, records, limit);
+        return make_answer(message, dns_code::no_error, records, limit);
     }
     if (!ours.may_forward)
-        co_return make_answer(message, dns_code::name_error, {}, limit);
-    if (from->forwarded >= most_forwarded)
-        co_return make_answer(message, dns_code::refused, {}, limit);
+        return make_answer(message, dns_code::name_error, {}, limit);
+    if (from.forwarded >= most_forwarded)
+        return make_answer(message, dns_code::refused, {}, limit);
+    servers = std::move(ours.servers);
+    return std::nullopt;
+}
+
+task<dns_bytes> dns_server::implementation::forward(
+    client_ptr from, dns_bytes message, std::vector<std::string> servers, bool over_tcp) {
     ++from->forwarded;
     const std::shared_ptr<void> leave(nullptr, [from](void*) { --from->forwarded; });
     const dns_code refusal = upstream.saturated() ? dns_code::refused : dns_code::server_failure;
-    dns_bytes reply = co_await upstream.ask(message, over_tcp, ours.servers);
+    dns_bytes reply = co_await upstream.ask(message, over_tcp, std::move(servers));
     if (reply.empty())
-        co_return make_answer(message, refusal, {}, limit);
+        co_return make_answer(message, refusal, {}, smallest_limit);
     co_return reply;
 }
 
-task<> dns_server::implementation::serve_datagrams(std::shared_ptr<implementation> self, client_ptr from) {
-    while (from->datagrams.is_open()) {
-        dns_bytes message(4096);
+/// Answers what has come, at most so much that others get their turn. False when the socket is closed.
+bool dns_server::implementation::serve_some(
+    const std::shared_ptr<implementation>& self, const client_ptr& from) {
+    boost::system::error_code failed;
+    for (std::size_t turn = 0; turn < datagrams_a_turn; ++turn) {
+        dns_bytes message(largest_query);
         udp::endpoint asker;
-        const auto [failed, size] =
-            co_await from->datagrams.async_receive_from(asio::buffer(message), asker, quiet);
-        if (failed == asio::error::operation_aborted || failed == asio::error::bad_descriptor)
-            co_return;
+        message.resize(from->datagrams.receive_from(asio::buffer(message), asker, 0, failed));
+        if (failed == asio::error::would_block)
+            return true;
+        if (failed == asio::error::bad_descriptor)
+            return false;
         if (failed)
-            continue;
-        message.resize(size);
-        spawn(self->io, "dns answer", reply(self, from, std::move(message), asker));
+            continue; // an ICMP error of an earlier answer
+        std::vector<std::string> servers;
+        const std::optional<dns_bytes> reply = self->answer_at_once(*from, message, 0, servers);
+        if (!reply)
+            spawn(self->io, "dns answer",
+                forward_datagram(self, from, std::move(message), std::move(servers), asker));
+        else if (!reply->empty())
+            from->datagrams.send_to(asio::buffer(*reply), asker, 0, failed); // or is lost, as datagrams are
+    }
+    return true;
+}
+
+task<> dns_server::implementation::serve_datagrams(std::shared_ptr<implementation> self, client_ptr from) {
+    boost::system::error_code failed;
+    from->datagrams.non_blocking(true, failed);
+    while (from->datagrams.is_open()) {
+        const auto [ended] = co_await from->datagrams.async_wait(udp::socket::wait_read, quiet);
+        if (ended || !serve_some(self, from))
+            co_return;
     }
 }
 
-task<> dns_server::implementation::reply(
-    std::shared_ptr<implementation> self, client_ptr from, dns_bytes message, udp::endpoint asker) {
-    const dns_bytes text = co_await self->answer(from, std::move(message), false);
+task<> dns_server::implementation::forward_datagram(std::shared_ptr<implementation> self, client_ptr from,
+    dns_bytes message, std::vector<std::string> servers, udp::endpoint asker) {
+    const dns_bytes text = co_await self->forward(from, std::move(message), std::move(servers), false);
     if (!text.empty() && from->datagrams.is_open())
         co_await from->datagrams.async_send_to(asio::buffer(text), asker, quiet);
 }
@@ -190,10 +226,13 @@ task<> dns_server::implementation::serve_stream(
         const auto [no_message, size] = co_await asio::async_read(*shared, asio::buffer(message), quiet);
         if (no_message)
             co_return;
-        const dns_bytes text = co_await self->answer(from, std::move(message), true);
-        if (text.empty() || text.size() > tcp_message_limit)
+        std::vector<std::string> servers;
+        std::optional<dns_bytes> text = self->answer_at_once(*from, message, tcp_message_limit, servers);
+        if (!text)
+            text = co_await self->forward(from, std::move(message), std::move(servers), true);
+        if (text->empty() || text->size() > tcp_message_limit)
             co_return;
-        const dns_bytes framed = with_length(text);
+        const dns_bytes framed = with_length(*text);
         const auto [unsent, sent] = co_await asio::async_write(*shared, asio::buffer(framed), quiet);
         if (unsent)
             co_return;
