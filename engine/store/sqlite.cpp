@@ -51,7 +51,8 @@ void sqlite_connection::fail(std::string_view what) const {
                 "own with --state",
                 file_.native()));
     throw compose::error(kind_of(code),
-        fmt::format("{} store \"{}\": {}", what, file_.native(), ::sqlite3_errmsg(handle_.get())));
+        fmt::format("{} store \"{}\": {}{}", what, file_.native(), ::sqlite3_errmsg(handle_.get()),
+            (code & 0xFF) == SQLITE_FULL ? "; free space on its disk" : ""));
 }
 
 void sqlite_connection::execute(const std::string& sql) {
