@@ -2,7 +2,6 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
 #include "compose/cli/table.hpp"
-#include "compose/cli/terminal.hpp"
 #include "compose/model/error.hpp"
 #include "engine/system/notifier.hpp"
 
@@ -14,7 +13,6 @@
 
 #include <algorithm>
 #include <set>
-#include <unistd.h>
 
 namespace compose::cli {
 
@@ -32,8 +30,8 @@ struct pull_flags {
 struct pulls {
     pulls(context& all, bool is_quiet)
         : with(all), quiet(is_quiet),
-          drawn(all.io, !is_quiet && all.ansi != "never" && is_terminal(STDERR_FILENO), "Pulling"),
-          ended(all.io) {}
+          drawn(all.io, drawing_of(all, is_quiet ? drawing::none : drawing::live), "Pulling"), ended(all.io) {
+    }
 
     void show(const std::string& reference, std::string_view status, std::string_view detail = {}) {
         if (!quiet)

@@ -24,6 +24,7 @@ class context {
     std::string host; // of the daemon
     load_options files;
     std::string ansi = "auto";
+    std::string progress = "auto";
     int exit_code = 0;
 
     api::client daemon();

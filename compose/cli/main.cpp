@@ -7,6 +7,8 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
 #include <csignal>
@@ -48,6 +50,18 @@ void add_global_flags(CLI::App& app, context& with) {
     app.add_option("--host", with.host, "The daemon's socket, as unix://PATH (also COMPOSED_HOST)");
     app.add_option("--ansi", with.ansi, "Control when to print ANSI control characters")
         ->check(CLI::IsMember({"never", "always", "auto"}));
+    app.add_flag_callback("--no-ansi", [&with] { with.ansi = "never"; })->group("");
+    app.add_option("--progress", with.progress, "Set type of progress output")
+        ->check(CLI::IsMember({"auto", "tty", "plain", "json", "quiet"}))
+        ->envname("COMPOSE_PROGRESS");
+    // What Docker Compose's scripts pass along: the daemon decides how much it does at a time, and its log
+    // how much is told.
+    app.add_option_function<int>(
+           "--parallel", [](int) {}, "Without effect")
+        ->group("");
+    app.add_flag_callback(
+           "--verbose", [] {}, "Without effect")
+        ->group("");
 }
 
 /// Where the command stands among the words: after the flags that come before it.
@@ -111,6 +125,14 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
         near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near));
 }
 
+void print_error(const context& with, const std::string& message) {
+    if (with.progress == "json")
+        fmt::print(stderr, "{}\n",
+            boost::json::serialize(boost::json::object{{"error", true}, {"message", message}}));
+    else
+        fmt::print(stderr, "{}\n", message);
+}
+
 int run(context& with, const action& chosen) {
     std::string message;
     bool failed = false;
@@ -129,7 +151,7 @@ int run(context& with, const action& chosen) {
     std::fflush(stdout);
     if (!failed)
         return with.exit_code;
-    fmt::print(stderr, "{}\n", message);
+    print_error(with, message);
     return 1;
 }
 

@@ -39,6 +39,17 @@ std::string capitalised(std::string text) {
     return text;
 }
 
+bool is_final(const std::string& status) {
+    return std::find(final_words.begin(), final_words.end(), status) != final_words.end();
+}
+
+/// As Docker Compose's --progress json has it.
+std::string_view word_of(const std::string& status) {
+    return status == "Error" || status == "Warning" ? std::string_view(status)
+           : is_final(status)                       ? "Done"
+                                                    : "Working";
+}
+
 struct line {
     std::string name; // "Container shop-web-1"
     std::string status;
@@ -52,13 +63,14 @@ struct line {
 } // namespace
 
 struct progress::implementation : std::enable_shared_from_this<implementation> {
-    implementation(boost::asio::io_context& io, bool on_terminal, std::string head)
-        : live(on_terminal), title(std::move(head)), timer(io) {}
+    implementation(boost::asio::io_context& io, drawing mode, std::string head)
+        : how(mode), title(std::move(head)), timer(io) {}
 
     void draw();
     void tick();
+    void print(const std::string& name, const std::string& status, const std::string& detail) const;
 
-    bool live;
+    drawing how;
     std::string title;
     boost::asio::steady_timer timer;
     std::vector<line> lines;
@@ -113,9 +125,31 @@ void progress::implementation::draw() {
     std::fflush(stderr);
 }
 
-progress::progress(boost::asio::io_context& io, bool live, std::string title)
-    : implementation_(std::make_shared<implementation>(io, live, std::move(title))) {
-    if (live)
+void progress::implementation::print(
+    const std::string& name, const std::string& status, const std::string& detail) const {
+    if (how == drawing::plain)
+        fmt::print(stderr, " {}  {}{}\n", name, status, detail.empty() ? "" : "  " + detail);
+    if (how != drawing::json)
+        return;
+    json::object shown{{"id", name}, {"status", word_of(status)}, {"text", status}};
+    if (!detail.empty())
+        shown["details"] = detail;
+    fmt::print(stderr, "{}\n", json::serialize(shown));
+}
+
+drawing drawing_of(const context& with, drawing wish) {
+    if (wish == drawing::none || with.progress == "quiet")
+        return drawing::none;
+    if (with.progress == "json")
+        return drawing::json;
+    const bool able = with.progress == "tty" ||
+                      (with.progress == "auto" && with.ansi != "never" && is_terminal(STDERR_FILENO));
+    return wish == drawing::live && able ? drawing::live : drawing::plain;
+}
+
+progress::progress(boost::asio::io_context& io, drawing how, std::string title)
+    : implementation_(std::make_shared<implementation>(io, how, std::move(title))) {
+    if (how == drawing::live)
         implementation_->tick();
 }
 
@@ -130,12 +164,10 @@ void progress::show(const json::object& event) {
     if (event.contains("exit_code"))
         return; // how a process ended is for `events`; here it is a part of Stopping or Restarting
     const json::value* current = event.if_contains("current");
-    if (!self.live) {
-        if (current != nullptr)
-            return; // bytes mean nothing in a log
+    if (self.how != drawing::live) {
         const bool tells = status == "Error" || status == "Warning" || status == "Pulled";
-        const std::string detail = tells ? "  " + text_of(event, "detail") : std::string();
-        fmt::print(stderr, " {}  {}{}\n", name, status, detail);
+        if (current == nullptr) // bytes mean nothing in a log
+            self.print(name, status, tells ? text_of(event, "detail") : std::string());
         return;
     }
     auto found = std::find_if(
@@ -147,7 +179,7 @@ void progress::show(const json::object& event) {
     if (current != nullptr)
         found->detail = fmt::format("{} / {}", human_bytes(current->to_number<double>()),
             human_bytes(event.at("total").to_number<double>()));
-    found->done = std::find(final_words.begin(), final_words.end(), status) != final_words.end();
+    found->done = is_final(status);
     found->failed = status == "Error";
     found->ended = clock::now();
 }
@@ -157,14 +189,13 @@ void progress::finish() {
     if (std::exchange(self.finished, true))
         return;
     self.timer.cancel();
-    if (self.live && !self.lines.empty())
+    if (self.how == drawing::live && !self.lines.empty())
         self.draw();
 }
 
 engine::task<json::object> follow_operation(context& with, std::unique_ptr<api::client_stream> stream,
-    std::string title, json::object* first, drawing how) {
-    progress drawn(with.io, how == drawing::live && with.ansi != "never" && is_terminal(STDERR_FILENO),
-        std::move(title));
+    std::string title, json::object* first, drawing wish) {
+    progress drawn(with.io, drawing_of(with, wish), std::move(title));
     for (;;) {
         const std::optional<std::string> text = co_await stream->next_line();
         if (!text)
@@ -181,7 +212,7 @@ engine::task<json::object> follow_operation(context& with, std::unique_ptr<api::
         }
         if (object.contains("revision") && first != nullptr)
             *first = object;
-        else if (object.contains("kind") && how != drawing::none)
+        else if (object.contains("kind"))
             drawn.show(object);
     }
 }

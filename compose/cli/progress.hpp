@@ -13,11 +13,21 @@
 
 namespace compose::cli {
 
-/// Draws the events of an operation on stderr: on a terminal one live line a resource, elsewhere a plain line
-/// an event.
+enum class drawing {
+    live,  // on a terminal one line a resource, drawn anew as it changes
+    plain, // a line an event
+    json,  // the same as JSON
+    none,
+};
+
+/// How --progress, --ansi and the terminal want it drawn; `wish` where there is a choice. Never live among
+/// other output (`wish` plain).
+drawing drawing_of(const context& with, drawing wish = drawing::live);
+
+/// Draws the events of an operation on stderr.
 class progress {
   public:
-    progress(boost::asio::io_context& io, bool live, std::string title);
+    progress(boost::asio::io_context& io, drawing how, std::string title);
     ~progress();
 
     /// An event as the daemon sends it.
@@ -30,16 +40,9 @@ class progress {
     std::shared_ptr<implementation> implementation_;
 };
 
-enum class drawing {
-    live,  // where stderr is a terminal
-    plain, // among other output
-    none,
-};
-
-/// Reads an operation's stream to its end and draws it; `live` lines only where nothing else is printed
-/// meanwhile. Throws the error that the operation ended with. `first` gets the line before the events;
-/// returned is the last.
+/// Reads an operation's stream to its end and draws it by drawing_of(`wish`). Throws the error that the
+/// operation ended with. `first` gets the line before the events; returned is the last.
 engine::task<boost::json::object> follow_operation(context& with, std::unique_ptr<api::client_stream> stream,
-    std::string title, boost::json::object* first = nullptr, drawing how = drawing::live);
+    std::string title, boost::json::object* first = nullptr, drawing wish = drawing::live);
 
 } // namespace compose::cli

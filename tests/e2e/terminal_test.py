@@ -4,6 +4,7 @@ The programs run in a session of their own with a pseudo-terminal as their contr
 """
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
@@ -421,6 +422,20 @@ class ProgressTest(TerminalTest):
         self.assertEqual(up.end(), 0)
         self.assertNotIn("\x1b", up.shown)
         self.assertIn(" Container p-one-1  Started\n", up.shown)
+
+    def test_progress_as_it_is_asked_for(self):
+        quiet = self.compose("--progress", "quiet", "up", "-d")
+        self.assertEqual(quiet.stdout + quiet.stderr, "")
+        self.compose("down", "-t", "0", env={"COMPOSE_PROGRESS": "quiet"})
+        lines = [json.loads(line) for line in self.compose("--progress", "json", "--verbose", "--parallel", "3", "up", "-d").stderr.splitlines()]
+        self.assertIn({"id": "Container p-one-1", "status": "Working", "text": "Starting"}, lines)
+        self.assertIn({"id": "Container p-one-1", "status": "Done", "text": "Started"}, lines)
+        failed = self.compose("--progress", "json", "up", "-d", "nope", check=False)
+        self.assertEqual((failed.returncode, json.loads(failed.stderr)), (1, {"error": True, "message": "no such service: nope"}))
+        plain = self.on_terminal("--progress", "plain", "restart", "-t", "0")
+        self.assertEqual(plain.end(), 0)
+        self.assertNotIn("\x1b", plain.shown)
+        self.assertIn("--progress: loud not in", self.compose("--progress", "loud", "ps", check=False).stderr)
 
     def test_up_in_the_foreground_without_a_terminal_is_plain_and_stops_at_sigint(self):
         self.write("name: p\nservices:\n" + service("s", POLITE.format(name="s")))
