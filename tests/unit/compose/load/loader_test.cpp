@@ -137,7 +137,7 @@ TEST_F(loader_test, what_would_not_take_effect_is_refused_when_it_is_to_run) {
             "services: {a: {image: x, ports: ['80:80', '80:81']}}\n",
             "services: {a: {image: x, ports: ['127.0.0.1:80:80', '80:81']}}\n",
             "services: {a: {image: x, healthcheck: {test: [CMD]}}}\n",
-            "services: {a: {image: x, logging: {driver: syslog}}}\n",
+            "services: {a: {image: x, logging: {driver: gelf}}}\n",
             "services: {a: {image: x, logging: {options: {max-size: none}}}}\n",
             "services: {a: {image: x, logging: {options: {max-file: '1001'}}}}\n",
             "services: {a: {image: x, logging: {options: {max-fiel: '3'}}}}\n",
