@@ -11,7 +11,9 @@
 #include <spdlog/spdlog.h>
 
 #include <deque>
+#include <filesystem>
 #include <map>
+#include <set>
 #include <utility>
 
 namespace api {
@@ -20,7 +22,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t most_queued = 256; // batches, over all containers of a request
+constexpr std::size_t most_queued = 1U << 20U; // bytes, over all containers of a request
 
 /// One container's log on its way.
 struct source {
@@ -37,11 +39,14 @@ struct follower {
     engine::log_query wanted;
     engine::notifier changed;
     std::map<std::string, source> sources; // by container id
+    std::set<std::string> instances;       // of all that were read
     std::deque<std::string> queue;         // lines to send
+    std::size_t queued = 0;                // bytes of these
     std::size_t pumping = 0;
     bool stopped = false;
 
     void send(std::string lines) {
+        queued += lines.size();
         queue.push_back(std::move(lines));
         changed.notify_all();
     }
@@ -88,7 +93,7 @@ engine::task<> pump(
             const std::vector<engine::log_entry> entries = co_await reader->next();
             if (entries.empty() || to->stopped)
                 break;
-            while (to->queue.size() >= most_queued && !to->stopped)
+            while (to->queued >= most_queued && !to->stopped)
                 co_await to->changed.wait();
             to->send(lines_of(container, entries));
         }
@@ -117,9 +122,17 @@ bool is_active(const engine::container_view& container) {
     return container.state != engine::run_state::exited && container.state != engine::run_state::created;
 }
 
+/// The log of the container that this one has taken the place of, unless the client has had it already.
+std::filesystem::path former_of(const follower_ptr& to, const engine::container_record& record) {
+    const std::string instance = engine::instance_of(record);
+    if (!to->instances.insert(instance).second)
+        return {};
+    return to->parts.containers.runtime().replaced_logs().find(record.project, instance);
+}
+
 void begin_reading(const follower_ptr& to, const engine::container_record& record, engine::log_query query) {
-    const auto reader = std::make_shared<engine::log_reader>(
-        to->parts.engine.on, to->parts.containers.runtime().log_file(record.id), query);
+    const auto reader = std::make_shared<engine::log_reader>(to->parts.engine.on,
+        to->parts.containers.runtime().log_file(record.id), query, former_of(to, record));
     to->sources[record.id].reader = reader;
     ++to->pumping;
     engine::spawn(to->parts.engine.on.io, "logs of " + record.name, pump(to, record, reader));
@@ -150,6 +163,9 @@ void look_at(const follower_ptr& to, const engine::container_view& container) {
 /// Looks at every container that matches. True while one of them may still write.
 bool look(const follower_ptr& to, const std::string& project, const std::set<std::string>& services) {
     bool active = false;
+    for (const auto& [id, each] : to->sources) // of those that were removed before their end was seen
+        if (each.reader && to->parts.containers.find(id) == nullptr)
+            each.reader->finish();
     for (const engine::container_view* each : to->parts.containers.of_project(project)) {
         if (each->record.one_off || (!services.empty() && !services.contains(each->record.service)))
             continue;
@@ -204,6 +220,7 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
         if (!to->queue.empty()) {
             std::string lines = std::move(to->queue.front());
             to->queue.pop_front();
+            to->queued -= lines.size();
             to->changed.notify_all();
             co_await request.write(std::move(lines));
         } else if (to->pumping == 0) {

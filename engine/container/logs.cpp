@@ -87,8 +87,9 @@ std::optional<log_entry> parse_log_line(std::string_view line) {
 }
 
 struct log_reader::implementation {
-    implementation(executors given, std::filesystem::path path, log_query wanted)
-        : pools(given), file(std::move(path)), query(wanted), files(file) {}
+    implementation(
+        executors given, std::filesystem::path path, log_query wanted, std::filesystem::path former)
+        : pools(given), file(std::move(path)), query(wanted), files(file, std::move(former)) {}
 
     struct batch {
         std::vector<log_entry> entries;
@@ -134,8 +135,10 @@ struct log_reader::implementation {
     bool finished = false;
 };
 
-log_reader::log_reader(executors executors, std::filesystem::path file, log_query query)
-    : implementation_(std::make_shared<implementation>(executors, std::move(file), query)) {}
+log_reader::log_reader(
+    executors executors, std::filesystem::path file, log_query query, std::filesystem::path former)
+    : implementation_(
+          std::make_shared<implementation>(executors, std::move(file), query, std::move(former))) {}
 
 log_reader::~log_reader() {
     if (implementation_)

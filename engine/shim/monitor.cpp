@@ -108,7 +108,8 @@ void monitor::turn() {
 
 int monitor::wait_limit() const {
     std::int64_t next = 0;
-    for (const std::int64_t deadline : {drain_until_, delete_until_, leave_at_, flows_until_, forward_.deadline()})
+    for (const std::int64_t deadline :
+        {drain_until_, delete_until_, leave_at_, flows_until_, forward_.deadline()})
         if (deadline != 0 && (next == 0 || deadline < next))
             next = deadline;
     if (next == 0)
