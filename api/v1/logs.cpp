@@ -26,8 +26,9 @@ constexpr std::size_t most_queued = 1U << 20U; // bytes, over all containers of 
 
 /// One container's log on its way.
 struct source {
-    std::shared_ptr<engine::log_reader> reader; // null once it has come to the end of a run
-    std::uint64_t told = 0;                     // generation of the last run whose end the client knows
+    std::shared_ptr<engine::log_reader> reader;
+    bool reading = false;   // or it has come to the end of a run
+    std::uint64_t told = 0; // generation of the last run whose end the client knows
 };
 
 /// The logs of a project's containers on their way to one client.
@@ -53,7 +54,7 @@ struct follower {
 
     void finish_all() {
         for (const auto& [id, each] : sources)
-            if (each.reader)
+            if (each.reading)
                 each.reader->finish();
     }
 };
@@ -102,7 +103,7 @@ engine::task<> pump(
         if (to->parts.containers.find(container.id) != nullptr)
             spdlog::warn("logs of {}: {}", container.name, failure.what());
     }
-    to->sources.at(container.id).reader.reset();
+    to->sources.at(container.id).reading = false;
     tell_exit(*to, container.id);
     --to->pumping;
     to->changed.notify_all();
@@ -130,12 +131,14 @@ std::filesystem::path former_of(const follower_ptr& to, const engine::container_
     return to->parts.containers.runtime().replaced_logs().find(record.project, instance);
 }
 
-void begin_reading(const follower_ptr& to, const engine::container_record& record, engine::log_query query) {
-    const auto reader = std::make_shared<engine::log_reader>(to->parts.engine.on,
-        to->parts.containers.runtime().log_file(record.id), query, former_of(to, record));
-    to->sources[record.id].reader = reader;
+void begin_reading(const follower_ptr& to, const engine::container_record& record) {
+    source& from = to->sources[record.id];
+    if (!from.reader)
+        from.reader = std::make_shared<engine::log_reader>(to->parts.engine.on,
+            to->parts.containers.runtime().log_file(record.id), to->wanted, former_of(to, record));
+    from.reading = true;
     ++to->pumping;
-    engine::spawn(to->parts.engine.on.io, "logs of " + record.name, pump(to, record, reader));
+    engine::spawn(to->parts.engine.on.io, "logs of " + record.name, pump(to, record, from.reader));
 }
 
 /// Looks at a container that has run: reads what it writes, and tells how its runs end.
@@ -143,20 +146,20 @@ void look_at(const follower_ptr& to, const engine::container_view& container) {
     const engine::container_record& record = container.record;
     const auto known = to->sources.find(record.id);
     if (known == to->sources.end()) {
-        begin_reading(to, record, to->wanted);
+        begin_reading(to, record);
         // An end before the time that the client asks from is none of its business.
         const bool old = record.exit && !container.run &&
                          (!to->wanted.since || record.exit->finished < engine::timestamp(*to->wanted.since));
         to->sources.at(record.id).told = old ? record.generation : record.generation - 1;
-    } else if (!known->second.reader && container.run) {
-        engine::log_query query = to->wanted; // what it wrote before was sent
-        query.tail.reset();
-        query.since = container.run->started_at;
-        begin_reading(to, record, query);
+    } else if (container.run) {
+        known->second.reader
+            ->go_on(); // from where it was: a run's lines may be older than its start is known
+        if (!known->second.reading)
+            begin_reading(to, record);
     }
     if (container.state == engine::run_state::restarting)
         tell_exit(*to, record.id);
-    else if (container.state == engine::run_state::exited && to->sources.at(record.id).reader)
+    else if (container.state == engine::run_state::exited && to->sources.at(record.id).reading)
         to->sources.at(record.id).reader->finish();
 }
 
@@ -164,7 +167,7 @@ void look_at(const follower_ptr& to, const engine::container_view& container) {
 bool look(const follower_ptr& to, const std::string& project, const std::set<std::string>& services) {
     bool active = false;
     for (const auto& [id, each] : to->sources) // of those that were removed before their end was seen
-        if (each.reader && to->parts.containers.find(id) == nullptr)
+        if (each.reading && to->parts.containers.find(id) == nullptr)
             each.reader->finish();
     for (const engine::container_view* each : to->parts.containers.of_project(project)) {
         if (each->record.one_off || (!services.empty() && !services.contains(each->record.service)))

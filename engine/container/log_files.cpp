@@ -14,6 +14,7 @@ constexpr std::size_t block = 64U << 10U;
 constexpr std::size_t batch = 256U << 10U;
 constexpr std::size_t max_line = 1U << 20U; // the shim's are below 120 KiB; longer ones are not ours
 constexpr unsigned max_files = compose::most_log_files;
+constexpr unsigned end_of_files = 2; // numbers without a file: one is while files are being renamed
 
 fs::path numbered(const fs::path& file, unsigned number) {
     return number == 0 ? file : fs::path(file.native() + "." + std::to_string(number));
@@ -23,10 +24,9 @@ fs::path numbered(const fs::path& file, unsigned number) {
 
 void log_files::open_all(const fs::path& file) {
     // Newest first: a rotation in between shows one file twice, which is seen, and never hides one.
-    for (unsigned number = 0; number < max_files; ++number) {
+    for (unsigned number = 0, missing = 0; number < max_files && missing < end_of_files; ++number) {
         auto next = log_file::open(numbered(file, number));
-        if (!next && number > 0)
-            break;
+        missing = next ? 0 : missing + 1;
         const auto same = [&](const log_file& each) { return each.is_same(*next); };
         if (next && std::none_of(files_.begin(), files_.end(), same))
             files_.push_front(std::move(*next));
@@ -114,10 +114,9 @@ bool log_files::open_successor() {
         return first.has_value();
     }
     std::optional<log_file> newer;
-    for (unsigned number = 0; number < max_files; ++number) {
+    for (unsigned number = 0, missing = 0; number < max_files && missing < end_of_files; ++number) {
         auto candidate = log_file::open(numbered(file_, number));
-        if (!candidate && number > 0)
-            break;
+        missing = candidate ? 0 : missing + 1;
         if (candidate && candidate->is_same(files_.front()))
             break;
         if (candidate)

@@ -132,6 +132,7 @@ struct log_reader::implementation {
     std::unique_ptr<folder_watch> changes; // of one that follows
     bool opened = false;
     bool ended = false;
+    bool past_end = false; // of what was asked for
     bool finished = false;
 };
 
@@ -156,23 +157,31 @@ log_reader& log_reader::operator=(log_reader&& other) noexcept {
 
 task<std::vector<log_entry>> log_reader::next() {
     const auto self = implementation_;
-    self->watch();
     while (!self->ended) {
+        self->watch();
         const bool last_look = self->finished || !self->query.follow;
         auto work = [self] { return self->read(); };
         implementation::batch batch = co_await blocking(self->pools.workers, work);
-        self->ended = batch.past_end;
+        self->ended = self->past_end = batch.past_end;
         if (!batch.entries.empty())
             co_return std::move(batch.entries);
         if (batch.progress)
             continue;
-        if (last_look) {
+        if (last_look && (self->finished || !self->query.follow)) {
             self->ended = true;
-        } else if (!self->finished) {
+        } else if (!self->finished && self->changes) {
             co_await self->changes->changed();
         }
     }
     co_return std::vector<log_entry>();
+}
+
+void log_reader::go_on() {
+    if (!implementation_->finished || implementation_->past_end)
+        return;
+    implementation_->finished = false;
+    implementation_->ended = false;
+    implementation_->changes.reset(); // it was cancelled
 }
 
 void log_reader::finish() {

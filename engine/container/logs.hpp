@@ -54,6 +54,9 @@ class log_reader {
     /// The container is gone: next() gives what is still there and then ends.
     void finish();
 
+    /// It writes again: next() goes on where it was, whether it has ended meanwhile or not.
+    void go_on();
+
   private:
     struct implementation;
     std::shared_ptr<implementation> implementation_;

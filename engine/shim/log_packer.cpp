@@ -71,17 +71,17 @@ bool compress(int from, int to) {
     return ::deflateEnd(&stream) == Z_OK;
 }
 
-/// In the child: nothing of its parent's may stay open in it, the lock least of all.
-[[noreturn]] void pack(const char* from, const char* to, pid_t parent) {
+/// In the child: nothing else of its parent's may stay open in it, the lock least of all.
+[[noreturn]] void pack(int in, const char* to, pid_t parent) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent)
         ::_exit(1);
-    ::syscall(SYS_close_range, 0U, ~0U, 0U);
+    ::dup2(in, 0);
+    ::syscall(SYS_close_range, 1U, ~0U, 0U);
     ::setpriority(PRIO_PROCESS, 0, lowest_priority);
     ::syscall(SYS_ioprio_set, 1, 0, idle_io);
-    const int in = ::open(from, O_RDONLY | O_CLOEXEC);
     const int out = ::open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    const bool done = in >= 0 && out >= 0 && compress(in, out) && ::close(out) == 0;
+    const bool done = out >= 0 && compress(0, out) && ::close(out) == 0;
     if (!done)
         ::unlink(to);
     ::_exit(done ? 0 : 1);
@@ -150,12 +150,15 @@ void log_packer::begin() {
     }
     if (number_ >= max_files_)
         return;
-    const std::string from = numbered(number_);
+    const int from = ::open(numbered(number_).c_str(), O_RDONLY | O_CLOEXEC); // it may move on at any time
+    if (from < 0)
+        return;
     const std::string to = file_ + ".gz.tmp";
     const pid_t parent = ::getpid();
     child_ = ::fork();
     if (child_ == 0)
-        pack(from.c_str(), to.c_str(), parent);
+        pack(from, to.c_str(), parent);
+    ::close(from);
 }
 
 bool log_packer::on_exit(pid_t pid, int status) {

@@ -35,8 +35,9 @@ class Receiver:
                 if not self.stream:
                     self.messages.append(self.socket.recv(1 << 18))
                     continue
-                with self.socket.accept()[0].makefile("rb") as lines:
-                    self.messages += (line for line in lines)
+                with self.socket.accept()[0] as peer, peer.makefile("rb") as lines:
+                    for line in lines:
+                        self.messages.append(line)
 
     def close(self):
         with contextlib.suppress(OSError):
@@ -62,7 +63,7 @@ class LoggingCase(DaemonTest):
     def service(self, command, logging="", more=""):
         log = f"    logging: {logging}\n" if logging else ""
         self.write(f"name: l\nservices:\n  s:\n    image: busybox\n    init: true\n    stop_grace_period: 0s\n{log}{more}"
-                   f"    command: [sh, -c, {json.dumps(command)}]\n")
+                   f"    command: [sh, -c, {json.dumps(command.replace('$', '$$'))}]\n")
 
     def up(self, *arguments):
         self.service(*arguments)
@@ -118,14 +119,12 @@ class LoggingTest(LoggingCase):
         self.assertTrue(image_full.split(":")[-1].startswith(image) and len(image) == 12, (image, image_full))
 
     def test_local_rotates_by_itself_at_twenty_megabytes_and_compresses(self):
-        self.up(f"yes {'x' * 63} | head -c 60m; echo the end; sleep 1000", "{driver: local}")
+        self.up(f"yes {'x' * 63} | head -c 30m; echo the end; sleep 1000", "{driver: local}")
         wait_until(lambda: self.lines("-n", "1") == ["the end"], 60, "the flood to end")
-        rotated = wait_until(lambda: sorted(each.name.split("-json.log")[1] for each in self.log_folder().glob("*.gz")), 30,
-                             "a compressed file")
-        self.assertIn(".1.gz", rotated)
+        wait_until(lambda: list(self.log_folder().glob("*.gz")) and not list(self.log_folder().glob("*.log.[0-9]")), 30,
+                   "all that is rotated away to be compressed")
         self.assertLess(self.log_path().stat().st_size, 20 * MEGABYTE + 1000)
-        wait_until(lambda: not list(self.log_folder().glob("*.log.[0-9]")), 30, "all to be compressed")
-        self.assertEqual(len(self.lines()), 60 * MEGABYTE // 64 + 1)
+        self.assertEqual(len(self.lines()), 30 * MEGABYTE // 64 + 1)
 
     def test_none_keeps_nothing(self):
         self.up("echo something; sleep 1000", "{driver: none}")
@@ -347,13 +346,13 @@ class LoggingTest(LoggingCase):
         self.compose("down", "-t", "0", timeout=20)
 
     def test_a_full_disk_costs_lines_and_no_more(self):
-        self.service("i=0; while true; do i=$((i + 1)); echo line $i of a service that goes on whatever the disk does; "
-                     "echo $i > /shared/count; done", "", "    volumes: [shared:/shared]\n")
+        self.service(f"i=0; while true; do i=$((i + 1)); echo line $i {'x' * 1000}; echo $i > /shared/count; done", "", "    volumes: [shared:/shared]\n")
         self.write((self.project / "compose.yaml").read_text() + "volumes: {shared: }\n")
         self.compose("create")
         folder = self.log_folder()
+        folder.mkdir(exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
-        self.addCleanup(subprocess.run, ["umount", folder], stderr=subprocess.DEVNULL)
+        self.addCleanup(subprocess.run, ["umount", "-l", folder], stderr=subprocess.DEVNULL)
         count = self.state / "volume" / "l_shared" / "_data" / "count"
 
         def counted():
@@ -366,7 +365,7 @@ class LoggingTest(LoggingCase):
         wait_until(lambda: os.statvfs(folder).f_bavail == 0, 30, "the disk to be full")
         for _ in range(3):
             now = counted()
-            wait_until(lambda: counted() > now + 1000, 20, "the service to go on")
+            wait_until(lambda: counted() > now + 500, 20, "the service to go on")
         self.compose("exec", "-T", "s", "true")
         (folder / "filler").unlink()
 

@@ -200,7 +200,7 @@ TEST_F(logs_test, a_file_that_is_compressed_while_it_is_read_is_not_read_again) 
 TEST_F(logs_test, what_a_crash_left_uncompressed_is_compressed_by_the_next_run) {
     json_log before;
     before.open(file, 300, 9);
-    write(before, 0, 12);
+    write(before, 0, 16);
     ASSERT_TRUE(fs::exists(file.native() + ".3"));
     std::ofstream(file.native() + ".gz.tmp") << "half";
     json_log log;
@@ -212,7 +212,7 @@ TEST_F(logs_test, what_a_crash_left_uncompressed_is_compressed_by_the_next_run) 
         EXPECT_TRUE(fs::exists(file.native() + number + ".gz"));
     }
     EXPECT_FALSE(fs::exists(file.native() + ".gz.tmp"));
-    EXPECT_EQ(read({}).size(), 12U);
+    EXPECT_EQ(read({}).size(), 16U);
 }
 
 TEST_F(logs_test, a_former_log_comes_first_and_is_forgotten_after_a_day) {

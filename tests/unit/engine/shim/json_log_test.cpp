@@ -173,7 +173,7 @@ TEST_F(json_log_test, a_disk_that_refuses_costs_lines_and_no_more) {
     const std::string text = text_of(folder / "missing/x.log");
     EXPECT_THAT(text, testing::HasSubstr("kept"));
     EXPECT_THAT(
-        text, testing::StartsWith("{\"log\":\"composed: 73 bytes of this log were lost: No such file"));
+        text, testing::StartsWith("{\"log\":\"composed: 75 bytes of this log were lost: No such file"));
 }
 
 TEST_F(json_log_test, attributes_are_in_each_line_and_a_tee_gets_the_text) {
