@@ -376,7 +376,7 @@ class LoggingTest(LoggingCase):
         self.assertRegex(told()[0], r"^composed: \d+ bytes of this log were lost: No space left on device$")
         self.assertTrue(any(line.startswith("line ") for line in self.lines("-n", "3")), self.lines("-n", "3"))
         self.compose("stop", "-t", "0")
-        subprocess.run(["umount", folder], check=True)
+        wait_until(lambda: subprocess.run(["umount", folder], stderr=subprocess.DEVNULL).returncode == 0, 10, "the shim to leave")
 
 
 class JournalTest(LoggingCase):
