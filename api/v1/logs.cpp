@@ -11,7 +11,9 @@
 #include <spdlog/spdlog.h>
 
 #include <deque>
+#include <filesystem>
 #include <map>
+#include <set>
 #include <utility>
 
 namespace api {
@@ -20,12 +22,13 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t most_queued = 256; // batches, over all containers of a request
+constexpr std::size_t most_queued = 1U << 20U; // bytes, over all containers of a request
 
 /// One container's log on its way.
 struct source {
-    std::shared_ptr<engine::log_reader> reader; // null once it has come to the end of a run
-    std::uint64_t told = 0;                     // generation of the last run whose end the client knows
+    std::shared_ptr<engine::log_reader> reader;
+    bool reading = false;   // or it has come to the end of a run
+    std::uint64_t told = 0; // generation of the last run whose end the client knows
 };
 
 /// The logs of a project's containers on their way to one client.
@@ -37,18 +40,21 @@ struct follower {
     engine::log_query wanted;
     engine::notifier changed;
     std::map<std::string, source> sources; // by container id
+    std::set<std::string> instances;       // of all that were read
     std::deque<std::string> queue;         // lines to send
+    std::size_t queued = 0;                // bytes of these
     std::size_t pumping = 0;
     bool stopped = false;
 
     void send(std::string lines) {
+        queued += lines.size();
         queue.push_back(std::move(lines));
         changed.notify_all();
     }
 
     void finish_all() {
         for (const auto& [id, each] : sources)
-            if (each.reader)
+            if (each.reading)
                 each.reader->finish();
     }
 };
@@ -88,7 +94,7 @@ engine::task<> pump(
             const std::vector<engine::log_entry> entries = co_await reader->next();
             if (entries.empty() || to->stopped)
                 break;
-            while (to->queue.size() >= most_queued && !to->stopped)
+            while (to->queued >= most_queued && !to->stopped)
                 co_await to->changed.wait();
             to->send(lines_of(container, entries));
         }
@@ -97,7 +103,7 @@ engine::task<> pump(
         if (to->parts.containers.find(container.id) != nullptr)
             spdlog::warn("logs of {}: {}", container.name, failure.what());
     }
-    to->sources.at(container.id).reader.reset();
+    to->sources.at(container.id).reading = false;
     tell_exit(*to, container.id);
     --to->pumping;
     to->changed.notify_all();
@@ -117,12 +123,22 @@ bool is_active(const engine::container_view& container) {
     return container.state != engine::run_state::exited && container.state != engine::run_state::created;
 }
 
-void begin_reading(const follower_ptr& to, const engine::container_record& record, engine::log_query query) {
-    const auto reader = std::make_shared<engine::log_reader>(
-        to->parts.engine.on, to->parts.containers.runtime().log_file(record.id), query);
-    to->sources[record.id].reader = reader;
+/// The log of the container that this one has taken the place of, unless the client has had it already.
+std::filesystem::path former_of(const follower_ptr& to, const engine::container_record& record) {
+    const std::string instance = engine::instance_of(record);
+    if (!to->instances.insert(instance).second)
+        return {};
+    return to->parts.containers.runtime().replaced_logs().find(record.project, instance);
+}
+
+void begin_reading(const follower_ptr& to, const engine::container_record& record) {
+    source& from = to->sources[record.id];
+    if (!from.reader)
+        from.reader = std::make_shared<engine::log_reader>(to->parts.engine.on,
+            to->parts.containers.runtime().log_file(record.id), to->wanted, former_of(to, record));
+    from.reading = true;
     ++to->pumping;
-    engine::spawn(to->parts.engine.on.io, "logs of " + record.name, pump(to, record, reader));
+    engine::spawn(to->parts.engine.on.io, "logs of " + record.name, pump(to, record, from.reader));
 }
 
 /// Looks at a container that has run: reads what it writes, and tells how its runs end.
@@ -130,26 +146,29 @@ void look_at(const follower_ptr& to, const engine::container_view& container) {
     const engine::container_record& record = container.record;
     const auto known = to->sources.find(record.id);
     if (known == to->sources.end()) {
-        begin_reading(to, record, to->wanted);
+        begin_reading(to, record);
         // An end before the time that the client asks from is none of its business.
         const bool old = record.exit && !container.run &&
                          (!to->wanted.since || record.exit->finished < engine::timestamp(*to->wanted.since));
         to->sources.at(record.id).told = old ? record.generation : record.generation - 1;
-    } else if (!known->second.reader && container.run) {
-        engine::log_query query = to->wanted; // what it wrote before was sent
-        query.tail.reset();
-        query.since = container.run->started_at;
-        begin_reading(to, record, query);
+    } else if (container.run) {
+        known->second.reader
+            ->go_on(); // from where it was: a run's lines may be older than its start is known
+        if (!known->second.reading)
+            begin_reading(to, record);
     }
     if (container.state == engine::run_state::restarting)
         tell_exit(*to, record.id);
-    else if (container.state == engine::run_state::exited && to->sources.at(record.id).reader)
+    else if (container.state == engine::run_state::exited && to->sources.at(record.id).reading)
         to->sources.at(record.id).reader->finish();
 }
 
 /// Looks at every container that matches. True while one of them may still write.
 bool look(const follower_ptr& to, const std::string& project, const std::set<std::string>& services) {
     bool active = false;
+    for (const auto& [id, each] : to->sources) // of those that were removed before their end was seen
+        if (each.reading && to->parts.containers.find(id) == nullptr)
+            each.reader->finish();
     for (const engine::container_view* each : to->parts.containers.of_project(project)) {
         if (each->record.one_off || (!services.empty() && !services.contains(each->record.service)))
             continue;
@@ -204,6 +223,7 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
         if (!to->queue.empty()) {
             std::string lines = std::move(to->queue.front());
             to->queue.pop_front();
+            to->queued -= lines.size();
             to->changed.notify_all();
             co_await request.write(std::move(lines));
         } else if (to->pumping == 0) {

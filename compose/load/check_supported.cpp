@@ -1,5 +1,6 @@
 #include "compose/load/check.hpp"
 
+#include "compose/model/logging.hpp"
 #include "compose/model/units.hpp"
 
 #include <fmt/format.h>
@@ -340,30 +341,10 @@ class support_checker {
     }
 
     void log(const service& of) {
-        static const std::set<std::string_view> without_effect{
-            "compress", "env", "env-regex", "labels", "labels-regex", "max-buffer-size", "mode", "tag"};
-        if (!of.log)
-            return;
-        const std::string& driver = of.log->driver;
-        if (!driver.empty() && driver != "json-file" && driver != "local" && driver != "none")
-            fail("logging.driver", "\"{}\" is not supported; use json-file, local or none", driver);
-        for (const auto& [option, value] : of.log->options) {
-            if (option == "max-size") {
-                const auto bytes = parse_bytes(value);
-                if (!bytes || *bytes <= 0)
-                    fail("logging.options.max-size", "\"{}\" is no size; write a number with k, m or g",
-                        value);
-            } else if (option == "max-file") {
-                unsigned count = 0;
-                const auto [end, failure] = std::from_chars(value.data(), value.data() + value.size(), count);
-                if (failure != std::errc() || end != value.data() + value.size() || count < 1 ||
-                    count > most_log_files)
-                    fail("logging.options.max-file", "\"{}\" is no number from 1 to {}", value,
-                        most_log_files);
-            } else if (!without_effect.contains(option)) {
-                fail("logging.options." + option, "there is no such option; there are max-size and max-file");
-            }
-        }
+        if (of.log)
+            understand_logging(*of.log, [this](const std::string& key, const std::string& message) {
+                fail("logging." + key, "{}", message);
+            });
     }
 
     const project& project_;

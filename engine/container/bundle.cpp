@@ -152,6 +152,17 @@ shim_setup setup_for(const runtime_host& host, const launch& what) {
         setup.log = state / (what.id + "-json.log");
     setup.log_max_size = static_cast<std::int64_t>(what.log.max_size);
     setup.log_max_files = what.log.max_files;
+    setup.log_compress = what.log.compress;
+    setup.log_attributes = what.log.attributes;
+    const log_target& target = what.log.target;
+    setup.log_target = {.kind = static_cast<std::int64_t>(target.type),
+        .transport = static_cast<std::int64_t>(target.way),
+        .place = target.place,
+        .port = target.port,
+        .facility = target.facility,
+        .host_name = target.host_name,
+        .tag = target.tag,
+        .fields = target.fields};
     setup.oom_file = host.cgroup(what.id).oom_file();
     if (!what.hosts.empty())
         setup.mount_files.emplace_back("etc/hosts");

@@ -198,6 +198,10 @@ fs::path container_runtime::log_file(const std::string& id) const {
     return implementation_->host->state_folder(id) / (id + "-json.log");
 }
 
+former_logs container_runtime::replaced_logs() const {
+    return former_logs(implementation_->host->options.state / "former");
+}
+
 fs::path container_runtime::upper(const std::string& id) const {
     return implementation_->host->state_folder(id) / "upper";
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/container/exec_session.hpp"
+#include "engine/container/former_logs.hpp"
 #include "engine/container/launch.hpp"
 #include "engine/system/blocking.hpp"
 #include "engine/system/cgroup.hpp"
@@ -127,6 +128,9 @@ class container_runtime {
 
     /// The log file of a container; rotated ones beside it are FILE.1, FILE.2 … See logs.hpp.
     std::filesystem::path log_file(const std::string& id) const;
+
+    /// Logs of containers that have been replaced.
+    former_logs replaced_logs() const;
 
     /// The folders of a container's writable layer: copy-up, cp and diff look here.
     std::filesystem::path upper(const std::string& id) const;

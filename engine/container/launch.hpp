@@ -130,11 +130,31 @@ enum class network_kind {
     host, // the host's
 };
 
-/// Rotation of the json-file log, done by the shim before a write that finds the file at `max_size`.
+/// Where lines go beside the file (logging drivers journald and syslog).
+struct log_target {
+    enum class kind { none, journald, syslog, rfc3164, rfc5424, rfc5424_micro };
+    enum class transport { datagram, unix_socket, udp, tcp }; // unix_socket: of datagrams or of a stream
+
+    kind type = kind::none;
+    transport way = transport::datagram;
+    std::string place; // path of a socket, or IP address
+    std::uint16_t port = 0;
+    unsigned facility = 0;
+    std::string host_name;
+    std::string tag;
+    std::string fields; // journald: of each entry, as its protocol has them
+
+    bool operator==(const log_target&) const = default;
+};
+
+/// The json-file log, which the shim rotates before a write that finds the file at `max_size`.
 struct log_options {
     std::uint64_t max_size = 10U << 20U; // bytes; 0: no rotation
     unsigned max_files = 3;              // the current one and those rotated away: at least 1
     bool discard = false;                // logging driver "none"
+    bool compress = false;               // those rotated away
+    std::string attributes = {};         // a JSON object that each line has; empty: none
+    log_target target = {};
 
     bool operator==(const log_options&) const = default;
 };

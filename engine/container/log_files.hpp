@@ -1,24 +1,26 @@
 #pragma once
 
-#include "engine/system/fd.hpp"
+#include "engine/container/log_file.hpp"
 
 #include <sys/types.h>
 
 #include <cstddef>
-#include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace engine {
 
-/// The files of one rotated log as a stream of lines, oldest first: FILE.N … FILE.1, FILE. Blocks; belongs to
-/// one worker at a time.
+/// The files of one rotated log as a stream of lines, oldest first: FILE.N … FILE.1, FILE, those that were
+/// rotated away compressed (FILE.N.gz) or not. Blocks; belongs to one worker at a time.
 class log_files {
   public:
-    explicit log_files(std::filesystem::path file) : file_(std::move(file)) {}
+    /// `former`: a log that comes before this one and is not written any more; empty: none.
+    explicit log_files(std::filesystem::path file, std::filesystem::path former = {})
+        : file_(std::move(file)), former_(std::move(former)) {}
 
     /// Opens what is there, so that the next line read is the first of the last `tail` ones (unset: of all).
     /// Without `follow` the stream ends where the newest file ends at this moment: one who writes faster than
@@ -30,22 +32,17 @@ class log_files {
     std::vector<std::string> read();
 
   private:
-    struct opened {
-        unique_fd fd;
-        ino_t inode = 0;
-    };
-
-    std::filesystem::path numbered(unsigned number) const;
-    static std::optional<opened> open_one(const std::filesystem::path& path);
+    void open_all(const std::filesystem::path& file);
     void seek_tail(std::size_t lines);
     std::size_t readable() const;
     bool advance();
     bool open_successor();
 
     std::filesystem::path file_;
-    std::optional<off_t> end_; // of the newest file, where the stream ends
-    std::deque<opened> files_; // the front one is being read
-    std::string carry_;        // of a line that is not whole yet
+    std::filesystem::path former_;
+    std::optional<off_t> end_;   // of the newest file, where the stream ends
+    std::deque<log_file> files_; // the front one is being read
+    std::string carry_;          // of a line that is not whole yet
 };
 
 } // namespace engine

@@ -87,8 +87,9 @@ std::optional<log_entry> parse_log_line(std::string_view line) {
 }
 
 struct log_reader::implementation {
-    implementation(executors given, std::filesystem::path path, log_query wanted)
-        : pools(given), file(std::move(path)), query(wanted), files(file) {}
+    implementation(
+        executors given, std::filesystem::path path, log_query wanted, std::filesystem::path former)
+        : pools(given), file(std::move(path)), query(wanted), files(file, std::move(former)) {}
 
     struct batch {
         std::vector<log_entry> entries;
@@ -131,11 +132,14 @@ struct log_reader::implementation {
     std::unique_ptr<folder_watch> changes; // of one that follows
     bool opened = false;
     bool ended = false;
+    bool past_end = false; // of what was asked for
     bool finished = false;
 };
 
-log_reader::log_reader(executors executors, std::filesystem::path file, log_query query)
-    : implementation_(std::make_shared<implementation>(executors, std::move(file), query)) {}
+log_reader::log_reader(
+    executors executors, std::filesystem::path file, log_query query, std::filesystem::path former)
+    : implementation_(
+          std::make_shared<implementation>(executors, std::move(file), query, std::move(former))) {}
 
 log_reader::~log_reader() {
     if (implementation_)
@@ -153,23 +157,31 @@ log_reader& log_reader::operator=(log_reader&& other) noexcept {
 
 task<std::vector<log_entry>> log_reader::next() {
     const auto self = implementation_;
-    self->watch();
     while (!self->ended) {
+        self->watch();
         const bool last_look = self->finished || !self->query.follow;
         auto work = [self] { return self->read(); };
         implementation::batch batch = co_await blocking(self->pools.workers, work);
-        self->ended = batch.past_end;
+        self->ended = self->past_end = batch.past_end;
         if (!batch.entries.empty())
             co_return std::move(batch.entries);
         if (batch.progress)
             continue;
-        if (last_look) {
+        if (last_look && (self->finished || !self->query.follow)) {
             self->ended = true;
-        } else if (!self->finished) {
+        } else if (!self->finished && self->changes) {
             co_await self->changes->changed();
         }
     }
     co_return std::vector<log_entry>();
+}
+
+void log_reader::go_on() {
+    if (!implementation_->finished || implementation_->past_end)
+        return;
+    implementation_->finished = false;
+    implementation_->ended = false;
+    implementation_->changes.reset(); // it was cancelled
 }
 
 void log_reader::finish() {

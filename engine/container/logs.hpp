@@ -38,10 +38,12 @@ struct log_query {
 std::optional<log_entry> parse_log_line(std::string_view line);
 
 /// Reads a container's log: FILE.N … FILE.1, then FILE. Files that rotate away under the reader are finished
-/// first, by their inode, then the new one is read. Waits by inotify, never by polling.
+/// first, by their inode, then the new one is read. Waits by inotify, never by polling. `former`: a log
+/// that is shown before it (former_logs.hpp); empty: none.
 class log_reader {
   public:
-    log_reader(executors executors, std::filesystem::path file, log_query query);
+    log_reader(
+        executors executors, std::filesystem::path file, log_query query, std::filesystem::path former = {});
     ~log_reader();
     log_reader(log_reader&&) noexcept = default;
     log_reader& operator=(log_reader&&) noexcept;
@@ -51,6 +53,9 @@ class log_reader {
 
     /// The container is gone: next() gives what is still there and then ends.
     void finish();
+
+    /// It writes again: next() goes on where it was, whether it has ended meanwhile or not.
+    void go_on();
 
   private:
     struct implementation;

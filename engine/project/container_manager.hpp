@@ -140,6 +140,9 @@ class container_manager {
     /// also the volumes without names that only it has.
     task<> remove(std::string id, bool anonymous = false);
 
+    /// Keeps the log of one that is about to be removed, as another takes its place (former_logs.hpp).
+    task<> keep_log(std::string id);
+
     const container_view* find(const std::string& id) const;
     const container_view* find_by_name(const std::string& name) const;
     /// In order of service and number.
@@ -165,6 +168,9 @@ class container_manager {
     struct implementation;
     std::shared_ptr<implementation> implementation_;
 };
+
+/// SERVICE-NUMBER: what a container has in common with those that take its place.
+std::string instance_of(const container_record& record);
 
 /// It is to run, and nobody but recover()'s caller is about to start it.
 bool is_due(const container_view& view);

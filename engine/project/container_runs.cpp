@@ -4,6 +4,7 @@
 #include "engine/project/container_life.hpp"
 #include "engine/project/hooks.hpp"
 #include "engine/project/launch_surroundings.hpp"
+#include "engine/project/log_settings.hpp"
 #include "engine/project/mount_resolver.hpp"
 #include "engine/project/secret_mounts.hpp"
 #include "engine/system/crash_point.hpp"
@@ -212,6 +213,8 @@ task<launch> container_manager::implementation::prepare(std::string id) {
         };
         host = co_await blocking(parts.on.workers, read);
     }
+    log_options log = log_options_of(record, picture->config, log_defaults);
+    co_await reach_log_target(log.target, record);
     launch made = build_launch({.record = record,
         .named = named,
         .join = joined,
@@ -220,7 +223,7 @@ task<launch> container_manager::implementation::prepare(std::string id) {
         .mounts = mounts.mounts,
         .network = network,
         .host_gateway = gateway,
-        .log = log_options_of(record.service_definition(), log_defaults),
+        .log = std::move(log),
         .secrets = std::move(secrets),
         .host = std::move(host),
         .join_pid = joined_process(record, "pid", record.service_definition().pid),

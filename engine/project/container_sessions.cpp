@@ -130,6 +130,21 @@ std::set<std::string> container_manager::implementation::volumes_in_use() const 
     return names;
 }
 
+std::string instance_of(const container_record& record) {
+    return fmt::format("{}-{}", record.service, record.number);
+}
+
+task<> container_manager::keep_log(std::string id) {
+    implementation& self = *implementation_;
+    const container_record record = self.at(id).view.record;
+    const former_logs kept = self.runtime.replaced_logs();
+    auto work = [kept, file = self.runtime.log_file(id), record] {
+        kept.keep(file, record.project, instance_of(record));
+    };
+    co_await blocking(self.parts.on.workers, work);
+    crash_point("remove: its log is kept");
+}
+
 task<> container_manager::implementation::remove(std::string id) {
     managed_container& of = at(id);
     if (of.view.run || of.view.state == run_state::starting)

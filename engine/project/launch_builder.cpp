@@ -1,7 +1,6 @@
 #include "engine/project/launch_builder.hpp"
 
 #include "compose/model/error.hpp"
-#include "compose/model/units.hpp"
 #include "engine/project/launch_surroundings.hpp"
 #include "engine/project/naming_files.hpp"
 
@@ -95,14 +94,6 @@ std::uint16_t port_number(const std::string& text, const std::string& whole) {
         throw error(
             error_kind::invalid, fmt::format("publish port \"{}\": not a port number or range", whole));
     return static_cast<std::uint16_t>(number);
-}
-
-std::uint64_t bytes_of(const std::string& option, const std::string& text) {
-    const auto bytes = compose::parse_bytes(text);
-    if (!bytes || *bytes < 0)
-        throw error(error_kind::invalid,
-            fmt::format("logging option {} is \"{}\": give a number with k, m or g, like 10m", option, text));
-    return static_cast<std::uint64_t>(*bytes);
 }
 
 } // namespace
@@ -215,20 +206,6 @@ std::optional<health_config> health_of(const compose::service& service, const im
     else
         config.args.assign(test.begin() + 1, test.end());
     return config;
-}
-
-log_options log_options_of(const compose::service& service, log_options defaults) {
-    if (!service.log)
-        return defaults;
-    defaults.discard = service.log->driver == "none";
-    for (const auto& [option, value] : service.log->options) {
-        if (option == "max-size")
-            defaults.max_size = bytes_of(option, value);
-        else if (option == "max-file")
-            defaults.max_files = static_cast<unsigned>(
-                std::clamp<std::uint64_t>(bytes_of(option, value), 1, compose::most_log_files));
-    }
-    return defaults;
 }
 
 namespace {

@@ -63,7 +63,4 @@ int signal_number(const std::string& name);
 /// What stops the container: the service's signal, the image's, SIGTERM.
 int stop_signal_of(const compose::service& service, const image_config& image);
 
-/// Log limits of `logging.options` over the defaults. Throws error{invalid} naming the option.
-log_options log_options_of(const compose::service& service, log_options defaults);
-
 } // namespace engine

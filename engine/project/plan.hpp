@@ -75,6 +75,7 @@ struct step {
     compose::dependency_condition condition = compose::dependency_condition::started;
     bool carry_on = false;          // of a start or a condition: of what a former daemon wanted to run
     bool again = false;             // of a stop: it is started again after that
+    bool replaced = false;          // of a removal: another container takes its place
     bool required = true;           // of a condition: false lets what follows go on when it fails
     std::vector<std::size_t> after; // indexes into the plan
 

@@ -518,8 +518,24 @@ void up_planner::starts(const compose::service& service) {
 
 } // namespace
 
+namespace {
+
+/// A container that is removed, and one of its name that is made: its log is shown before that one's.
+void mark_replaced(plan& steps) {
+    std::set<std::string> made;
+    for (const step& each : steps)
+        if (each.kind == step_kind::create_container)
+            made.insert(each.name);
+    for (step& each : steps)
+        each.replaced = each.kind == step_kind::remove_container && made.contains(each.name);
+}
+
+} // namespace
+
 plan plan_up(const up_request& wanted, const observed_project& now) {
-    return up_planner(wanted, now).make();
+    plan steps = up_planner(wanted, now).make();
+    mark_replaced(steps);
+    return steps;
 }
 
 } // namespace engine

@@ -48,6 +48,7 @@ void project_manager::recover() {
     std::vector<std::string> names;
     for (const project_record* each : self.projects.list())
         names.push_back(each->name());
+    self.containers.runtime().replaced_logs().forget_all_but({names.begin(), names.end()});
     for (const std::string& name : self.parts.secrets.projects())
         self.begin_collecting(name);
     for (const std::string& name : names) {

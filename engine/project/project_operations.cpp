@@ -328,6 +328,8 @@ task<> project_manager::implementation::take_down(std::string project, down_opti
     else
         projects.empty(project);
     begin_collecting(project);
+    auto forget_logs = [kept = containers.runtime().replaced_logs(), project] { kept.forget(project); };
+    co_await blocking(parts.on.workers, forget_logs);
     co_await parts.records.durable();
 }
 

@@ -247,6 +247,8 @@ task<> step_performer::remove_container(step what) {
     if (containers_.find(what.container) == nullptr)
         co_return;
     announce("container", what.name, what.service, "Removing");
+    if (what.replaced)
+        co_await containers_.keep_log(what.container);
     co_await containers_.remove(what.container);
     announce("container", what.name, what.service, "Removed");
 }

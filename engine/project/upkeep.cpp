@@ -32,6 +32,7 @@ struct upkeep::implementation {
     task<> check_volumes();
     static task<> watch_volumes(std::shared_ptr<implementation> self);
     static task<> go_round(std::shared_ptr<implementation> self);
+    static task<> expire_logs(std::shared_ptr<implementation> self);
 
     engine_parts parts;
     container_manager& containers;
@@ -98,6 +99,17 @@ task<> upkeep::implementation::go_round(std::shared_ptr<implementation> self) {
     }
 }
 
+task<> upkeep::implementation::expire_logs(std::shared_ptr<implementation> self) {
+    constexpr auto pause_between = std::chrono::hours(1);
+    boost::asio::steady_timer pause(self->parts.on.io);
+    for (;;) {
+        auto expire = [kept = self->containers.runtime().replaced_logs()] { kept.expire(); };
+        co_await blocking(self->parts.on.workers, expire);
+        pause.expires_after(pause_between);
+        co_await pause.async_wait(boost::asio::use_awaitable);
+    }
+}
+
 upkeep::upkeep(engine_parts parts, container_manager& containers)
     : implementation_(std::make_shared<implementation>(parts, containers)) {}
 
@@ -107,6 +119,7 @@ void upkeep::start() {
     const auto self = implementation_;
     self->parts.networks.guard([self](const network_repair& repair) { self->tell(repair); });
     spawn(self->parts.on.io, "watch the volumes", implementation::watch_volumes(self));
+    spawn(self->parts.on.io, "remove old logs", implementation::expire_logs(self));
     spawn(self->parts.on.io, "look after the volumes", implementation::go_round(self));
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <utility>
 
@@ -75,6 +76,10 @@ void append_special(std::string& out, unsigned char byte) {
         out += digits[byte >> 4U];
         out += digits[byte & 15U];
     }
+}
+
+std::string numbered(const std::string& path, unsigned number) {
+    return path + "." + std::to_string(number);
 }
 
 } // namespace
@@ -184,33 +189,69 @@ void json_log::end(stream from, std::int64_t now) {
 }
 
 void json_log::record(stream from, std::string_view text, std::int64_t now) {
+    if (tee_)
+        tee_(from, text, now);
     const bool between_lines = !pending_[out].continued && !pending_[err].continued;
+    if (text.ends_with('\n'))
+        pending_[from].continued = false;
+    if (path_.empty())
+        return;
     // Better between lines; but a line that never ends must not keep the file from being rotated.
     const std::uint64_t size = size_ + batch_.size();
     if (max_size_ > 0 && (between_lines ? size >= max_size_ : size >= max_size_ + longest_overrun)) {
         flush();
         rotate();
     }
-    batch_ += R"({"log":")";
-    append_json_escaped(batch_, text);
-    batch_ += from == out ? R"(","stream":"stdout","time":")" : R"(","stream":"stderr","time":")";
-    append_timestamp(batch_, now);
-    batch_ += "\"}\n";
-    if (text.ends_with('\n'))
-        pending_[from].continued = false;
+    encode(from, text, now);
     if (batch_.size() >= max_batch)
         flush();
 }
 
+void json_log::encode(stream from, std::string_view text, std::int64_t now) {
+    last_ = now;
+    batch_ += R"({"log":")";
+    append_json_escaped(batch_, text);
+    batch_ += from == out ? R"(","stream":"stdout",)" : R"(","stream":"stderr",)";
+    if (!attributes_.empty())
+        batch_.append(R"("attrs":)").append(attributes_).append(",");
+    batch_ += R"("time":")";
+    append_timestamp(batch_, now);
+    batch_ += "\"}\n";
+}
+
 void json_log::flush() {
-    if (batch_.empty() || path_.empty()) {
-        batch_.clear();
+    if (batch_.empty())
         return;
-    }
-    if (fd_ < 0 && !reopen()) {
+    tell_loss();
+    if (untold_ > 0 || !write_batch()) {
         dropped_ += batch_.size();
-        batch_.clear();
+        untold_ += batch_.size();
+    }
+    batch_.clear();
+    if (batch_.capacity() > 2 * max_batch)
+        batch_.shrink_to_fit();
+}
+
+/// Before what comes after a gap. While that cannot be written either, nothing can.
+void json_log::tell_loss() {
+    if (untold_ == 0)
         return;
+    std::string waiting;
+    waiting.swap(batch_);
+    char note[160];
+    std::snprintf(note, sizeof note, "composed: %llu bytes of this log were lost: %s\n",
+        static_cast<unsigned long long>(untold_), std::strerror(refusal_));
+    encode(err, note, last_);
+    if (write_batch())
+        untold_ = 0;
+    batch_.swap(waiting);
+}
+
+/// What was written of one that did not go whole is a torn line, which readers pass over.
+bool json_log::write_batch() {
+    if (fd_ < 0 && !reopen()) {
+        refusal_ = errno;
+        return false;
     }
     if (torn_)
         batch_.insert(0, 1, '\n');
@@ -219,29 +260,41 @@ void json_log::flush() {
         const ssize_t put = ::write(fd_, batch_.data() + done, batch_.size() - done);
         if (put < 0 && errno == EINTR)
             continue;
-        if (put <= 0)
+        if (put <= 0) {
+            refusal_ = errno;
             break;
+        }
         done += static_cast<std::size_t>(put);
     }
     size_ += done;
     if (done > 0)
         torn_ = batch_[done - 1] != '\n';
-    dropped_ += batch_.size() - done;
-    batch_.clear();
-    if (batch_.capacity() > 2 * max_batch)
-        batch_.shrink_to_fit();
+    return done == batch_.size();
+}
+
+/// FILE.N becomes FILE.N+1, compressed or not; both forms are there when a crash has come between.
+void json_log::move_on(unsigned number) const {
+    const std::string from = numbered(path_, number);
+    const std::string to = numbered(path_, number + 1);
+    const bool plain = ::rename(from.c_str(), to.c_str()) == 0;
+    if (plain)
+        ::unlink((to + ".gz").c_str());
+    const bool packed = !plain && ::rename((from + ".gz").c_str(), (to + ".gz").c_str()) == 0;
+    if (packed)
+        ::unlink(to.c_str());
 }
 
 void json_log::rotate() {
-    const auto numbered = [this](unsigned number) { return path_ + "." + std::to_string(number); };
     if (max_files_ == 1) {
         ::unlink(path_.c_str());
     } else {
         for (unsigned number = max_files_ - 1; number > 1; --number)
-            ::rename(numbered(number - 1).c_str(), numbered(number).c_str());
-        ::rename(path_.c_str(), numbered(1).c_str());
+            move_on(number - 1);
+        ::rename(path_.c_str(), numbered(path_, 1).c_str());
+        ::unlink((numbered(path_, 1) + ".gz").c_str());
     }
     reopen();
+    packer_.rotated();
 }
 
 } // namespace engine

@@ -86,11 +86,12 @@ void monitor::turn() {
     poll.watch(signals_, POLLIN, [this](short) { reap(); });
     daemon_.watch(poll, receive_);
     // Once it has ended no more than a pipe holds can come.
-    if (exiting_ || !clients_.full())
+    if (exiting_ || (!clients_.full() && !forward_.full()))
         for (const auto which : {json_log::out, json_log::err})
             poll.watch(
                 streams_[which], POLLIN, [this, which](short) { read_stream(streams_[which], which); });
     clients_.watch(poll);
+    forward_.watch(poll);
     flows_until_ = ports_.expire(now(CLOCK_MONOTONIC));
     ports_.watch(poll);
     poll.wait(wait_limit());
@@ -101,13 +102,14 @@ void monitor::turn() {
         done_ = true;
     if (exiting_)
         advance_exit();
-    if (leaving_ && (clients_.idle() || now(CLOCK_MONOTONIC) >= leave_at_))
+    if (leaving_ && ((clients_.idle() && forward_.idle()) || now(CLOCK_MONOTONIC) >= leave_at_))
         done_ = true;
 }
 
 int monitor::wait_limit() const {
     std::int64_t next = 0;
-    for (const std::int64_t deadline : {drain_until_, delete_until_, leave_at_, flows_until_})
+    for (const std::int64_t deadline :
+        {drain_until_, delete_until_, leave_at_, flows_until_, forward_.deadline()})
         if (deadline != 0 && (next == 0 || deadline < next))
             next = deadline;
     if (next == 0)
@@ -266,7 +268,7 @@ void monitor::reap() {
             delete_until_ = now(CLOCK_MONOTONIC);
         } else if (snapshot_.state == shim_state::running && pid == snapshot_.pid) {
             on_init_exit(status);
-        } else if (!execs_.on_exit(pid, status, earlier)) {
+        } else if (!log_.on_exit(pid, status) && !execs_.on_exit(pid, status, earlier)) {
             unknown_exits_.emplace_back(pid, status);
             if (unknown_exits_.size() > max_unknown_exits)
                 unknown_exits_.pop_front();
@@ -289,9 +291,7 @@ bool monitor::take_unknown_exit(pid_t pid, int& status) {
 
 void monitor::start_container() {
     snapshot_.state = shim_state::starting;
-    if (!setup_.log.empty())
-        log_.open(setup_.log, static_cast<std::uint64_t>(setup_.log_max_size),
-            static_cast<unsigned>(setup_.log_max_files));
+    open_log();
     int stdio[3] = {-1, -1, -1};
     if (!make_streams(stdio))
         return fail(failure_step::terminal, errno, "stdio");
@@ -307,6 +307,22 @@ void monitor::start_container() {
         close_fd(fd);
     if (start_.pid < 0)
         fail(failure_step::runtime, failure, setup_.runtime);
+}
+
+void monitor::open_log() {
+    if (!setup_.log.empty()) {
+        log_.open(setup_.log, static_cast<std::uint64_t>(setup_.log_max_size),
+            static_cast<unsigned>(setup_.log_max_files));
+        log_.set_attributes(setup_.log_attributes);
+        if (setup_.log_compress)
+            log_.compress();
+    }
+    if (setup_.log_target.kind == 0)
+        return;
+    forward_.open(setup_.log_target, network_.host);
+    log_.set_tee([this](json_log::stream from, std::string_view text, std::int64_t at) {
+        forward_.add(from == json_log::err, text, at);
+    });
 }
 
 // Pipes for the container; its ends in `stdio`, ours kept.

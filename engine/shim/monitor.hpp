@@ -5,6 +5,7 @@
 #include "engine/shim/daemon_link.hpp"
 #include "engine/shim/exec_table.hpp"
 #include "engine/shim/json_log.hpp"
+#include "engine/shim/log_forwarder.hpp"
 #include "engine/shim/network_namespace.hpp"
 #include "engine/shim/poller.hpp"
 #include "engine/shim/port_proxy.hpp"
@@ -54,6 +55,7 @@ class monitor {
     void on_acknowledge();
 
     void start_container();
+    void open_log();
     bool make_streams(int stdio[3]);
     void on_runtime_returned(int status);
     void fail(failure_step step, std::int64_t code, std::string text);
@@ -89,6 +91,7 @@ class monitor {
     runtime_command delete_;
     console_socket console_;
     int streams_[2] = {-1, -1}; // what we read: stdout and stderr, or the terminal
+    log_forwarder forward_;
     json_log log_;
     attach_hub clients_;
     exec_table execs_;

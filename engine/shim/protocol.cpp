@@ -155,7 +155,10 @@ std::string encode(const shim_setup& value) {
             .number(each.uid)
             .number(each.gid)
             .number(each.mode);
-    out.number(value.shared_memory_of);
+    out.number(value.shared_memory_of).number(value.log_compress).text(value.log_attributes);
+    const shim_log_target& target = value.log_target;
+    out.number(target.kind).number(target.transport).text(target.place).number(target.port);
+    out.number(target.facility).text(target.host_name).text(target.tag).text(target.fields);
     return out.take();
 }
 
@@ -185,6 +188,17 @@ bool decode(std::string_view payload, shim_setup& value) {
         !read_secrets(in, value.secrets))
         return false;
     value.shared_memory_of = in.number();
+    value.log_compress = in.number() != 0;
+    value.log_attributes = in.text();
+    shim_log_target& target = value.log_target;
+    target.kind = in.number();
+    target.transport = in.number();
+    target.place = in.text();
+    target.port = in.number();
+    target.facility = in.number();
+    target.host_name = in.text();
+    target.tag = in.text();
+    target.fields = in.text();
     return !in.torn();
 }
 

@@ -117,6 +117,18 @@ struct secret_file {
     std::int64_t mode = 0;
 };
 
+/// Where lines go beside the file. kind and transport: of log_target (engine/container/launch.hpp).
+struct shim_log_target {
+    std::int64_t kind = 0; // 0: nowhere
+    std::int64_t transport = 0;
+    std::string place;
+    std::int64_t port = 0;
+    std::int64_t facility = 0;
+    std::string host_name;
+    std::string tag;
+    std::string fields;
+};
+
 /// What a shim is told at birth. Paths are absolute unless they lie in the run folder, the shim's working
 /// directory.
 struct shim_setup {
@@ -144,6 +156,9 @@ struct shim_setup {
     std::vector<secret_file> secrets; // of the memory file that is the packet's descriptor
     /// First process of the container whose /dev/shm it has too, at `shm` of the run folder; 0: none.
     std::int64_t shared_memory_of = 0;
+    bool log_compress = false;  // what is rotated away
+    std::string log_attributes; // a JSON object that each line has; empty: none
+    shim_log_target log_target;
 };
 
 enum class shim_state : std::int64_t { preparing = 0, starting = 1, running = 2, exited = 3, failed = 4 };

@@ -244,8 +244,8 @@ class MistakeTest(DaemonTest):
         self.refused("services:\n  a: {image: busybox, tty: maybe}\n  b: {imagee: x}\n", "services.a.tty", "services.b.imagee")
 
     def test_what_cannot_be_done_yet_is_told_with_its_place(self):
-        self.refused("services:\n  a:\n    image: busybox\n    logging: {driver: syslog}\n  b: {build: .}\n",
-                     'compose.yaml:4:23: services.a.logging.driver: "syslog" is not supported', "compose.yaml:5:")
+        self.refused("services:\n  a:\n    image: busybox\n    logging: {driver: gelf}\n  b: {build: .}\n",
+                     'compose.yaml:4:23: services.a.logging.driver: "gelf" is not supported', "compose.yaml:5:")
 
     def test_a_taken_port_is_named_with_its_holder(self):
         with socket.create_server(("127.0.0.1", 0)) as holder:

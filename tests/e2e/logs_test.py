@@ -1,5 +1,6 @@
 """Logs: rotation under a flood, following over rotation and restarts, streams, timestamps."""
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -36,12 +37,14 @@ class LogsTest(DaemonTest):
     def log_files(self):
         """The container's log files, oldest first."""
         folder = self.state / "container" / self.container("s")["id"]
-        found = [each for each in folder.iterdir() if re.fullmatch(r".*\.log(\.\d+)?", each.name)]
-        return sorted(found, key=lambda each: -int((re.search(r"\.log\.(\d+)$", each.name) or [0, 0])[1]))
+        found = [each for each in folder.iterdir() if re.fullmatch(r".*\.log(\.\d+)?(\.gz)?", each.name)]
+        return sorted(found, key=lambda each: -int((re.search(r"\.log\.(\d+)", each.name) or [0, 0])[1]))
 
     def written(self):
         """What the log files hold, line by line."""
-        return [json.loads(line)["log"].rstrip("\n") for each in self.log_files() for line in each.read_text().splitlines()]
+        texts = [gzip.decompress(each.read_bytes()).decode() if each.suffix == ".gz" else each.read_text()
+                 for each in self.log_files()]
+        return [json.loads(line)["log"].rstrip("\n") for text in texts for line in text.splitlines()]
 
     def lines(self, *arguments):
         return self.compose("logs", "--no-color", "--no-log-prefix", *arguments).stdout.splitlines()
@@ -130,6 +133,42 @@ class LogsTest(DaemonTest):
         for each in self.log_files():
             self.assertLess(each.stat().st_size, 101 << 10)
         self.assertEqual(self.lines()[-1], "end-of-run-1")
+
+    def test_what_is_rotated_away_is_compressed_and_read_like_the_rest(self):
+        self.writer(6000, options={"max-size": "100k", "max-file": "20", "compress": "true"})
+        self.wait_for_line("end-of-run-1")
+
+        def all_compressed():
+            *rotated, newest = self.log_files()
+            return newest.name.endswith(".log") and rotated and all(each.name.endswith(".gz") for each in rotated)
+
+        wait_until(all_compressed, 20, "all files but one to be compressed")
+        self.assertGreater(len(self.log_files()), 8)
+        self.assertLess(sum(each.stat().st_size for each in self.log_files()[:-1]), 300 << 10)
+        self.assert_runs_are_whole(self.written(), 1, 6000)
+        self.assert_runs_are_whole(self.lines(), 1, 6000)
+        written = self.written()
+        for count in (0, 1, 700, 2500, 5999):
+            self.assertEqual(self.lines("-n", str(count)), written[len(written) - count:])
+        names = {each.name for each in (self.state / "container" / self.container("s")["id"]).iterdir()}
+        self.assertFalse([name for name in names if name.endswith(".tmp")])
+
+    def test_compressing_keeps_to_the_number_of_files_under_a_flood(self):
+        self.writer(200_000, options={"max-size": "200k", "max-file": "3", "compress": "true"})
+        self.wait_for_line("end-of-run-1")
+        wait_until(lambda: [each.name.split("-json.log")[1] for each in self.log_files()] == [".2.gz", ".1.gz", ""], 20,
+                   "two compressed files")
+        lines = self.lines()
+        numbers = [int(line.split()[1]) for line in lines[:-1]]
+        self.assertEqual(numbers, list(range(numbers[0], 200_001)))
+
+    def test_following_over_files_that_are_compressed_loses_and_doubles_nothing(self):
+        self.writer(40_000, options={"max-size": "300k", "max-file": "100", "compress": "true"})
+        with self.following() as (process, so_far):
+            for run in (1, 2, 3):
+                wait_until(lambda: f"end-of-run-{run}" in so_far()[-1:], 30, f"the end of run {run} in logs -f")
+                self.compose("restart", "s")
+            self.assert_runs_are_whole(so_far()[:3 * 40_001], 3, 40_000)
 
     def test_following_over_rotation_and_restarts_loses_and_doubles_nothing(self):
         self.writer(20_000, options={"max-size": "1m", "max-file": "50"},

@@ -137,10 +137,12 @@ TEST_F(loader_test, what_would_not_take_effect_is_refused_when_it_is_to_run) {
             "services: {a: {image: x, ports: ['80:80', '80:81']}}\n",
             "services: {a: {image: x, ports: ['127.0.0.1:80:80', '80:81']}}\n",
             "services: {a: {image: x, healthcheck: {test: [CMD]}}}\n",
-            "services: {a: {image: x, logging: {driver: syslog}}}\n",
+            "services: {a: {image: x, logging: {driver: gelf}}}\n",
             "services: {a: {image: x, logging: {options: {max-size: none}}}}\n",
             "services: {a: {image: x, logging: {options: {max-file: '1001'}}}}\n",
             "services: {a: {image: x, logging: {options: {max-fiel: '3'}}}}\n",
+            "services: {a: {image: x, logging: {options: {tag: '{{.Nam}}'}}}}\n",
+            "services: {a: {image: x, logging: {driver: syslog, options: {syslog-address: 'http://x'}}}}\n",
             "services: {a: {image: x}}\nnetworks: {default: {ipam: {config: [{subnet: 10.1.0.0/24}, {subnet: "
             "10.2.0.0/24}]}}}\n",
             "services: {a: {image: x}}\nnetworks: {default: {enable_ipv4: false}}\n",

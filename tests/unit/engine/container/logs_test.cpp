@@ -1,9 +1,13 @@
 #include "runtime_fixture.hpp"
 
+#include "engine/container/former_logs.hpp"
+#include "engine/container/log_files.hpp"
 #include "engine/container/logs.hpp"
 #include "engine/shim/json_log.hpp"
 
 #include <gmock/gmock.h>
+
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -143,6 +147,108 @@ TEST_F(logs_test, a_torn_line_is_passed_over) {
     std::ofstream(file, std::ios::app) << "{\"log\":\"half\n";
     write(log, 1, 2);
     EXPECT_THAT(read({}), ElementsAre("0", "1"));
+}
+
+// As the shim's loop does.
+void reap(json_log& log) {
+    int status = 0;
+    for (pid_t child = ::waitpid(-1, &status, 0); child > 0; child = ::waitpid(-1, &status, 0))
+        log.on_exit(child, status);
+}
+
+TEST_F(logs_test, compressed_files_are_read_like_others_and_counted_from_the_end) {
+    json_log log;
+    log.open(file, 300, 9);
+    log.compress();
+    for (int line = 0; line < 24; ++line) {
+        write(log, line, line + 1);
+        reap(log);
+    }
+    EXPECT_FALSE(fs::exists(file.native() + ".1"));
+    EXPECT_TRUE(fs::exists(file.native() + ".3.gz"));
+    for (const std::size_t count : {0U, 1U, 5U, 11U, 23U, 24U, 50U}) {
+        log_query query;
+        query.tail = count;
+        const std::vector<std::string> lines = read(query);
+        ASSERT_EQ(lines.size(), std::min<std::size_t>(count, 24)) << count;
+        if (!lines.empty()) {
+            EXPECT_EQ(lines.back(), "23");
+        }
+    }
+}
+
+TEST_F(logs_test, a_file_that_is_compressed_while_it_is_read_is_not_read_again) {
+    json_log log;
+    log.open(file, 300, 9);
+    write(log, 0, 4);
+    log_files files(file);
+    files.open(std::nullopt);
+    std::vector<std::string> lines = files.read();
+    log.compress();
+    for (int line = 4; line < 30; ++line) {
+        write(log, line, line + 1);
+        reap(log);
+        for (std::string& each : files.read())
+            lines.push_back(std::move(each));
+    }
+    ASSERT_TRUE(fs::exists(file.native() + ".2.gz"));
+    ASSERT_EQ(lines.size(), 30U);
+    for (std::size_t line = 0; line < lines.size(); ++line)
+        EXPECT_EQ(parse_log_line(lines[line])->text, std::to_string(line) + "\n");
+}
+
+TEST_F(logs_test, what_a_crash_left_uncompressed_is_compressed_by_the_next_run) {
+    json_log before;
+    before.open(file, 300, 9);
+    write(before, 0, 16);
+    ASSERT_TRUE(fs::exists(file.native() + ".3"));
+    std::ofstream(file.native() + ".gz.tmp") << "half";
+    json_log log;
+    log.open(file, 300, 9);
+    log.compress();
+    reap(log);
+    for (const char* number : {".1", ".2", ".3"}) {
+        EXPECT_FALSE(fs::exists(file.native() + number));
+        EXPECT_TRUE(fs::exists(file.native() + number + ".gz"));
+    }
+    EXPECT_FALSE(fs::exists(file.native() + ".gz.tmp"));
+    EXPECT_EQ(read({}).size(), 16U);
+}
+
+TEST_F(logs_test, a_former_log_comes_first_and_is_forgotten_after_a_day) {
+    const former_logs kept(folder / "former");
+    for (const char* name : {"a", "b"}) {
+        fs::create_directories(folder / name);
+        json_log log;
+        log.open(folder / name / "x-json.log", 300, 4);
+        write(log, *name == 'a' ? 0 : 100, *name == 'a' ? 6 : 106);
+        log.flush();
+        kept.keep(folder / name / "x-json.log", "p", "s-1");
+        EXPECT_TRUE(fs::is_empty(folder / name));
+    }
+    json_log log;
+    log.open(file, 300, 4);
+    write(log, 200, 203);
+    const auto read_both = [&](std::optional<std::size_t> tail) {
+        log_files files(file, kept.find("p", "s-1"));
+        files.open(tail, false);
+        std::vector<std::string> texts;
+        for (std::vector<std::string> lines = files.read(); !lines.empty(); lines = files.read())
+            for (const std::string& each : lines)
+                texts.push_back(parse_log_line(each)->text);
+        return texts;
+    };
+    EXPECT_THAT(read_both({}),
+        ElementsAre("100\n", "101\n", "102\n", "103\n", "104\n", "105\n", "200\n", "201\n", "202\n"));
+    EXPECT_THAT(read_both(4), ElementsAre("105\n", "200\n", "201\n", "202\n"));
+    kept.expire();
+    EXPECT_FALSE(kept.find("p", "s-1").empty());
+    fs::last_write_time(folder / "former/p/s-1", fs::file_time_type::clock::now() - 25h);
+    EXPECT_TRUE(kept.find("p", "s-1").empty());
+    kept.expire();
+    EXPECT_FALSE(fs::exists(folder / "former/p/s-1"));
+    kept.forget("p");
+    EXPECT_FALSE(fs::exists(folder / "former"));
 }
 
 TEST_F(logs_test, follow_goes_through_rotations_and_ends_when_finished) {

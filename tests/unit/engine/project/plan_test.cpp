@@ -111,6 +111,7 @@ TEST_F(plan_test, a_changed_service_is_ended_before_it_is_made_again) {
                                   "create container p-db-1", "start container p-db-1"));
     EXPECT_TRUE(waits(steps, 2, 1));
     EXPECT_EQ(steps[0].reason, "definition changed");
+    EXPECT_TRUE(steps[1].replaced);
 }
 
 TEST_F(plan_test, what_depends_with_restart_ends_before_and_starts_after_what_is_made_anew) {
@@ -161,6 +162,7 @@ TEST_F(plan_test, scaling_adds_the_missing_numbers_and_removes_the_highest) {
     EXPECT_THAT(shown(up()),
         ElementsAre("stop container p-web-3", "remove container p-web-3", "create container p-web-2",
             "wait for db", "wait for job", "start container p-web-2"));
+    EXPECT_FALSE(up()[1].replaced);
 }
 
 TEST_F(plan_test, orphans_stay_until_their_removal_is_asked_for) {

@@ -170,7 +170,26 @@ TEST_F(json_log_test, a_disk_that_refuses_costs_lines_and_no_more) {
     fs::create_directories(folder / "missing");
     log.append(json_log::out, "kept\n", moment);
     log.flush();
-    EXPECT_THAT(text_of(folder / "missing/x.log"), testing::HasSubstr("kept"));
+    const std::string text = text_of(folder / "missing/x.log");
+    EXPECT_THAT(text, testing::HasSubstr("kept"));
+    EXPECT_THAT(
+        text, testing::StartsWith("{\"log\":\"composed: 75 bytes of this log were lost: No such file"));
+}
+
+TEST_F(json_log_test, attributes_are_in_each_line_and_a_tee_gets_the_text) {
+    json_log log;
+    log.open(file, 0, 1);
+    log.set_attributes(R"({"role":"front"})");
+    std::vector<std::string> heard;
+    log.set_tee([&](json_log::stream from, std::string_view text, std::int64_t) {
+        heard.push_back((from == json_log::err ? "err " : "out ") + std::string(text));
+    });
+    log.append(json_log::err, "one\n", moment);
+    log.append(json_log::out, "two", moment);
+    log.end(json_log::out, moment);
+    EXPECT_THAT(heard, testing::ElementsAre("err one\n", "out two"));
+    EXPECT_THAT(text_of(file),
+        testing::StartsWith(R"({"log":"one\n","stream":"stderr","attrs":{"role":"front"},"time":")"));
 }
 
 } // namespace

@@ -31,6 +31,16 @@ shim_setup sample_setup() {
     setup.oom_file = "/o";
     setup.mount_files = {"etc/hosts"};
     setup.secrets = {{.target = "/s", .offset = 1, .size = 2, .uid = 3, .gid = 4, .mode = 0444}};
+    setup.log_compress = true;
+    setup.log_attributes = "{}";
+    setup.log_target = {.kind = 2,
+        .transport = 3,
+        .place = "10.0.0.1",
+        .port = 514,
+        .facility = 3,
+        .host_name = "h",
+        .tag = "t",
+        .fields = "f"};
     return setup;
 }
 
@@ -53,6 +63,7 @@ TEST(shim_protocol, a_setup_comes_back_as_it_was) {
     EXPECT_EQ(back.network, shim_network::join);
     ASSERT_EQ(back.secrets.size(), 1U);
     EXPECT_EQ(back.secrets[0].target, "/s");
+    EXPECT_EQ(back.log_target.fields, "f");
 }
 
 // A shim of yesterday speaks with a daemon of today: these bytes may never change.
