@@ -47,6 +47,11 @@ struct up_options {
     bool carry_on = false; // what a former daemon was about
     std::optional<std::chrono::nanoseconds> grace; // of what is recreated; without it each service's own
     std::optional<unsigned> user;                  // who asked, where the socket tells
+    std::map<std::string, std::string> images_before =
+        {}; // of the containers that there were: id by reference
+    /// It goes back to that revision by itself, as an update has failed; 0: it does not. What the references
+    /// mean is what they meant before then.
+    std::uint64_t back_to = 0;
 };
 
 /// An `up` that has not ended yet (table::operation, key: the project's name): the next daemon carries on
