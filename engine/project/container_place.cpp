@@ -36,8 +36,7 @@ task<> container_manager::take_place(std::string id) {
     crash_point("hand over: the shims know it");
 }
 
-task<> container_manager::drain(
-    std::string id, std::chrono::nanoseconds limit, std::function<bool()> hurry) {
+task<> container_manager::drain(std::string id, std::chrono::nanoseconds limit, std::function<bool()> hurry) {
     implementation& self = *implementation_;
     constexpr auto answers_under_way = std::chrono::seconds(1); // of DNS: who has one comes yet
     constexpr auto look_again = std::chrono::milliseconds(50);  // the kernel tells nobody

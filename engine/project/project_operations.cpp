@@ -271,6 +271,8 @@ task<> project_manager::implementation::bring_up_and_forget(
     if (options.images_before.empty())
         options.images_before = images_of_containers(name);
     std::exception_ptr failure = co_await try_to_bring_up(std::move(wanted), options, superseded, report);
+    if (failure && report->stopped && !went_back && !superseded() && !containers.closed())
+        projects.refuse(name);
     if (failure && report->rolls_back && !went_back && !superseded() && !containers.closed())
         failure = co_await go_back(name, std::move(options), superseded, failure);
     if (!superseded() && !containers.closed()) // or the record is that of a later one

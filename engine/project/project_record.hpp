@@ -27,6 +27,8 @@ struct project_record {
     std::string created;   // RFC 3339, of this revision
     bool removing = false; // `down` was asked for and has not ended
     down_options remove;   // what that `down` was asked; without `grace`, which was for its client
+    /// What an update to has failed: nobody but a person tries it again.
+    std::optional<compose::project> refused = {};
 
     const std::string& name() const { return definition.name; }
 };

@@ -52,10 +52,21 @@ bool project_records::save_revision(compose::project wanted, const up_options& o
 }
 
 void project_records::go_back(compose::project before, const up_options& options) {
-    save_anew(std::move(before), options);
+    const auto found = projects_.find(before.name);
+    save_anew(std::move(before), options,
+        found == projects_.end() ? std::nullopt : std::optional(found->second.definition));
 }
 
-void project_records::save_anew(compose::project wanted, const up_options& options) {
+void project_records::refuse(const std::string& project) {
+    const auto found = projects_.find(project);
+    if (found == projects_.end())
+        return;
+    found->second.refused = found->second.definition;
+    store_.put(table::project, project, encode(found->second));
+}
+
+void project_records::save_anew(
+    compose::project wanted, const up_options& options, std::optional<compose::project> refused) {
     const std::string name = wanted.name;
     const auto found = projects_.find(name);
     remember_up(name, options);
@@ -63,7 +74,8 @@ void project_records::save_anew(compose::project wanted, const up_options& optio
         .definition = std::move(wanted),
         .created = timestamp_now(),
         .removing = false,
-        .remove = {}};
+        .remove = {},
+        .refused = std::move(refused)};
     store_.put(table::project, name, encode(record));
     projects_.insert_or_assign(name, std::move(record));
     begin_revision(name, options);

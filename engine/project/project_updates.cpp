@@ -74,8 +74,8 @@ task<std::exception_ptr> project_manager::implementation::go_back(
     options.renew_anonymous = false;
     options.carry_on = false;
     options.pulled = true;
-    std::erase_if(options.services,
-        [&](const std::string& name) { return !good->definition.services.contains(name); });
+    std::erase_if(
+        options.services, [&](const std::string& name) { return !good->definition.services.contains(name); });
     spdlog::warn("project {}: {}; goes back to revision {}", project, text, good->number);
     projects.go_back(good->definition, options);
     crash_point("go back: the revision before is wanted again");
@@ -83,8 +83,8 @@ task<std::exception_ptr> project_manager::implementation::go_back(
     const std::exception_ptr failure =
         co_await try_to_bring_up(good->definition, options, superseded, report);
     if (failure)
-        co_return failed(fmt::format("{}\nand going back to revision {} has failed: {}", text, good->number,
-            message_of(failure)));
+        co_return failed(fmt::format(
+            "{}\nand going back to revision {} has failed: {}", text, good->number, message_of(failure)));
     co_return failed(fmt::format("{}\nrolled back to revision {}", text, good->number));
 }
 

@@ -118,9 +118,8 @@ const container_view* update_watch::newest(const std::string& service, unsigned 
 }
 
 bool update_watch::has_failed(const std::string& service, unsigned number) const {
-    return std::any_of(report_->failures.begin(), report_->failures.end(), [&](const update_failure& each) {
-        return each.service == service && each.number == number;
-    });
+    return std::any_of(report_->failures.begin(), report_->failures.end(),
+        [&](const update_failure& each) { return each.service == service && each.number == number; });
 }
 
 std::size_t update_watch::failures_of(const std::string& service) const {
@@ -245,7 +244,8 @@ task<> update_watch::watch(step what) {
     throw error(error_kind::unavailable,
         goes_on || what.last || what.policy->failure_action == "rollback"
             ? text
-            : text + "\nthe update stops there; `up` again goes on with it, `compose rollback` takes it back");
+            : text +
+                  "\nthe update stops there; `up` again goes on with it, `compose rollback` takes it back");
 }
 
 task<> clear_beside(container_manager& containers, std::string project) {

@@ -29,8 +29,8 @@ struct update_report {
 
 enum class update_verdict { up, not_yet, failed };
 
-/// Whether a new container is up: healthy where it has a health check, else it must have run for a second. One
-/// that has ended has failed, even if its restart policy starts it again. Pure.
+/// Whether a new container is up: healthy where it has a health check, else it must have run for a second.
+/// One that has ended has failed, even if its restart policy starts it again. Pure.
 update_verdict judge_new(
     const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts) noexcept;
 
@@ -54,8 +54,8 @@ class update_watch {
     /// A step of an update has failed: it goes into the report.
     task<> note(step what, std::string why);
 
-    /// After a batch: watches its containers for as long as the policy says, and takes away those that were to
-    /// come and have failed. Throws error{unavailable} when the update stops there.
+    /// After a batch: watches its containers for as long as the policy says, and takes away those that were
+    /// to come and have failed. Throws error{unavailable} when the update stops there.
     task<> watch(step what);
 
   private:

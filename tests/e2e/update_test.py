@@ -2,13 +2,17 @@
 the service's name.
 """
 import contextlib
+import hashlib
 import http.client
+import io
+import json
 import signal
+import tarfile
 import threading
 import time
 import unittest
 
-from harness import DaemonTest, wait_until
+from harness import DaemonTest, busybox_archive, wait_until
 
 PORT = 18381
 
@@ -37,13 +41,13 @@ services:
 class Load:
     """Asks the port again and again, each time by a new connection."""
 
-    def __init__(self, port=PORT):
-        self.port, self.answers, self.lost, self.running = port, [], [], True
+    def __init__(self, port=PORT, host="127.0.0.1"):
+        self.host, self.port, self.answers, self.lost, self.running = host, port, [], [], True
         self.thread = threading.Thread(target=self.ask)
 
     def ask(self):
         while self.running:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=3)
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=3)
             try:
                 connection.request("GET", "/")
                 answer = connection.getresponse()
@@ -170,8 +174,50 @@ class UpdateTest(DaemonTest):
         self.assertEqual(self.ids(), before)
         self.assertNotIn("false", self.api("/projects/roll")["definition"]["services"]["web"]["health"]["test"])
 
+    def test_a_request_under_way_gets_its_answer_from_the_old_one(self):
+        slow = "mkdir -p /www/cgi-bin; printf '#!/bin/sh\\nsleep 4; echo; echo whole' > /www/cgi-bin/slow; chmod +x /www/cgi-bin/slow;"
+        self.web("blue", before=slow)
+        self.up()
+        answers = []
+
+        def ask():
+            connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+            connection.request("GET", "/cgi-bin/slow")
+            answers.append(connection.getresponse().read().decode().strip())
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(0.2)
+        self.web("green")
+        self.up()
+        asking.join()
+        self.assertEqual(answers, ["whole"])
+        self.whole(1, "green")
+
+    def test_ports_on_ipv6_go_over_too(self):
+        text = """name: roll
+services:
+  web:
+    image: busybox
+    init: true
+    command: ["sh", "-c", "mkdir -p /www; echo $$COLOUR > /www/index.html; exec httpd -f -p 80 -h /www"]
+    environment: {COLOUR: %s}
+    ports: ['[::1]:%d:80']
+    healthcheck: {test: wget -q -O /dev/null 127.0.0.1, interval: 200ms, timeout: 2s}
+    deploy: {update_config: {order: start-first, monitor: 100ms}}
+"""
+        self.write(text % ("blue", PORT))
+        self.up()
+        with Load(host="::1") as load:
+            for colour in "green", "blue", "red":
+                self.write(text % (colour, PORT))
+                self.up()
+                wait_until(lambda: load.answers[-1:] == [colour], 5, "the new one's answers")
+        self.assertEqual(load.lost, [])
+        order = [a for a, b in zip(load.answers, [None, *load.answers]) if a != b]
+        self.assertEqual(order, ["blue", "green", "blue", "red"])
+
     def test_what_was_replaced_already_comes_back(self):
-        update = "parallelism: 1, monitor: 1500ms, failure_action: rollback"
+        update = "parallelism: 1, monitor: 4s, failure_action: rollback"
         self.web("blue", replicas=2, update=update)
         self.up()
         # It ends by itself once it has come up.
@@ -240,8 +286,6 @@ class UpdateTest(DaemonTest):
 
     def another_image(self, marker):
         """busybox with one more file, under the name that the other had."""
-        import io, json, tarfile, hashlib
-        from harness import busybox_archive
         with tarfile.open(busybox_archive()) as old:
             manifest = json.load(old.extractfile("manifest.json"))[0]
             config = json.load(old.extractfile(manifest["Config"]))
