@@ -32,6 +32,8 @@ json::object view_of(const engine::revision& each, const engine::revision* befor
     json::object view{{"revision", each.number}, {"created", each.created}, {"steps", std::move(steps)}};
     if (each.failed)
         view["failed"] = true;
+    if (each.back_to != 0)
+        view["back_to"] = each.back_to;
     if (each.user)
         view["user"] = *each.user;
     if (before != nullptr)

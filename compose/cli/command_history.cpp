@@ -95,7 +95,7 @@ std::vector<std::string> sentences_of_plan(const json::array& steps) {
     std::vector<std::string> sentences;
     for (const std::string& name : order) {
         const auto& [actions, reason] = found.at(name);
-        const bool made = actions.contains("create");
+        const bool made = actions.contains("create") || actions.contains("switch");
         const std::string verb = made && actions.contains("remove") ? "recreate"
                                  : made                             ? "create"
                                  : actions.contains("remove")       ? "remove"
@@ -114,6 +114,9 @@ std::string changes_of(const json::object& revision) {
     if (differences != nullptr && sentences.empty())
         sentences = sentences_of_plan(revision.at("steps").as_array());
     const json::value* failed = revision.if_contains("failed");
+    if (const json::value* back_to = revision.if_contains("back_to"))
+        sentences.insert(sentences.begin(),
+            fmt::format("rolled back to {} as an update had failed", back_to->to_number<std::uint64_t>()));
     return fmt::format(
         "{}{}", failed != nullptr && failed->as_bool() ? "(failed) " : "", fmt::join(sentences, "; "));
 }

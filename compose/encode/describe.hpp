@@ -86,6 +86,16 @@ void describe(Archive& archive, restart_policy& value) {
 }
 
 template <typename Archive>
+void describe(Archive& archive, update_policy& value) {
+    archive("parallelism", value.parallelism);
+    archive("delay", value.delay);
+    archive("failure_action", value.failure_action);
+    archive("monitor", value.monitor);
+    archive("max_failure_ratio", value.max_failure_ratio);
+    archive("start_first", value.start_first);
+}
+
+template <typename Archive>
 void describe(Archive& archive, healthcheck& value) {
     archive("test", value.test);
     archive("interval", value.interval);
@@ -244,6 +254,8 @@ void describe(Archive& archive, service& value) {
     archive("scale", value.scale);
     archive("limits", value.limit);
     archive("attach", value.attach);
+    archive("update", value.update);
+    archive("rollback", value.rollback);
     archive("extra", value.extra);
 }
 

@@ -85,6 +85,7 @@ class writer {
     static json::value encode(T value) {
         return value;
     }
+    static json::value encode(double value) { return value; }
     static json::value encode(std::chrono::nanoseconds value) { return value.count(); }
     template <enumeration T>
     static json::value encode(T value) {
@@ -179,6 +180,7 @@ class reader {
     static void decode(const json::value& from, T& into) {
         into = from.to_number<T>();
     }
+    static void decode(const json::value& from, double& into) { into = from.to_number<double>(); }
     static void decode(const json::value& from, std::chrono::nanoseconds& into) {
         into = std::chrono::nanoseconds(from.to_number<std::int64_t>());
     }

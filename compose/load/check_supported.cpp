@@ -99,8 +99,11 @@ class support_checker {
             contents("configs", service.configs);
             health(service);
             log(service);
-            check_limits(service,
-                [this](const std::string& key, const std::string& message) { fail(key, "{}", message); });
+            const report_fault report = [this](const std::string& key, const std::string& message) {
+                fail(key, "{}", message);
+            };
+            check_limits(service, report);
+            check_update(service, report);
         }
         path_.clear();
         for (const auto& [key, volume] : project_.volumes)

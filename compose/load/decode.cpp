@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 
 namespace compose {
 
@@ -159,6 +160,19 @@ restart_policy restart_of(const node& service) {
         .window = duration_in(*policy, "window")};
 }
 
+std::optional<update_policy> update_of(const node& service, std::string_view key) {
+    const node* deploy = service.find("deploy");
+    const node* from = deploy == nullptr ? nullptr : deploy->find(key);
+    if (from == nullptr || from->is_null())
+        return std::nullopt;
+    return update_policy{.parallelism = number_in<unsigned>(*from, "parallelism"),
+        .delay = duration_in(*from, "delay").value_or(std::chrono::nanoseconds(0)),
+        .failure_action = from->text_at("failure_action"),
+        .monitor = duration_in(*from, "monitor"),
+        .max_failure_ratio = std::strtod(from->text_at("max_failure_ratio").c_str(), nullptr),
+        .start_first = from->text_at("order") == "start-first"};
+}
+
 std::vector<hook> hooks_in(const node& service, std::string_view key) {
     std::vector<hook> made;
     if (const node* list = service.find(key))
@@ -245,6 +259,8 @@ service service_of(const std::string& name, const node& from) {
     made.configs = references_in(from, "configs");
     take_limits(from, made);
     take_surroundings(from, made);
+    made.update = update_of(from, "update_config");
+    made.rollback = update_of(from, "rollback_config");
     made.attach = from.text_at("attach") != "false";
     made.extra = extensions_of(from);
     return made;
@@ -253,8 +269,7 @@ service service_of(const std::string& name, const node& from) {
 // What nothing acts on; everything else of a service is taken up above or by the filling of the tree.
 constexpr std::array<std::string_view, 5> without_action{
     "build", "provider", "models", "cpu_count", "cpu_percent"};
-constexpr std::array<std::string_view, 5> deploy_without_action{
-    "update_config", "rollback_config", "placement", "endpoint_mode", "mode"};
+constexpr std::array<std::string_view, 3> deploy_without_action{"placement", "endpoint_mode", "mode"};
 
 void find_ignored(const std::string& name, const node& service, std::vector<std::string>& ignored) {
     if (const node* deploy = service.find("deploy"))

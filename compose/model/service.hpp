@@ -2,6 +2,7 @@
 
 #include "compose/model/content.hpp"
 #include "compose/model/limits.hpp"
+#include "compose/model/update.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -200,7 +201,9 @@ struct service {
     std::string isolation;        // of Windows
     bool credential_spec = false; // whether there is one; of Windows
     bool use_api_socket = false;
-    bool attach = true; // of its logs, by an `up` in the foreground
+    bool attach = true;                    // of its logs, by an `up` in the foreground
+    std::optional<update_policy> update;   // unset: all containers at once
+    std::optional<update_policy> rollback; // of an update that goes back by itself
 
     extensions extra;
 

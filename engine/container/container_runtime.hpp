@@ -112,6 +112,14 @@ class container_runtime {
     /// Sets the size of the container's terminal; ignored without one.
     void resize(const std::string& id, std::uint16_t rows, std::uint16_t columns);
 
+    /// The sockets of its published ports, for who is to have them as well. None of one that does not run, or
+    /// whose shim is of an earlier release.
+    task<std::vector<unique_fd>> lend_ports(std::string id);
+
+    /// Whether its shim takes new clients of the ports that it carries itself (held_socket). For a container
+    /// that is being started from before its process runs.
+    void accept_clients(const std::string& id, bool accepting);
+
     /// Removes what is left of a container that does not run: writable layer and logs. Renamed to trash at
     /// once and deleted behind. Throws error{conflict} when it runs.
     task<> remove(std::string id);

@@ -95,6 +95,8 @@ std::string encode(const attachment& value) {
         object["offers"] = std::move(offers);
     if (!value.links.empty())
         object["links"] = texts(value.links);
+    if (value.held_back)
+        object["held_back"] = true;
     return json::serialize(object);
 }
 
@@ -124,6 +126,7 @@ attachment decode_attachment(std::string_view key, std::string_view text) {
                     .name = std::string(object.at("name").as_string())});
             }
         result.links = texts_in(whole, "links");
+        result.held_back = whole.contains("held_back");
         return result;
     } catch (const std::exception& failure) {
         throw compose::error(compose::error_kind::invalid,

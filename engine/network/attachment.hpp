@@ -43,6 +43,8 @@ struct attachment {
     std::vector<std::string> dns;          // servers for names that are not ours; none: the host's
     std::vector<offered_port> offers;
     std::map<std::string, std::string> links; // what it alone calls another by: name, alias of the other
+    bool held_back =
+        false; // nobody is led to it, by a name or by a port: it comes to take a place, or leaves
 
     bool operator==(const attachment&) const = default;
 };

@@ -27,6 +27,10 @@ bool is_called(const endpoint& of, std::string_view name) {
 
 } // namespace
 
+bool dns_zone::is_held_back(const attachment& of) const {
+    return of.held_back || draining.contains(of.container);
+}
+
 bool dns_zone::may_forward(const attachment& asker) const {
     return std::any_of(asker.endpoints.begin(), asker.endpoints.end(), [&](const endpoint& each) {
         const auto network = networks.find(each.network);
@@ -71,7 +75,7 @@ void dns_zone::for_peers(const attachment& asker, std::string_view name, Take ta
         name = link->second;
     for (const auto& [id, shim] : running) {
         const auto peer = attachments.find(id);
-        if (peer == attachments.end())
+        if (peer == attachments.end() || is_held_back(peer->second))
             continue;
         for (const endpoint& mine : asker.endpoints)
             if (const endpoint* theirs = endpoint_on(peer->second, mine.network);

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,7 @@ struct dns_zone {
     const std::map<std::string, attachment>& attachments; // by container id
     const std::map<std::string, pid_t>& running;          // by container id
     const std::map<std::string, network_record>& networks;
+    const std::set<std::string>& draining; // container ids: nobody is led to them
 
     /// A name of ours without a record of the type asked for is known and empty: with NXDOMAIN or a forwarded
     /// AAAA question, musl and others would give the name up altogether (moby 21712).
@@ -29,6 +31,7 @@ struct dns_zone {
     template <typename Take>
     void for_peers(const attachment& asker, std::string_view name, Take take) const;
     bool may_forward(const attachment& asker) const;
+    bool is_held_back(const attachment& of) const;
 };
 
 } // namespace engine

@@ -271,6 +271,8 @@ std::optional<ip_address> network_manager::implementation::published_at(
 
 std::vector<firewall_port> network_manager::implementation::firewall_ports(const attachment& of) const {
     std::vector<firewall_port> ports;
+    if (is_held_back(of))
+        return ports;
     for (const published_port& port : of.published)
         if (const auto address = published_at(of, std::holds_alternative<ipv6_address>(port.host)))
             ports.push_back({.port = port, .container = *address});

@@ -311,7 +311,8 @@ const attachment& network_manager::reserve(const std::string& container, attachm
         .published = {},
         .dns = std::move(wanted.dns),
         .offers = std::move(wanted.offers),
-        .links = std::move(wanted.links)};
+        .links = std::move(wanted.links),
+        .held_back = wanted.held_back};
     try {
         for (const endpoint_request& each : wanted.endpoints)
             fresh.endpoints.push_back(self.lease(each));
@@ -324,16 +325,24 @@ const attachment& network_manager::reserve(const std::string& container, attachm
 }
 
 task<std::vector<port_reservation>> network_manager::publish(
-    std::string container, std::vector<port_request> wanted) {
+    std::string container, std::vector<port_request> wanted, std::string from, std::vector<unique_fd> lent) {
     implementation& self = *implementation_;
     if (!self.attachments.contains(container))
         throw error(error_kind::internal,
             fmt::format("publish ports of container \"{}\": it has no lease", container));
-    auto work = [wanted = std::move(wanted)] {
+    std::vector<port_reservation> there;
+    if (const auto other = self.attachments.find(from); other != self.attachments.end())
+        there = pair_up(other->second.published, std::move(lent));
+    auto work = [wanted = std::move(wanted),
+                    there = std::make_shared<std::vector<port_reservation>>(std::move(there))] {
         std::vector<port_reservation> taken;
-        for (const port_request& each : wanted)
-            for (port_reservation& reserved : reserve_port(each))
-                taken.push_back(std::move(reserved));
+        for (const port_request& each : wanted) {
+            std::vector<port_reservation> reserved = take_lent(each, *there);
+            if (reserved.empty())
+                reserved = reserve_port(each);
+            for (port_reservation& one : reserved)
+                taken.push_back(std::move(one));
+        }
         return taken;
     };
     std::vector<port_reservation> taken = co_await blocking(self.executors_.workers, work);
@@ -391,10 +400,13 @@ task<> network_manager::unplug(std::string container) {
     if (found == self.attachments.end())
         co_return;
     const std::vector<firewall_port> ports = self.firewall_ports(found->second);
-    if (ports.empty())
+    self.draining.erase(container);
+    if (found->second.published.empty())
         co_return;
     found->second.published.clear();
     self.store_.put(table::lease, container, encode(found->second));
+    if (ports.empty())
+        co_return;
     co_await self.change_rules(self.join(self.rules.removing(ports)));
     crash_point("network: its ports are closed");
     co_await self.turn_flows(ports);
@@ -404,6 +416,7 @@ void network_manager::release(const std::string& container) {
     implementation& self = *implementation_;
     self.dns.remove(container);
     self.running.erase(container);
+    self.draining.erase(container);
     const auto found = self.attachments.find(container);
     if (found == self.attachments.end())
         return;

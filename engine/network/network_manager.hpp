@@ -46,6 +46,14 @@ struct attachment_request {
     std::vector<std::string> dns;            // servers for its outside names, in place of the host's
     std::vector<offered_port> offers;
     std::map<std::string, std::string> links; // what it alone calls others by
+    bool held_back = false;                   // until hand_over()
+};
+
+/// A container with the name that it is called by from now on.
+struct renamed_container {
+    std::string id;
+    std::string before;
+    std::string name;
 };
 
 /// Something that others had done to the host and that was put right.
@@ -105,9 +113,20 @@ class network_manager {
     /// address, error{exhausted} for a full subnet; then nothing is leased.
     const attachment& reserve(const std::string& container, attachment_request wanted);
 
-    /// Takes the host's ports for the next run. The sockets go to the shim. Throws error{conflict}; then none
-    /// is taken.
-    task<std::vector<port_reservation>> publish(std::string container, std::vector<port_request> wanted);
+    /// Takes the host's ports for the next run. The sockets go to the shim. Of what the container `from` has
+    /// published they are those that its shim has `lent`: each has them then. Throws error{conflict}; then
+    /// none is taken.
+    task<std::vector<port_reservation>> publish(std::string container, std::vector<port_request> wanted,
+        std::string from = {}, std::vector<unique_fd> lent = {});
+
+    /// What led to one leads to the other from now on: names at once, published ports in one transaction.
+    /// Connections that there are stay where they are. The records change before this gives way to anything
+    /// else, and are durable when it returns.
+    task<> hand_over(renamed_container from, renamed_container to);
+
+    /// Nobody is led to the container any more until it has ended.
+    task<> hold_back(std::string container);
+    bool is_held_back(const std::string& container) const;
 
     /// Where a port of the host goes by the shim, as the kernel cannot translate what arrives at it: that of
     /// IPv6 when it comes from ::1, or is for a container without IPv6. Nothing for all others.

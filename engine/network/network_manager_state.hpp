@@ -22,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,8 +54,9 @@ struct network_manager::implementation {
           rules(names.table(), kernel_has_ipv6()), others(names.alias()), rules_turn(on.io), making(on.io),
           buried(on.io),
           dns(on.io, [this](const std::string& container, std::uint16_t type, const std::string& name) {
-              return dns_zone{.attachments = attachments, .running = running, .networks = networks}.find(
-                  container, type, name);
+              return dns_zone{
+                  .attachments = attachments, .running = running, .networks = networks, .draining = draining}
+                  .find(container, type, name);
           }) {}
 
     void load();
@@ -66,6 +68,7 @@ struct network_manager::implementation {
     ipv6_lan choose_ipv6(const network_definition& wanted, const surroundings& host) const;
     void check_bridge_name(const network_definition& wanted, const std::string& name) const;
     std::optional<std::size_t> way_out_of(const attachment& of, bool ipv6) const;
+    bool is_held_back(const attachment& of) const { return of.held_back || draining.contains(of.container); }
     std::optional<ip_address> published_at(const attachment& of, bool ipv6) const;
     std::vector<firewall_port> firewall_ports(const attachment& of) const;
     std::vector<plug_step> plan_plug(const attachment& of, pid_t pid) const;
@@ -118,6 +121,7 @@ struct network_manager::implementation {
     std::map<std::string, address_pool<ipv6_subnet>> pools6; // likewise
     std::map<std::string, attachment> attachments;           // by container id
     std::map<std::string, pid_t> running; // container ids, each with its shim; 0: not known yet
+    std::set<std::string> draining;       // they end soon, and nobody is led to them
     surroundings around;
     std::chrono::steady_clock::time_point seen_around;
     std::vector<std::string> doomed; // bridges that no network has any more

@@ -76,6 +76,40 @@ std::optional<transport> parse_transport(std::string_view name) noexcept {
     return static_cast<transport>(found - names.begin());
 }
 
+std::vector<port_reservation> pair_up(
+    const std::vector<published_port>& ports, std::vector<unique_fd> sockets) {
+    std::vector<port_reservation> pairs;
+    for (unique_fd& socket : sockets) {
+        const auto place = place_of_socket(socket.get());
+        const auto found = std::find_if(ports.begin(), ports.end(), [&](const published_port& each) {
+            return place == place_of(each.host, each.protocol, each.port);
+        });
+        if (found != ports.end())
+            pairs.push_back({.port = *found, .socket = std::move(socket)});
+    }
+    return pairs;
+}
+
+std::vector<port_reservation> take_lent(const port_request& request, std::vector<port_reservation>& lent) {
+    std::vector<port_reservation> taken;
+    const auto take = [&](const ip_address& host, unsigned first, unsigned last) {
+        const auto found = std::find_if(lent.begin(), lent.end(), [&](const port_reservation& each) {
+            const bool meant = first == 0 ? each.port.target == request.target
+                                          : each.port.port >= first && each.port.port <= last;
+            return meant && each.port.protocol == request.protocol && each.port.host == host;
+        });
+        if (found == lent.end())
+            return false;
+        found->port.target = request.target;
+        taken.push_back(std::move(*found));
+        lent.erase(found);
+        return true;
+    };
+    if (take(request.host, request.first, request.last) && request.both_families)
+        take(ipv6_address(), taken.front().port.port, taken.front().port.port);
+    return taken;
+}
+
 std::vector<port_reservation> reserve_port(const port_request& request) {
     const bool ipv6 = request.both_families && request.protocol != transport::sctp && can_bind_ipv6();
     // Of a port that the kernel chooses the other family may have it taken: as often as moby tries.

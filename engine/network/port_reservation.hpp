@@ -44,6 +44,14 @@ struct port_reservation {
     unique_fd socket;
 };
 
+/// The ports with the sockets that are bound to them; a socket of none of them is closed.
+std::vector<port_reservation> pair_up(
+    const std::vector<published_port>& ports, std::vector<unique_fd> sockets);
+
+/// What the request asks for, taken out of `lent`: the sockets of a container whose place another takes, so
+/// that the port is at no moment anybody else's. Empty when it is not among them.
+std::vector<port_reservation> take_lent(const port_request& request, std::vector<port_reservation>& lent);
+
 /// Takes the port, the first free one of a range, or any: of one family, or the same of both. Throws
 /// error{conflict} that names the port and, where it can be found, the process that holds it.
 std::vector<port_reservation> reserve_port(const port_request& request);

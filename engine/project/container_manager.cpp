@@ -58,6 +58,7 @@ task<> container_manager::recover() {
         managed_container& of = *found->second;
         of.view.run = run;
         self.set_state(of, run_state::running);
+        self.runtime.accept_clients(id, !self.parts.networks.is_held_back(id)); // as its record says
         co_await self.recover_pause(id);
         if (of.view.state == run_state::running)
             self.watch_health(of);
@@ -119,6 +120,11 @@ task<std::string> container_manager::create(container_request what) {
     record.service = what.service;
     record.name = container_name_of(what.project, service, what.number);
     record.number = what.number;
+    if (!what.replaces.empty()) {
+        record.place = container_place::coming;
+        record.replaces = what.replaces;
+        record.name = name_beside(what.replaces, record.name);
+    }
     if (what.one_off)
         begin_one_off(record, what.project, *what.one_off);
     if (const container_view* other = find_by_name(record.name))
@@ -130,7 +136,7 @@ task<std::string> container_manager::create(container_request what) {
                     ? "if that service is no longer in the file, remove its container with: compose up "
                       "--remove-orphans"
                     : "remove that container"));
-    const auto picture = self.parts.images.find(service.image);
+    const auto picture = self.parts.images.find(what.image.empty() ? service.image : what.image);
     if (!picture)
         throw error(error_kind::not_found,
             fmt::format("create container \"{}\": image \"{}\" is not here; pull it or load it", record.name,
@@ -149,6 +155,7 @@ task<std::string> container_manager::create(container_request what) {
     attachment_request names = attachment_of(what.project, record);
     if (what.one_off && !what.one_off->use_aliases)
         keep_own_names(names, record);
+    names.held_back = record.place == container_place::coming;
     self.parts.networks.reserve(record.id, std::move(names));
     auto fresh = std::make_unique<managed_container>();
     fresh->view.record = std::move(record);
@@ -343,8 +350,8 @@ std::vector<const container_view*> container_manager::all() const {
     for (const auto& [id, each] : implementation_->entries)
         found.push_back(&each->view);
     std::sort(found.begin(), found.end(), [](const container_view* a, const container_view* b) {
-        return std::tie(a->record.project, a->record.service, a->record.number) <
-               std::tie(b->record.project, b->record.service, b->record.number);
+        return std::tie(a->record.project, a->record.service, a->record.number, a->record.place) <
+               std::tie(b->record.project, b->record.service, b->record.number, b->record.place);
     });
     return found;
 }
@@ -412,7 +419,9 @@ observed_container observe(const container_view& view) {
         .state = view.state,
         .due = is_due(view),
         .health = observed_health::none,
-        .exit_code = std::nullopt};
+        .exit_code = std::nullopt,
+        .place = view.record.place,
+        .replaces = view.record.replaces};
     for (const auto& [key, how] : view.record.service_definition().networks)
         seen.networks.insert(view.record.definition.networks.at(key).name);
     if (view.record.exit)

@@ -64,6 +64,8 @@ struct container_request {
     unsigned number = 1;
     std::string hash;
     std::optional<one_off_request> one_off = std::nullopt;
+    std::string image = {};    // id, when it is not the one that the reference means now
+    std::string replaces = {}; // id of the container whose place it is to take
 };
 
 /// The containers of this engine, each on its way between the states of run_state. Engine state: used on the
@@ -83,6 +85,15 @@ class container_manager {
 
     /// Names and addresses are taken, nothing runs yet. Throws error{conflict} for a name in use.
     task<std::string> create(container_request what);
+
+    /// One that was made to take the place of another has it from now on, with its name: who asks for the
+    /// service, and who comes by its published ports, is led to it and no longer to the other, whose
+    /// connections go on until drain() and its end. Nothing for one that has the place already.
+    task<> take_place(std::string id);
+
+    /// Leads nobody to the container any more, and waits until those that are connected to it have gone; at
+    /// most `limit` (negative: for ever), or until `hurry` says so.
+    task<> drain(std::string id, std::chrono::nanoseconds limit, std::function<bool()> hurry);
 
     /// What it may use from now on, at once when it runs. Throws error{conflict} where the kernel refuses,
     /// and then nothing has changed.

@@ -75,6 +75,7 @@ struct container_manager::implementation {
     pid_t joined_process(const container_record& of, std::string_view key, const std::string& mode) const;
     std::vector<wanted_mount> mounts_wanted(const container_record& record, unsigned depth = 0) const;
     const container_record& mount_owner(const container_record& of, const std::string& entry) const;
+    std::string counterpart_of(const container_record& of) const;
     task<std::vector<held_socket>> connect(std::string id, pid_t shim);
     void on_started(const std::string& id, const start_record& started);
     task<> on_exited(std::string id, exit_record exit);

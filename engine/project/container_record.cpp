@@ -59,6 +59,10 @@ std::string encode(const container_record& record) {
         object["comes_again"] = true;
     if (record.follow_due)
         object["follow_due"] = true;
+    if (record.place == container_place::coming)
+        object["replaces"] = record.replaces;
+    if (record.place == container_place::leaving)
+        object["leaving"] = true;
     if (record.exit)
         object["exit"] = json::object{{"code", record.exit->code}, {"oom", record.exit->oom},
             {"finished", record.exit->finished}, {"error", record.exit->error}};
@@ -99,6 +103,12 @@ container_record decode_container(std::string_view key, std::string_view text) {
             record.history.delay = std::chrono::milliseconds(delay->to_number<std::int64_t>());
         record.comes_again = object.contains("comes_again");
         record.follow_due = object.contains("follow_due");
+        if (const json::value* replaces = object.if_contains("replaces")) {
+            record.place = container_place::coming;
+            record.replaces = replaces->as_string();
+        } else if (object.contains("leaving")) {
+            record.place = container_place::leaving;
+        }
         if (const json::value* boot = object.if_contains("boot"))
             record.boot = boot->as_string();
         if (const json::value* sources = object.if_contains("mounted_sources"))

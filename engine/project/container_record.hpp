@@ -36,8 +36,10 @@ struct container_record {
     std::string project;
     std::string service;
     unsigned number = 1;
-    bool one_off = false;        // made by `compose run`, beside those that the service has; `number` is 0
-    std::string slug;            // one_off: what tells it from others
+    bool one_off = false; // made by `compose run`, beside those that the service has; `number` is 0
+    std::string slug;     // one_off: what tells it from others
+    container_place place = container_place::own;
+    std::string replaces;        // coming: id of the one whose place it takes
     bool auto_remove = false;    // it goes once it has ended, with its volumes without names
     std::string hash;            // of the service's definition
     std::string image;           // id
@@ -58,6 +60,9 @@ struct container_record {
     std::set<std::string> mounted_sources; // of its binds, those on another mount than / when it ran
     std::set<std::string> volumes; // names of all that it mounts, those of others and without names too
     std::map<std::string, std::string> mounted_images; // when it ran last: id by reference
+
+    /// One of those that the service has by its definition.
+    bool is_own() const { return !one_off && place == container_place::own; }
 
     const compose::service& service_definition() const { return definition.services.at(service); }
 };

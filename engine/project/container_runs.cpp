@@ -82,7 +82,7 @@ const managed_container& container_manager::implementation::joined_container(
     for (const auto& [id, each] : entries) {
         const container_record& record = each->view.record;
         const bool meant = by_service ? record.project == of.project && record.service == name &&
-                                            !record.one_off && record.number == 1
+                                            record.is_own() && record.number == 1
                                       : record.name == name || (name.size() >= 12 && id.starts_with(name));
         if (meant)
             owner = each.get();
@@ -153,7 +153,7 @@ const container_record& container_manager::implementation::mount_owner(
     for (const auto& [id, each] : entries) {
         const container_record& record = each->view.record;
         const bool meant = by_service
-                               ? record.project == of.project && record.service == name && !record.one_off
+                               ? record.project == of.project && record.service == name && record.is_own()
                                : record.name == name || (name.size() >= 12 && id.starts_with(name));
         if (meant && record.id != of.id && (owner == nullptr || record.number < owner->number))
             owner = &record;
@@ -235,6 +235,17 @@ task<launch> container_manager::implementation::prepare(std::string id) {
     co_return made;
 }
 
+/// Who of its number runs as well, while one takes the place of the other; empty: nobody.
+std::string container_manager::implementation::counterpart_of(const container_record& of) const {
+    for (const auto& [id, each] : entries) {
+        const container_record& other = each->view.record;
+        if (id != of.id && each->view.run && !other.one_off && other.project == of.project &&
+            other.service == of.service && other.number == of.number)
+            return id;
+    }
+    return {};
+}
+
 task<std::vector<held_socket>> container_manager::implementation::connect(std::string id, pid_t shim) {
     std::vector<held_socket> held;
     if (const auto client = at(id).client)
@@ -246,7 +257,11 @@ task<std::vector<held_socket>> container_manager::implementation::connect(std::s
         ports_of(record.service_definition(), parts.networks.default_host(id));
     std::vector<port_reservation> reserved;
     try {
-        reserved = co_await parts.networks.publish(id, ports);
+        const std::string other = ports.empty() ? std::string() : counterpart_of(record);
+        std::vector<unique_fd> lent;
+        if (!other.empty())
+            lent = co_await runtime.lend_ports(other);
+        reserved = co_await parts.networks.publish(id, ports, other, std::move(lent));
     } catch (const error&) {
         // What holds it for a container of ours is a socket that shows nowhere.
         for (const port_request& each : ports)
@@ -266,6 +281,8 @@ task<std::vector<held_socket>> container_manager::implementation::connect(std::s
             .port = each.port.target,
             .udp = each.port.protocol == transport::udp});
     }
+    if (parts.networks.is_held_back(id))
+        runtime.accept_clients(id, false);
     co_await parts.networks.plug(id, shim);
     co_return held;
 }

@@ -44,6 +44,12 @@ std::string_view to_string(step_kind kind) noexcept {
         return "start container";
     case step_kind::await_condition:
         return "wait for";
+    case step_kind::await_container:
+        return "wait for container";
+    case step_kind::take_place:
+        return "switch container";
+    case step_kind::watch_update:
+        return "wait for update of";
     case step_kind::stop_container:
         return "stop container";
     case step_kind::remove_container:
@@ -67,6 +73,10 @@ std::string container_name_of(
     if (!service.container_name.empty())
         return service.container_name;
     return fmt::format("{}-{}-{}", project.name, service.name, number);
+}
+
+std::string name_beside(const std::string& older, const std::string& name) {
+    return fmt::format("{}_{}", older.substr(0, 12), name);
 }
 
 namespace {
@@ -128,9 +138,10 @@ std::set<std::string> one_shots_of(const compose::project& project) {
     return names;
 }
 
-containers_by_service::containers_by_service(const observed_project& now) {
+containers_by_service::containers_by_service(const observed_project& now, bool beside) {
     for (const observed_container& container : now.containers)
-        found_[container.service].push_back(&container);
+        if (beside || container.place == container_place::own)
+            found_[container.service].push_back(&container);
     for (auto& [service, containers] : found_)
         std::sort(containers.begin(), containers.end(),
             [](const auto* a, const auto* b) { return a->number < b->number; });

@@ -19,6 +19,10 @@ enum class run_state { created, starting, running, paused, restarting, stopping,
 /// "created", "running" …: as Docker's API names them (starting and stopping are ours).
 std::string_view to_string(run_state state) noexcept;
 
+/// What a container is to its service. While one takes the place of another there are two of a number: the
+/// one that comes, then, once it has the place, the one that leaves.
+enum class container_place { own, coming, leaving };
+
 enum class observed_health { none, starting, healthy, unhealthy };
 
 /// A container of the project as it is now.
@@ -37,6 +41,8 @@ struct observed_container {
     bool due = false; // it is to run, and waits for something
     observed_health health = observed_health::none;
     std::optional<int> exit_code; // of the last run; nothing before there was one
+    container_place place = container_place::own;
+    std::string replaces = {}; // id of the one whose place it comes to take
 };
 
 /// What there is on the host, as far as the plan asks.
@@ -55,6 +61,9 @@ enum class step_kind {
     update_container, // its limits, while it runs
     start_container,
     await_condition, // a dependency's; `condition` says which
+    await_container, // a new one of an update: until it is up
+    take_place,      // of the container that `replaces` names
+    watch_update,    // the new ones of a batch, for as long as its policy says: then whether it goes on
     stop_container,
     remove_container,
     remove_network,
@@ -73,10 +82,18 @@ struct step {
     std::string key;       // of a network or volume in the project
     std::string reason;    // for people: «image changed»
     compose::dependency_condition condition = compose::dependency_condition::started;
-    bool carry_on = false;          // of a start or a condition: of what a former daemon wanted to run
-    bool again = false;             // of a stop: it is started again after that
-    bool replaced = false;          // of a removal: another container takes its place
-    bool required = true;           // of a condition: false lets what follows go on when it fails
+    bool carry_on = false;     // of a start or a condition: of what a former daemon wanted to run
+    bool again = false;        // of a stop: it is started again after that
+    bool replaced = false;     // of a removal: another container takes its place
+    bool required = true;      // of a condition: false lets what follows go on when it fails
+    bool update = false;       // of an update, which judges its failure
+    std::string replaces = {}; // id: the container meant is the one beside it while both are there
+    std::string image = {};    // of a container to create: id, when it is not what the reference means
+    bool drain = false;        // of a stop: its connections have time to end
+    std::vector<unsigned> numbers = {}; // of watch_update: the batch, of `planned` that are replaced
+    std::size_t planned = 0;
+    bool last = false; // batch
+    std::optional<compose::update_policy> policy = {};
     std::vector<std::size_t> after; // indexes into the plan
 
     bool operator==(const step&) const = default;
@@ -97,6 +114,8 @@ struct up_request {
     bool containers = true;       // false: only the networks, volumes and images that they need
     bool keep_containers = false; // those that are there, whatever has changed
     bool renew_anonymous = false; // their volumes without names begin empty, with new containers
+    bool rolling_back = false;    // by rollback_config instead of update_config
+    std::map<std::string, std::string> pinned = {}; // id of the image that a reference is to mean
 };
 
 /// The steps from `now` to what is asked for: empty when there is nothing to do. Pure.
@@ -106,6 +125,9 @@ struct up_request {
 /// that may not be pulled (pull_policy never) and is not there, error{conflict} for a changed network with
 /// containers that are not among `services`.
 plan plan_up(const up_request& wanted, const observed_project& now);
+
+/// The services that have `order: start-first` and cannot be replaced so: one line each, for people.
+std::vector<std::string> not_start_first(const up_request& wanted, const observed_project& now);
 
 /// What an `up` leaves as it is although the file has another definition of it by now: one line each, for
 /// people. Data is at stake, so volumes are not made anew.
@@ -149,6 +171,10 @@ compose::project whole_of(compose::project project);
 /// PROJECT-SERVICE-NUMBER, or the service's container_name.
 std::string container_name_of(
     const compose::project& project, const compose::service& service, unsigned number);
+
+/// What one of two containers of that name is called while both are there: as Docker Compose calls it, after
+/// the id of the older one.
+std::string name_beside(const std::string& older, const std::string& name);
 
 /// Services in dependency order, each after all it depends on. Requires: no cycles (the loader refuses them).
 std::vector<std::string> in_dependency_order(const compose::project& project);

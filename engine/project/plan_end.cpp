@@ -12,7 +12,7 @@ void end_in_reverse(plan_steps& steps, const compose::project& project, const ob
     const std::set<std::string>& services, bool remove, const std::string& reason,
     const std::vector<std::size_t>& first = {}) {
     std::map<std::string, std::vector<std::size_t>> ended; // last steps by service
-    const containers_by_service containers(now);
+    const containers_by_service containers(now, true);
     std::vector<std::string> order = in_dependency_order(project);
     std::reverse(order.begin(), order.end());
     for (const std::string& name : order) {
@@ -24,7 +24,8 @@ void end_in_reverse(plan_steps& steps, const compose::project& project, const ob
                 if (const auto found = ended.find(dependent); found != ended.end())
                     after.insert(after.end(), found->second.begin(), found->second.end());
         for (const observed_container* container : containers.of(name))
-            if (const auto last = steps.end(*container, remove, reason, after))
+            if (const auto last =
+                    steps.end(*container, remove || container->place != container_place::own, reason, after))
                 ended[name].push_back(*last);
         // One without containers passes on what it waits for, so that a chain does not break at it.
         if (!ended.contains(name))

@@ -1,5 +1,6 @@
 #include "engine/project/plan.hpp"
 #include "engine/project/plan_steps.hpp"
+#include "engine/project/plan_update.hpp"
 
 #include <fmt/format.h>
 
@@ -26,6 +27,24 @@ std::vector<std::string> left_unchanged(const up_request& wanted, const observed
             fmt::format("volume \"{}\" keeps the driver_opts it was made with, although the file has "
                         "others by now; `down -v` removes it with its data, the next `up` makes it anew",
                 volume.name));
+    }
+    return notes;
+}
+
+std::vector<std::string> not_start_first(const up_request& wanted, const observed_project& now) {
+    std::vector<std::string> notes;
+    const containers_by_service containers(now);
+    for (const std::string& name : wanted.services) {
+        const compose::service& service = wanted.project.services.at(name);
+        const auto& there = containers.of(name);
+        if (!service.update || !service.update->start_first || there.empty() ||
+            there.front()->definition == nullptr)
+            continue;
+        if (const std::string why = start_first_obstacle(*there.front()->definition, service); !why.empty())
+            notes.push_back(fmt::format(
+                "services.{}.deploy.update_config.order: start-first has no effect: {}; the old container "
+                "is stopped first",
+                name, why));
     }
     return notes;
 }

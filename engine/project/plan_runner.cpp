@@ -49,11 +49,27 @@ task<> run_step(std::shared_ptr<run> of, std::size_t index) {
     of->ended.notify_all();
 }
 
+/// It judges what has become of its batch, failures included; but it says nothing of one that never began.
+bool has_nothing_to_judge(const run& of, const step& what) {
+    bool any = false;
+    for (const std::size_t before : what.after) {
+        const progress state = of.states[before];
+        if (of.steps[before].kind == step_kind::watch_update &&
+            (state == progress::failed || state == progress::left_out))
+            return true;
+        any = any || (of.steps[before].update && state != progress::left_out &&
+                         of.steps[before].kind != step_kind::watch_update);
+    }
+    return !any;
+}
+
 /// Settles a step that can never begin. Whether it did.
 bool settle(run& of, std::size_t index, const std::function<void(const step&)>& lapsed) {
     if (!of.any_before(index, {progress::failed, progress::left_out}))
         return false;
     const step& what = of.steps[index];
+    if (what.kind == step_kind::watch_update && !has_nothing_to_judge(of, what))
+        return false;
     const bool optional = what.kind == step_kind::await_condition && !what.required;
     of.states[index] = optional ? progress::succeeded : progress::left_out;
     if (optional)

@@ -16,10 +16,11 @@ bool is_up(run_state state) noexcept;
 /// Keys of the volumes that the services that are brought up mount.
 std::set<std::string> volumes_used(const up_request& wanted);
 
-/// The containers of each service, in the order of their numbers.
+/// The containers of each service, in the order of their numbers; `beside` the ones that come to take a place
+/// or leave as well.
 class containers_by_service {
   public:
-    explicit containers_by_service(const observed_project& now);
+    explicit containers_by_service(const observed_project& now, bool beside = false);
 
     const std::vector<const observed_container*>& of(const std::string& service) const;
 

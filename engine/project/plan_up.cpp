@@ -3,6 +3,7 @@
 #include "engine/project/definitions.hpp"
 #include "engine/project/handover.hpp"
 #include "engine/project/plan_steps.hpp"
+#include "engine/project/plan_update.hpp"
 
 #include "compose/encode/encode.hpp"
 #include "compose/model/error.hpp"
@@ -38,6 +39,7 @@ class up_planner {
             renew();
         if (wanted_.remove_orphans)
             orphans();
+        beside();
         if (wanted_.start)
             stop_dependents();
         for (const std::string& name : order_)
@@ -69,6 +71,14 @@ class up_planner {
     std::vector<std::size_t> dependents_stopped(const std::string& service) const;
     void remove(const observed_container& container, const std::string& reason,
         const std::vector<std::size_t>& after);
+    void beside();
+    const observed_container* coming_for(const observed_container& old) const;
+    const compose::update_policy* policy_of(const compose::service& service) const;
+    bool is_updated(const compose::service& service, const observed_container& container) const;
+    bool is_in_the_way(const compose::service& service, const observed_container& container) const;
+    std::vector<std::size_t> needs_of(const compose::service& service) const;
+    std::string pinned(const std::string& reference) const;
+    void updates(const compose::service& service, const std::vector<std::size_t>& gates);
     void ends(const compose::service& service);
     void containers(const compose::service& service);
     void create(const compose::service& service, unsigned number, const std::string& reason,
@@ -340,22 +350,116 @@ void up_planner::create(const compose::service& service, unsigned number, const 
         next.after.push_back(*after);
     const std::vector<std::size_t> before = handed_over(next.name, service);
     next.after.insert(next.after.end(), before.begin(), before.end());
-    if (const auto pull = image_steps_.find(service.image); pull != image_steps_.end())
-        next.after.push_back(pull->second);
-    for (const auto& [key, how] : service.networks)
-        if (const auto network = network_steps_.find(key); network != network_steps_.end())
-            next.after.push_back(network->second);
-    for (const compose::mount& mount : service.mounts)
-        if (const auto pull = image_steps_.find(mount.source);
-            mount.type == compose::mount_type::image && pull != image_steps_.end())
-            next.after.push_back(pull->second);
-    for (const compose::mount& mount : service.mounts)
-        if (mount.type == compose::mount_type::volume)
-            if (const auto volume = volume_steps_.find(mount.source); volume != volume_steps_.end())
-                next.after.push_back(volume->second);
+    const std::vector<std::size_t> needs = needs_of(service);
+    next.after.insert(next.after.end(), needs.begin(), needs.end());
+    next.image = pinned(service.image);
     const std::string name = next.name;
     const std::size_t index = steps_.add(std::move(next));
     pending_[service.name].push_back({.name = name, .id = {}, .created = index});
+}
+
+/// The steps that make what a container of it is made from.
+std::vector<std::size_t> up_planner::needs_of(const compose::service& service) const {
+    std::vector<std::size_t> steps;
+    if (const auto pull = image_steps_.find(service.image); pull != image_steps_.end())
+        steps.push_back(pull->second);
+    for (const auto& [key, how] : service.networks)
+        if (const auto network = network_steps_.find(key); network != network_steps_.end())
+            steps.push_back(network->second);
+    for (const compose::mount& mount : service.mounts)
+        if (const auto pull = image_steps_.find(mount.source);
+            mount.type == compose::mount_type::image && pull != image_steps_.end())
+            steps.push_back(pull->second);
+    for (const compose::mount& mount : service.mounts)
+        if (mount.type == compose::mount_type::volume)
+            if (const auto volume = volume_steps_.find(mount.source); volume != volume_steps_.end())
+                steps.push_back(volume->second);
+    return steps;
+}
+
+std::string up_planner::pinned(const std::string& reference) const {
+    const auto found = wanted_.pinned.find(reference);
+    return found == wanted_.pinned.end() ? std::string() : found->second;
+}
+
+/// What an `up` that was cut short has left beside the containers that there are: one that has left its place
+/// goes, and so does one that was to come but for what is not wanted any more.
+void up_planner::beside() {
+    for (const observed_container& each : now_.containers) {
+        if (each.place == container_place::own || is_removed_orphan(each))
+            continue;
+        const auto old = std::find_if(now_.containers.begin(), now_.containers.end(),
+            [&](const observed_container& other) { return other.id == each.replaces; });
+        if (each.place == container_place::coming && old != now_.containers.end() &&
+            coming_for(*old) == &each)
+            continue;
+        steps_.end(each, true, "left over", {});
+    }
+}
+
+const observed_container* up_planner::coming_for(const observed_container& old) const {
+    const auto service = wanted_.project.services.find(old.service);
+    if (service == wanted_.project.services.end() || !wanted_.services.contains(old.service) ||
+        !is_updated(service->second, old))
+        return nullptr;
+    const auto image = now_.images.find(service->second.image);
+    for (const observed_container& each : now_.containers)
+        if (each.place == container_place::coming && each.replaces == old.id &&
+            each.hash == wanted_.hashes.at(old.service) && image != now_.images.end() &&
+            each.image == image->second)
+            return &each;
+    return nullptr;
+}
+
+const compose::update_policy* up_planner::policy_of(const compose::service& service) const {
+    static const compose::update_policy usual;
+    if (!wanted_.start || one_shots_.contains(service.name))
+        return nullptr;
+    if (!wanted_.rolling_back)
+        return service.update ? &*service.update : nullptr;
+    return service.rollback ? &*service.rollback : service.update ? &usual : nullptr;
+}
+
+/// Whether its change goes by the service's update policy. After a boot nothing runs, and then nothing can be
+/// lost by replacing all at once.
+bool up_planner::is_updated(const compose::service& service, const observed_container& container) const {
+    return policy_of(service) != nullptr && container.number <= service.scale &&
+           !ended_.contains(container.id) && !stopped_.contains(container.id) &&
+           !(wanted_.carry_on && !is_up(container.state)) && !change_of(service, container).empty() &&
+           !is_in_the_way(service, container);
+}
+
+/// Another service is about to get what it has.
+bool up_planner::is_in_the_way(const compose::service& service, const observed_container& container) const {
+    const holdings mine(container.name, container.definition);
+    return std::any_of(wanted_.services.begin(), wanted_.services.end(), [&](const std::string& name) {
+        const compose::service& other = wanted_.project.services.at(name);
+        return name != service.name && begins_anew(other) &&
+               holdings(container_name_of(wanted_.project, other, 1), &other).clash_with(mine);
+    });
+}
+
+void up_planner::updates(const compose::service& service, const std::vector<std::size_t>& gates) {
+    service_update update{.project = wanted_.project,
+        .service = service,
+        .policy = *policy_of(service),
+        .containers = {},
+        .image = pinned(service.image),
+        .needs = needs_of(service),
+        .gates = gates,
+        .before = dependents_stopped(service.name)};
+    update.start_first = update.policy.start_first;
+    for (const observed_container* container : containers_.of(service.name)) {
+        if (!is_updated(service, *container))
+            continue;
+        update.containers.push_back(
+            {.old = container, .reason = change_of(service, *container), .coming = coming_for(*container)});
+        if (container->definition == nullptr ||
+            !start_first_obstacle(*container->definition, service).empty())
+            update.start_first = false;
+    }
+    if (!update.containers.empty())
+        start_steps_[service.name].push_back(add_update(steps_, update));
 }
 
 /// Whether containers of it are made or started.
@@ -414,6 +518,8 @@ void up_planner::ends(const compose::service& service) {
     for (const observed_container* container : containers_.of(service.name)) {
         if (container->number > service.scale)
             remove(*container, "scaled down", {});
+        else if (is_updated(service, *container))
+            continue;
         else if (const std::string change = change_of(service, *container); !change.empty())
             remove(*container, change, alone);
     }
@@ -425,6 +531,8 @@ void up_planner::containers(const compose::service& service) {
         if (container->number > service.scale)
             continue;
         present.insert(container->number);
+        if (is_updated(service, *container))
+            continue;
         if (const auto ended = ended_.find(container->id); ended != ended_.end()) {
             create(service, container->number, ended->second.reason, ended->second.last);
             continue;
@@ -495,9 +603,16 @@ std::vector<std::size_t> up_planner::conditions(const compose::service& service)
 
 void up_planner::starts(const compose::service& service) {
     const auto due = pending_.find(service.name);
-    if (due == pending_.end())
+    const auto& there = containers_.of(service.name);
+    const bool updated = std::any_of(there.begin(), there.end(),
+        [&](const observed_container* each) { return is_updated(service, *each); });
+    if (due == pending_.end() && !updated)
         return;
     const std::vector<std::size_t> gates = conditions(service);
+    if (updated)
+        updates(service, gates);
+    if (due == pending_.end())
+        return;
     for (const pending_start& each : due->second) {
         step next{.kind = step_kind::start_container,
             .name = each.name,

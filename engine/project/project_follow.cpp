@@ -17,7 +17,7 @@ std::set<std::string> project_manager::implementation::followers_of(
     std::set<std::string> followers = restarted_with(definition, services);
     std::set<std::string> up;
     for (const container_view* each : containers.of_project(definition.name))
-        if (is_up(each->state) && !each->record.one_off)
+        if (is_up(each->state) && each->record.is_own())
             up.insert(each->record.service);
     std::erase_if(followers, [&](const std::string& name) { return !up.contains(name); });
     return followers;
@@ -28,7 +28,7 @@ std::set<std::string> project_manager::implementation::left_behind_by(
     const container_view& led, const compose::project& definition) const {
     std::set<std::string> behind;
     for (const container_view* each : containers.of_project(definition.name))
-        if (is_up(each->state) && !each->record.one_off && each->state != run_state::restarting &&
+        if (is_up(each->state) && each->record.is_own() && each->state != run_state::restarting &&
             (each->order < led.order || each->order == 0))
             behind.insert(each->record.service);
     std::set<std::string> followers = followers_of(definition, {led.record.service});
@@ -38,7 +38,8 @@ std::set<std::string> project_manager::implementation::left_behind_by(
 
 /// A container has come back by itself: what depends on it with `restart: true` begins anew as well.
 void project_manager::implementation::follow_restart(const container_record& restarted) {
-    spawn(parts.on.io, "follow " + restarted.name, see_followed(shared_from_this(), restarted.id));
+    if (restarted.is_own())
+        spawn(parts.on.io, "follow " + restarted.name, see_followed(shared_from_this(), restarted.id));
 }
 
 /// Its record says that this is due until it is done: it is lost neither with the daemon nor by whoever takes

@@ -247,6 +247,18 @@ bool project_manager::is_defined_as(compose::project wanted) const {
     return known->definition == wanted;
 }
 
+bool project_manager::has_refused(compose::project wanted) const {
+    const project_record* known = find(wanted.name);
+    if (known == nullptr || !known->refused || known->removing)
+        return false;
+    try {
+        implementation_->take_contents(wanted, {}, false);
+    } catch (const error&) {
+        return false; // whoever brings it up is told
+    }
+    return *known->refused == wanted;
+}
+
 bool project_manager::busy(const std::string& name) const {
     return implementation_->queue.busy(name);
 }

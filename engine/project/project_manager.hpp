@@ -83,6 +83,9 @@ class project_manager {
     /// included.
     bool is_defined_as(compose::project wanted) const;
 
+    /// Whether an update to that has failed: nobody but a person tries it again.
+    bool has_refused(compose::project wanted) const;
+
     /// Whether an operation on the project is under way: what has stopped may be about to start again.
     /// containers.changed() wakes when that ends.
     bool busy(const std::string& name) const;

@@ -4,6 +4,7 @@
 #include "engine/project/plan.hpp"
 #include "engine/project/project_manager.hpp"
 #include "engine/project/project_records.hpp"
+#include "engine/project/update_watch.hpp"
 #include "engine/project/upkeep.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -51,10 +52,18 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     plan plan_for(const compose::project& wanted, const up_options& options,
         std::set<std::string>* services = nullptr) const;
 
-    task<> run(plan steps, compose::project definition, grace_period grace, std::function<bool()> superseded);
+    task<> run(plan steps, compose::project definition, grace_period grace, std::function<bool()> superseded,
+        std::shared_ptr<update_report> report = std::make_shared<update_report>());
     /// To the end, whoever comes meanwhile.
     task<> finish(plan steps, compose::project definition, grace_period grace);
-    task<> bring_up(compose::project wanted, up_options options, std::function<bool()> superseded);
+    task<> bring_up(compose::project wanted, up_options options, std::function<bool()> superseded,
+        std::shared_ptr<update_report> report);
+    /// As it ends, whether well or not: nothing is left beside the containers that there are.
+    task<std::exception_ptr> try_to_bring_up(compose::project wanted, up_options options,
+        std::function<bool()> superseded, std::shared_ptr<update_report> report);
+    std::map<std::string, std::string> images_of_containers(const std::string& project) const;
+    task<std::exception_ptr> go_back(
+        std::string project, up_options options, std::function<bool()> superseded, std::exception_ptr why);
     task<> bring_up_and_forget(compose::project wanted, up_options options, std::function<bool()> superseded);
     task<> make_one_off(compose::project alone, run_options how, std::shared_ptr<std::string> made,
         std::function<bool()> superseded);

@@ -65,18 +65,22 @@ observed_project project_manager::implementation::observe_project(
     return now;
 }
 
-task<> project_manager::implementation::run(
-    plan steps, compose::project definition, grace_period grace, std::function<bool()> superseded) {
-    const auto performer =
-        std::make_shared<step_performer>(parts, containers, std::move(definition), grace, superseded);
+task<> project_manager::implementation::run(plan steps, compose::project definition, grace_period grace,
+    std::function<bool()> superseded, std::shared_ptr<update_report> report) {
+    const auto performer = std::make_shared<step_performer>(
+        parts, containers, std::move(definition), grace, superseded, std::move(report));
     std::function<task<>(step)> perform = [performer](
                                               step what) { return performer->perform(std::move(what)); };
     std::function<void(const step&)> lapsed = [performer](const step& what) {
         performer->announce("project", performer->project(), what.service, "Warning",
             fmt::format("optional dependency \"{}\" could not be started", what.service));
     };
-    const std::vector<step_failure> failures =
+    std::vector<step_failure> failures =
         co_await run_plan(parts.on.io, std::move(steps), std::move(perform), std::move(lapsed), superseded);
+    // What has failed of an update is told by its judge, if at all.
+    std::erase_if(failures, [](const step_failure& each) {
+        return each.what.update && each.what.kind != step_kind::watch_update;
+    });
     if (!failures.empty())
         std::rethrow_exception(failures.front().why);
 }
@@ -92,7 +96,7 @@ void project_manager::implementation::announce_unchanged(
     for (const step& each : steps)
         touched.insert(each.name);
     for (const container_view* each : containers.of_project(wanted.name)) {
-        if (each->record.one_off || !services.contains(each->record.service) ||
+        if (!each->record.is_own() || !services.contains(each->record.service) ||
             touched.contains(each->record.name))
             continue;
         event what;
@@ -114,6 +118,8 @@ void project_manager::implementation::announce_left_unchanged(
         spdlog::warn("project {}: {}", wanted.name, note);
         notes.push_back(std::move(note));
     }
+    for (std::string& note : not_start_first(request, observe_project(wanted.name, wanted)))
+        notes.push_back(std::move(note));
     for (std::string& note : limits_without_effect(wanted, services))
         notes.push_back(std::move(note));
     for (const std::string& note : notes) {
@@ -209,13 +215,20 @@ plan project_manager::implementation::plan_for(
         .pull_again = options.pulled || options.carry_on ? std::map<std::string, std::string>()
                                                          : images_to_renew(wanted, all),
         .keep_containers = options.keep_containers,
-        .renew_anonymous = options.renew_anonymous};
-    return plan_up(request, observe_project(wanted.name, wanted));
+        .renew_anonymous = options.renew_anonymous,
+        .rolling_back = options.back_to != 0,
+        .pinned = options.back_to != 0 ? options.images_before : std::map<std::string, std::string>()};
+    observed_project now = observe_project(wanted.name, wanted);
+    for (const auto& [reference, image] : request.pinned)
+        now.images[reference] = image;
+    return plan_up(request, now);
 }
 
-task<> project_manager::implementation::bring_up(
-    compose::project wanted, up_options options, std::function<bool()> superseded) {
+task<> project_manager::implementation::bring_up(compose::project wanted, up_options options,
+    std::function<bool()> superseded, std::shared_ptr<update_report> report) {
     co_await parts.records.durable();
+    if (options.images_before.empty())
+        options.images_before = images_of_containers(wanted.name);
     std::set<std::string> services;
     plan steps = plan_for(wanted, options, &services);
     if (!steps.empty())
@@ -243,7 +256,7 @@ task<> project_manager::implementation::bring_up(
     projects.note_plan(wanted.name, pulls, options);
     announce_unchanged(wanted, services, steps);
     announce_left_unchanged(wanted, services);
-    co_await run(std::move(steps), wanted, options.grace, superseded);
+    co_await run(std::move(steps), wanted, options.grace, superseded, std::move(report));
     if (options.wait)
         co_await await_up(containers, wanted, services, options.wait_timeout, superseded);
 }
@@ -253,16 +266,17 @@ task<> project_manager::implementation::bring_up(
 task<> project_manager::implementation::bring_up_and_forget(
     compose::project wanted, up_options options, std::function<bool()> superseded) {
     const std::string name = wanted.name;
-    std::exception_ptr failure;
-    try {
-        co_await bring_up(std::move(wanted), std::move(options), superseded);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (!superseded() && !containers.closed()) { // or the record is that of a later one
+    const auto report = std::make_shared<update_report>();
+    const bool went_back = options.back_to != 0; // for a former daemon
+    if (options.images_before.empty())
+        options.images_before = images_of_containers(name);
+    std::exception_ptr failure = co_await try_to_bring_up(std::move(wanted), options, superseded, report);
+    if (failure && report->stopped && !went_back && !superseded() && !containers.closed())
+        projects.refuse(name);
+    if (failure && report->rolls_back && !went_back && !superseded() && !containers.closed())
+        failure = co_await go_back(name, std::move(options), superseded, failure);
+    if (!superseded() && !containers.closed()) // or the record is that of a later one
         projects.forget_up(name);
-        projects.note_end(name, failure != nullptr);
-    }
     begin_collecting(name);
     if (failure)
         std::rethrow_exception(failure);
@@ -408,7 +422,7 @@ task<> project_manager::implementation::start_services(
     std::set<std::string> anew;
     std::set<std::string> up;
     for (const container_view* each : containers.of_project(definition.name))
-        if (!each->record.one_off)
+        if (each->record.is_own())
             (is_up(each->state) ? up : anew).insert(each->record.service);
     std::erase_if(
         anew, [&](const std::string& name) { return !services.contains(name) || up.contains(name); });

@@ -17,12 +17,17 @@ constexpr int format_version = 1;
 } // namespace
 
 std::string encode(const up_options& options) {
-    return json::serialize(json::object{{"v", format_version},
+    json::object object{{"v", format_version},
         {"services", json::array(options.services.begin(), options.services.end())},
         {"dependencies", options.dependencies}, {"start", options.start},
         {"recreate_dependencies", options.recreate_dependencies},
         {"keep_containers", options.keep_containers}, {"force_recreate", options.force_recreate},
-        {"remove_orphans", options.remove_orphans}});
+        {"remove_orphans", options.remove_orphans}};
+    if (!options.images_before.empty())
+        object["images_before"] = json::value_from(options.images_before);
+    if (options.back_to != 0)
+        object["back_to"] = options.back_to;
+    return json::serialize(object);
 }
 
 up_options decode_up(std::string_view key, std::string_view text) {
@@ -33,13 +38,18 @@ up_options decode_up(std::string_view key, std::string_view text) {
             const json::value* value = object.if_contains(name);
             return value != nullptr && value->as_bool();
         };
-        return {.services = json::value_to<std::set<std::string>>(object.at("services")),
+        up_options options{.services = json::value_to<std::set<std::string>>(object.at("services")),
             .dependencies = object.at("dependencies").as_bool(),
             .start = object.at("start").as_bool(),
             .force_recreate = object.at("force_recreate").as_bool(),
             .recreate_dependencies = flag("recreate_dependencies"),
             .keep_containers = flag("keep_containers"),
             .remove_orphans = object.at("remove_orphans").as_bool()};
+        if (const json::value* images = object.if_contains("images_before"))
+            options.images_before = json::value_to<std::map<std::string, std::string>>(*images);
+        if (const json::value* revision = object.if_contains("back_to"))
+            options.back_to = revision->to_number<std::uint64_t>();
+        return options;
     } catch (const std::exception& failure) {
         throw compose::error(compose::error_kind::invalid,
             fmt::format("read the operation on project \"{}\" from the store: {}", key, failure.what()));
@@ -47,10 +57,13 @@ up_options decode_up(std::string_view key, std::string_view text) {
 }
 
 std::string encode(const project_record& record) {
-    return json::serialize(json::object{{"v", format_version}, {"revision", record.revision},
+    json::object object{{"v", format_version}, {"revision", record.revision},
         {"definition", json::parse(compose::to_wire(record.definition))}, {"created", record.created},
         {"removing", record.removing}, {"remove_volumes", record.remove.volumes},
-        {"remove_orphans", record.remove.remove_orphans}});
+        {"remove_orphans", record.remove.remove_orphans}};
+    if (record.refused)
+        object["refused"] = json::parse(compose::to_wire(*record.refused));
+    return json::serialize(object);
 }
 
 project_record decode_project(std::string_view key, std::string_view text) {
@@ -58,13 +71,16 @@ project_record decode_project(std::string_view key, std::string_view text) {
         const json::value parsed = json::parse(text);
         const json::object& object = parsed.as_object();
         const json::value* orphans = object.if_contains("remove_orphans");
-        return {.revision = object.at("revision").to_number<std::uint64_t>(),
+        project_record record{.revision = object.at("revision").to_number<std::uint64_t>(),
             .definition = compose::from_wire(json::serialize(object.at("definition"))),
             .created = std::string(object.at("created").as_string()),
             .removing = object.at("removing").as_bool(),
             .remove = {.volumes = object.at("remove_volumes").as_bool(),
                 .remove_orphans = orphans != nullptr && orphans->as_bool(),
                 .grace = std::nullopt}};
+        if (const json::value* refused = object.if_contains("refused"))
+            record.refused = compose::from_wire(json::serialize(*refused));
+        return record;
     } catch (const std::exception& failure) {
         throw compose::error(compose::error_kind::invalid,
             fmt::format("read project \"{}\" from the store: {}", key, failure.what()));

@@ -27,6 +27,8 @@ struct project_record {
     std::string created;   // RFC 3339, of this revision
     bool removing = false; // `down` was asked for and has not ended
     down_options remove;   // what that `down` was asked; without `grace`, which was for its client
+    /// What an update to has failed: nobody but a person tries it again.
+    std::optional<compose::project> refused = {};
 
     const std::string& name() const { return definition.name; }
 };
@@ -47,6 +49,11 @@ struct up_options {
     bool carry_on = false; // what a former daemon was about
     std::optional<std::chrono::nanoseconds> grace; // of what is recreated; without it each service's own
     std::optional<unsigned> user;                  // who asked, where the socket tells
+    std::map<std::string, std::string> images_before =
+        {}; // of the containers that there were: id by reference
+    /// It goes back to that revision by itself, as an update has failed; 0: it does not. What the references
+    /// mean is what they meant before then.
+    std::uint64_t back_to = 0;
 };
 
 /// An `up` that has not ended yet (table::operation, key: the project's name): the next daemon carries on

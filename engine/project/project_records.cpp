@@ -47,16 +47,38 @@ bool project_records::save_revision(compose::project wanted, const up_options& o
     const auto found = projects_.find(name);
     if (found != projects_.end() && found->second.definition == wanted && !found->second.removing)
         return false;
+    save_anew(std::move(wanted), options);
+    return true;
+}
+
+void project_records::go_back(compose::project before, const up_options& options) {
+    const auto found = projects_.find(before.name);
+    save_anew(std::move(before), options,
+        found == projects_.end() ? std::nullopt : std::optional(found->second.definition));
+}
+
+void project_records::refuse(const std::string& project) {
+    const auto found = projects_.find(project);
+    if (found == projects_.end())
+        return;
+    found->second.refused = found->second.definition;
+    store_.put(table::project, project, encode(found->second));
+}
+
+void project_records::save_anew(
+    compose::project wanted, const up_options& options, std::optional<compose::project> refused) {
+    const std::string name = wanted.name;
+    const auto found = projects_.find(name);
     remember_up(name, options);
     project_record record{.revision = found == projects_.end() ? 1 : found->second.revision + 1,
         .definition = std::move(wanted),
         .created = timestamp_now(),
         .removing = false,
-        .remove = {}};
+        .remove = {},
+        .refused = std::move(refused)};
     store_.put(table::project, name, encode(record));
     projects_.insert_or_assign(name, std::move(record));
     begin_revision(name, options);
-    return true;
 }
 
 /// The project's record has its number already.
@@ -66,7 +88,8 @@ revision& project_records::begin_revision(const std::string& project, const up_o
         .created = record.created,
         .user = options.user,
         .definition = record.definition,
-        .steps = {}};
+        .steps = {},
+        .back_to = options.back_to};
     store_.put(table::revision, revision_key(project, fresh.number), encode(fresh));
     if (record.revision > revisions_kept)
         store_.erase(table::revision, revision_key(project, record.revision - revisions_kept));

@@ -24,6 +24,13 @@ class project_records {
     /// was not; then the `up` is remembered too, for the next daemon if this one dies before it has ended.
     bool save_revision(compose::project wanted, const up_options& options);
 
+    /// Makes `before` the definition again as a new revision, whatever it is now (up_options::back_to). The
+    /// `up` is remembered in the place of the one that has failed.
+    void go_back(compose::project before, const up_options& options);
+
+    /// An update to the definition has failed.
+    void refuse(const std::string& project);
+
     /// The plan that leads to the newest revision, if that has none yet. One that makes containers anew
     /// without another definition (another image under the same name, or because it was asked for) is a
     /// revision too.
@@ -64,6 +71,8 @@ class project_records {
         revision value;
         bool planned = false;
     };
+    void save_anew(compose::project wanted, const up_options& options,
+        std::optional<compose::project> refused = std::nullopt);
     revision& begin_revision(const std::string& project, const up_options& options);
 
     std::map<std::string, newest> newest_;

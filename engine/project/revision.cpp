@@ -24,6 +24,8 @@ std::string encode(const revision& value) {
         {"definition", json::parse(compose::to_wire(value.definition))}, {"steps", std::move(steps)}};
     if (value.failed)
         object["failed"] = true;
+    if (value.back_to != 0)
+        object["back_to"] = value.back_to;
     if (value.user)
         object["user"] = *value.user;
     return json::serialize(object);
@@ -39,6 +41,8 @@ revision decode_revision(std::string_view key, std::string_view text) {
             .definition = compose::from_wire(json::serialize(object.at("definition"))),
             .steps = {}};
         value.failed = object.contains("failed") && object.at("failed").as_bool();
+        if (const json::value* back_to = object.if_contains("back_to"))
+            value.back_to = back_to->to_number<std::uint64_t>();
         if (const json::value* user = object.if_contains("user"))
             value.user = user->to_number<unsigned>();
         if (const json::value* steps = object.if_contains("steps"))
@@ -56,10 +60,19 @@ revision decode_revision(std::string_view key, std::string_view text) {
 std::vector<planned_step> planned(const plan& steps) {
     std::vector<planned_step> said;
     for (const step& each : steps)
-        if (each.kind != step_kind::await_condition)
+        if (each.kind != step_kind::await_condition && each.kind != step_kind::await_container &&
+            each.kind != step_kind::watch_update)
             said.push_back(
                 {.action = std::string(to_string(each.kind)), .name = each.name, .reason = each.reason});
     return said;
+}
+
+const revision* last_come_up(const std::vector<revision>& kept, std::uint64_t newest) {
+    const revision* found = nullptr;
+    for (const revision& each : kept)
+        if (each.number < newest && !each.failed)
+            found = &each;
+    return found;
 }
 
 std::string revision_key(const std::string& project, std::uint64_t revision) {

@@ -26,7 +26,8 @@ struct revision {
     std::optional<unsigned> user; // uid of who asked for it, where the socket tells
     compose::project definition;
     std::vector<planned_step> steps;
-    bool failed = false; // its `up` ended with an error: a rollback passes it over
+    std::uint64_t back_to = 0; // it is that one again, by itself, as an update had failed; 0: it is not
+    bool failed = false;       // its `up` ended with an error: a rollback passes it over
 };
 
 std::string encode(const revision& value);
@@ -34,6 +35,9 @@ std::string encode(const revision& value);
 revision decode_revision(std::string_view key, std::string_view text);
 
 std::vector<planned_step> planned(const plan& steps);
+
+/// The last before `newest` whose `up` has come to a good end; null when there is none among them.
+const revision* last_come_up(const std::vector<revision>& kept, std::uint64_t newest);
 
 /// NAME/00000008: in the order of their numbers.
 std::string revision_key(const std::string& project, std::uint64_t revision);

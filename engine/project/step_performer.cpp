@@ -20,9 +20,11 @@ using compose::error;
 using compose::error_kind;
 
 step_performer::step_performer(engine_parts parts, container_manager& containers, compose::project project,
-    std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded)
+    std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded,
+    std::shared_ptr<update_report> report)
     : parts_(parts), containers_(containers), project_(std::move(project)), hashes_(hashes_of(project_)),
-      grace_(grace), superseded_(std::move(superseded)) {}
+      grace_(grace), superseded_(std::move(superseded)),
+      updates_(parts_, containers_, project_.name, superseded_, std::move(report)) {}
 
 void step_performer::announce(
     std::string kind, std::string name, std::string service, std::string status, std::string detail) {
@@ -52,10 +54,13 @@ std::string_view kind_of(step_kind step) noexcept {
     case step_kind::create_container:
     case step_kind::update_container:
     case step_kind::start_container:
+    case step_kind::await_container:
+    case step_kind::take_place:
     case step_kind::stop_container:
     case step_kind::remove_container:
         return "container";
     case step_kind::await_condition:
+    case step_kind::watch_update:
         return {};
     }
     return {};
@@ -64,6 +69,27 @@ std::string_view kind_of(step_kind step) noexcept {
 } // namespace
 
 task<> step_performer::perform(step what) {
+    // Beside the one whose place it takes it bears another name, and the other does afterwards.
+    if (!what.replaces.empty() && what.kind != step_kind::take_place)
+        what.name = name_beside(what.replaces, what.name);
+    std::exception_ptr failure;
+    std::string why;
+    try {
+        co_await carry_out(what);
+    } catch (const error& thrown) {
+        failure = std::current_exception();
+        why = thrown.what();
+    }
+    if (!failure)
+        co_return;
+    if (what.kind != step_kind::await_container)
+        why = "could not be brought up: " + why;
+    if (what.update && what.kind != step_kind::watch_update)
+        co_await updates_.note(what, why);
+    std::rethrow_exception(failure);
+}
+
+task<> step_performer::carry_out(step what) {
     std::string failure;
     const std::string point = fmt::format("step {}", to_string(what.kind));
     try {
@@ -89,6 +115,17 @@ task<> step_performer::perform(step what) {
             break;
         case step_kind::await_condition:
             co_await gate(what);
+            break;
+        case step_kind::await_container:
+            announce("container", what.name, what.service, "Waiting");
+            co_await updates_.await_container(what);
+            announce("container", what.name, what.service, "Healthy");
+            break;
+        case step_kind::take_place:
+            co_await take_place(what);
+            break;
+        case step_kind::watch_update:
+            co_await updates_.watch(what);
             break;
         case step_kind::stop_container:
             co_await stop_container(what);
@@ -191,7 +228,10 @@ task<> step_performer::create_container(step what) {
         container_request request{.project = project_,
             .service = what.service,
             .number = what.number,
-            .hash = hashes_.at(what.service)};
+            .hash = hashes_.at(what.service),
+            .one_off = std::nullopt,
+            .image = what.image,
+            .replaces = what.replaces};
         co_await containers_.create(std::move(request));
     }
     announce("container", what.name, what.service, "Created");
@@ -236,11 +276,26 @@ task<> step_performer::stop_container(step what) {
     if (containers_.find(what.container) == nullptr)
         co_return;
     announce("container", what.name, what.service, "Stopping");
+    if (what.drain)
+        co_await containers_.drain(
+            what.container, grace_.value_or(grace_of(containers_.find(what.container)->record)), superseded_);
     if (what.again)
         co_await containers_.end_to_restart(what.container, grace_);
     else
         co_await containers_.stop(what.container, grace_);
     announce("container", what.name, what.service, "Stopped");
+}
+
+/// The new one is found as the one that comes to take that place.
+task<> step_performer::take_place(step what) {
+    for (const container_view* each : containers_.of_project(project_.name))
+        if (each->record.place == container_place::coming && each->record.service == what.service &&
+            each->record.number == what.number) {
+            const std::string id = each->record.id;
+            co_await containers_.take_place(id);
+            break;
+        }
+    announce("container", what.name, what.service, "Recreated");
 }
 
 task<> step_performer::remove_container(step what) {
@@ -341,7 +396,7 @@ task<> step_performer::await_condition(std::string service, dependency_condition
                     service, project_.name));
         bool all = true;
         for (const container_view* each : containers_.of_project(project_.name)) {
-            if (each->record.service != service || each->record.one_off)
+            if (each->record.service != service || !each->record.is_own())
                 continue;
             const observed_container seen = observe(*each);
             verdict now = judge(seen, condition);

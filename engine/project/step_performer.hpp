@@ -2,6 +2,7 @@
 
 #include "engine/project/container_manager.hpp"
 #include "engine/project/plan.hpp"
+#include "engine/project/update_watch.hpp"
 
 #include <chrono>
 #include <functional>
@@ -14,9 +15,10 @@ namespace engine {
 class step_performer {
   public:
     step_performer(engine_parts parts, container_manager& containers, compose::project project,
-        std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded);
+        std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded,
+        std::shared_ptr<update_report> report = std::make_shared<update_report>());
 
-    /// Throws what the step failed with. Every step can be repeated.
+    /// Throws what the step failed with; one of an update is in the report too. Every step can be repeated.
     task<> perform(step what);
 
     /// Waits until every container of the service fulfils the condition. Throws error{unavailable} when one
@@ -29,6 +31,8 @@ class step_performer {
         std::string kind, std::string name, std::string service, std::string status, std::string detail = {});
 
   private:
+    task<> carry_out(step what);
+    task<> take_place(step what);
     task<> create_network(step what);
     task<> create_volume(step what);
     task<> pull_image(step what);
@@ -48,6 +52,7 @@ class step_performer {
     std::map<std::string, std::string> hashes_;
     std::optional<std::chrono::nanoseconds> grace_;
     std::function<bool()> superseded_;
+    update_watch updates_;
 };
 
 } // namespace engine

@@ -138,6 +138,12 @@ void monitor::on_message(message& in, std::vector<int>& descriptors) {
     case message_type::forward:
         on_forward(in, descriptors);
         break;
+    case message_type::lend:
+        on_lend(descriptors);
+        break;
+    case message_type::accept:
+        ports_.accept_clients(field_reader(in.payload).number() != 0);
+        break;
     case message_type::go:
         if (have_setup_ && snapshot_.state == shim_state::preparing)
             start_container();
@@ -207,6 +213,19 @@ void monitor::on_forward(const message& in, std::vector<int>& descriptors) {
         return;
     for (std::size_t at = 0; at < targets.size() && at < descriptors.size(); ++at)
         ports_.add(std::exchange(descriptors[at], -1), targets[at]);
+}
+
+/// Two containers have one port at the same time while one takes the place of the other.
+void monitor::on_lend(const std::vector<int>& descriptors) const {
+    if (descriptors.empty())
+        return;
+    std::vector<int> all = ports_.sockets();
+    all.insert(all.end(), kept_.begin(), kept_.end());
+    const message answer{.type = message_type::lend, .session = 0, .payload = {}};
+    for (std::size_t at = 0; at < all.size(); at += max_message_descriptors)
+        if (!send_message(descriptors.front(), answer, all.data() + at,
+                std::min(all.size() - at, max_message_descriptors)))
+            return;
 }
 
 void monitor::on_signal(const message& in) {

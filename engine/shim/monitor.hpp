@@ -50,6 +50,7 @@ class monitor {
     void on_setup(const message& in, std::vector<int>& descriptors);
     void on_attach(const message& in, std::vector<int>& descriptors);
     void on_forward(const message& in, std::vector<int>& descriptors);
+    void on_lend(const std::vector<int>& descriptors) const;
     void on_signal(const message& in);
     void on_resize(const message& in);
     void on_acknowledge();

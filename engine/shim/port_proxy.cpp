@@ -78,6 +78,13 @@ void port_proxy::start(int host) {
             ::setsockopt(each.socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
 }
 
+std::vector<int> port_proxy::sockets() const {
+    std::vector<int> all;
+    for (const port& each : ports_)
+        all.push_back(each.socket);
+    return all;
+}
+
 void port_proxy::stop() {
     started_ = false;
     for (connection& each : connections_)
@@ -97,6 +104,8 @@ void port_proxy::watch(poller& turn) {
     connections_.remove_if([](const connection& each) { return each.ends[0] < 0; });
     for (port& each : ports_) {
         port* const from = &each;
+        if (!accepting_)
+            break;
         if (each.to.udp)
             turn.watch(each.socket, POLLIN, [this, from](short) { receive(*from); });
         else if (connections_.size() < most_connections)

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <list>
 #include <string>
+#include <vector>
 
 namespace engine {
 
@@ -32,6 +33,12 @@ class port_proxy {
 
     /// `host`: a descriptor of the host's network namespace, open for as long as this object lives.
     void start(int host);
+
+    /// Whether new clients are taken. Those that there are go on in either case.
+    void accept_clients(bool accepting) { accepting_ = accepting; }
+
+    /// The bound sockets, which stay its own.
+    std::vector<int> sockets() const;
 
     /// Closes all.
     void stop();
@@ -84,6 +91,7 @@ class port_proxy {
     int host_ = -1;
     int own_ = -1;
     bool started_ = false;
+    bool accepting_ = true;
 };
 
 } // namespace engine

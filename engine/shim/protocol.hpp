@@ -34,6 +34,8 @@ enum class message_type : std::uint16_t {
     resize = 8,      // numbers: rows, columns
     acknowledge = 9, // the exit or the failure is known: leave
     forward = 10,    // forward_targets; descriptors: a bound IPv6 socket for each, read once it runs
+    lend = 11,       // descriptor: where the sockets of published ports are sent to; then it is closed
+    accept = 12,     // number: whether new clients are taken from the sockets of `forward`; at first they are
 
     // shim to daemon
     network_ready = 32, // descriptors: none, or DNS sockets UDP and TCP

@@ -255,6 +255,8 @@ task<> stack_folder::implementation::look(std::shared_ptr<implementation> self) 
             tell_problem(each.name, each.problem);
     co_await take_down_removed(self, std::move(seen));
     for (compose::project& each : wanted) {
+        if (projects.has_refused(each))
+            continue;
         const bool as_it_says = projects.is_defined_as(each);
         if (as_it_says && !failed.contains(each.name))
             problems.erase(each.name);

@@ -16,8 +16,9 @@ namespace engine {
 /// Owns nothing durable: what belongs to it is told by where a project's file lies. A file that is wrong
 /// changes nothing; it is told in the log, as an event and by problem_of(), and tried again when it changes.
 /// An `up` that fails (a registry that does not answer, a port that is taken) is tried again every half a
-/// minute. Only what is certainly not there any more is taken down: not what cannot be read, and nothing for
-/// a root in which this daemon has never seen a stack, as its disk may not be mounted.
+/// minute, but not one whose update has failed, before the file changes. Only what is certainly not there any
+/// more is taken down: not what cannot be read, and nothing for a root in which this daemon has never seen a
+/// stack, as its disk may not be mounted.
 class stack_folder {
   public:
     /// An empty `root`: there are none.

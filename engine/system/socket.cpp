@@ -124,6 +124,29 @@ std::optional<bound_socket> bind_listening_socket(const socket_place& where) {
     return bind_socket(where, false);
 }
 
+std::optional<socket_place> place_of_socket(int fd) {
+    socket_place place;
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    socklen_t protocol_size = sizeof place.protocol;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+        ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &place.protocol, &protocol_size) != 0)
+        return std::nullopt;
+    if (address.ss_family == AF_INET) {
+        const auto* four = reinterpret_cast<const sockaddr_in*>(&address);
+        place.port = ntohs(four->sin_port);
+        std::memcpy(place.address.data(), &four->sin_addr, sizeof four->sin_addr);
+        return place;
+    }
+    if (address.ss_family != AF_INET6)
+        return std::nullopt;
+    const auto* six = reinterpret_cast<const sockaddr_in6*>(&address);
+    place.ipv6 = true;
+    place.port = ntohs(six->sin6_port);
+    std::memcpy(place.address.data(), &six->sin6_addr, sizeof six->sin6_addr);
+    return place;
+}
+
 bool can_bind_ipv6() {
     const unique_fd socket(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     socket_address any({.protocol = IPPROTO_UDP, .ipv6 = true});

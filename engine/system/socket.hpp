@@ -16,6 +16,8 @@ struct socket_place {
     bool ipv6 = false;
     std::array<std::uint8_t, 16> address{};
     std::uint16_t port = 0;
+
+    bool operator==(const socket_place&) const = default;
 };
 
 struct bound_socket {
@@ -29,6 +31,9 @@ std::optional<bound_socket> bind_deaf_socket(const socket_place& where);
 
 /// The same of one that does receive; it never blocks. An IPv6 one takes nothing of IPv4.
 std::optional<bound_socket> bind_listening_socket(const socket_place& where);
+
+/// What an IPv4 or IPv6 socket is bound to; nothing of another one.
+std::optional<socket_place> place_of_socket(int fd);
 
 /// "nginx (pid 812)": the process that has a socket bound to the port, or empty when it cannot be found
 /// (another namespace, a kernel socket).

@@ -23,14 +23,15 @@ STEP = int(os.environ.get("COMPOSED_CRASH_STEP", "1"))
 STACK = """name: walk
 services:
   db: {image: '%(image)s', init: true, command: sleep 1000, restart: always, volumes: ['data:/etc'], networks: [back]}
-  web: {image: '%(image)s', init: true, command: sleep 1000, restart: always, ports: ['127.0.0.1:18175:80'], networks: [front, back],
-        depends_on: [db], environment: {ROUND: '%(round)d'}, configs: [text]}
+  web: {image: '%(image)s', init: true, command: %(command)s, restart: always, ports: ['127.0.0.1:18175:80'], networks: [front, back],
+        depends_on: [db], environment: {ROUND: '%(web)s'}, configs: [text]%(update)s}
   side: {image: '%(image)s', init: true, command: sleep 1000, networks: [front], depends_on: {web: {condition: service_started, restart: true}}}
   %(extra)s: {image: '%(image)s', init: true, command: sleep 1000, networks: [front]}
 networks: {front: {labels: {r: '%(round)d'}}, back: {internal: %(internal)s}}
 volumes: {data: }
 configs: {text: {content: 'round %(round)d'}}
 """
+UPDATE = ", deploy: {update_config: {order: start-first, monitor: 100ms, failure_action: rollback}}"
 RUNNING = {"db": "running", "web": "running", "side": "running"}
 
 
@@ -48,8 +49,8 @@ class CrashPointsTest(DaemonTest):
         self.arm = self.folder / "arm"
         self.passed = self.folder / "passed"
 
-    def stack(self, round):
-        self.write(STACK % {"image": self.image, "round": round, "extra": "one" if round == 1 else "two",
+    def stack(self, round, web=None, command="sleep 1000", update=""):
+        self.write(STACK % {"image": self.image, "round": round, "web": web or round, "command": command, "update": update, "extra": "one" if round == 1 else "two",
                             "internal": "false" if round == 1 else "true"})
 
     def with_daemon(self, program, **environment):
@@ -74,7 +75,7 @@ class CrashPointsTest(DaemonTest):
             return self.on_host() == {"shims": running, "bridges": networks, "veths": veths, "volumes": volumes,
                                       "ports": int("web" in alive), "folders": len(services)}
         try:
-            wait_until(clean, 5, "the host")
+            wait_until(clean, 15, "the host")
         except AssertionError:
             raise AssertionError(f"on the host for {services}: {self.on_host()}") from None
 
@@ -118,6 +119,11 @@ class CrashPointsTest(DaemonTest):
             at_work()
             self.stack(2)
 
+        def up_to_date(web, command):
+            self.stack(1, update=UPDATE)
+            self.assertEqual(up().returncode, 0)
+            self.stack(1, web, command, UPDATE)
+
         def stopped():
             at_work()
             self.compose("stop", "-t", "0")
@@ -148,6 +154,8 @@ class CrashPointsTest(DaemonTest):
 
         yield "up", fresh, up, (first, 2, 1)
         yield "up of another definition", old, up, (second, 2, 1)
+        yield "up that updates", lambda: up_to_date(3, "sleep 1001"), up, (first, 2, 1)
+        yield "up that goes back", lambda: up_to_date(4, "'false'"), up, (first, 2, 1)
         yield "stop", at_work, compose("stop", "-t", "0"), (ended, 2, 1)
         yield "start", stopped, compose("start"), (first, 2, 1)
         yield "restart", at_work, compose("restart", "-t", "0"), (first, 2, 1)
@@ -197,7 +205,7 @@ class CrashPointsTest(DaemonTest):
                 with self.subTest(operation=name, turn=turn, point=(self.points() or ["none"])[-1]):
                     self.recover(name, operation, wanted)
         names = set(passed)
-        print(f"{crashes} crashes at {len(names)} crash points ({sum(passed.values())} passages of 8 operations) in "
+        print(f"{crashes} crashes at {len(names)} crash points ({sum(passed.values())} passages of 10 operations) in "
               f"{time.monotonic() - began:.0f} s")
         self.assertEqual(self.named_in_sources() - names, set(), "points that no operation here passes")
         self.with_daemon("composed")
@@ -213,7 +221,11 @@ class CrashPointsTest(DaemonTest):
         self.with_daemon("composed")
         try:
             # What the daemon has taken in it carries on with by itself; else whoever asked asks again.
-            if name not in ("up", "up of another definition", "a container's death"):
+            if name == "up that goes back":
+                if not self.is_taken_in():
+                    self.assertEqual(operation().returncode, 1)
+                wait_until(lambda: self.ends_of_web() == {"1"}, 20, "what there was before")
+            elif name not in ("up", "up of another definition", "up that updates", "a container's death"):
                 done = operation()
                 if "there is nothing of that name to take down" not in done.stderr:
                     self.assertEqual(done.returncode, 0, done.stderr)
@@ -223,6 +235,12 @@ class CrashPointsTest(DaemonTest):
             self.expect(*wanted)
         finally:
             self.stop_daemon()
+
+    def ends_of_web(self):
+        """What the project is to be, and what there is of it."""
+        definition = self.api("/projects/walk")["definition"]["services"]["web"]["environment"]["ROUND"]
+        names = {each["name"] for each in self.containers("web")}
+        return {definition, *(names - {"walk-web-1"})}
 
     def is_taken_in(self):
         """Whether the definition that was asked for is the project's."""

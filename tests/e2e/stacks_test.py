@@ -45,6 +45,22 @@ class StacksTest(DaemonTest):
         self.stop_daemon(signal.SIGTERM)
         self.start_daemon()
 
+    def test_a_file_whose_update_has_failed_is_not_tried_again_before_it_changes(self):
+        self.stacks.mkdir()
+        self.restart_daemon()
+        text = ("services:\n  web: {image: busybox, init: true, command: %s, deploy: {update_config: {monitor: 100ms, order: start-first, "
+                "failure_action: rollback}}}\n")
+        self.stack("shop", text % "sleep 1000")
+        self.wait_for("shop", {"web": "running"})
+        self.stack("shop", text % "'false'")
+        wait_until(lambda: len(self.api("/projects/shop/revisions")) == 3, 10, "the way back")
+        self.restart_daemon()
+        time.sleep(1)
+        self.assertEqual(len(self.api("/projects/shop/revisions")), 3)
+        self.assertEqual(self.state_of("shop"), {"web": "running"})
+        self.stack("shop", text % "sleep 2000")
+        wait_until(lambda: len(self.api("/projects/shop/revisions")) == 4, 10, "the next one")
+
     def test_they_come_up_change_and_go_with_their_files(self):
         self.stacks.mkdir()
         self.restart_daemon()  # or the folder is seen half a minute later

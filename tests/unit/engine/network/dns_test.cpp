@@ -78,13 +78,15 @@ struct dns_zone_test : ::testing::Test {
     }
 
     dns_answer ask(const std::string& asker, const std::string& name, dns_type type = dns_type::a) {
-        return dns_zone{.attachments = attachments, .running = running, .networks = networks}.find(
-            asker, static_cast<std::uint16_t>(type), name);
+        return dns_zone{
+            .attachments = attachments, .running = running, .networks = networks, .draining = draining}
+            .find(asker, static_cast<std::uint16_t>(type), name);
     }
 
     std::map<std::string, attachment> attachments;
     std::map<std::string, network_record> networks;
     std::map<std::string, pid_t> running;
+    std::set<std::string> draining;
 };
 
 TEST_F(dns_zone_test, names_are_seen_on_shared_networks_only) {
@@ -131,6 +133,15 @@ TEST_F(dns_zone_test, a_link_is_a_name_of_the_asker_alone) {
 
 TEST_F(dns_zone_test, what_does_not_run_has_no_address) {
     running.erase("b");
+    EXPECT_FALSE(ask("a", "b").known);
+}
+
+TEST_F(dns_zone_test, nobody_is_led_to_one_that_comes_to_take_a_place_or_leaves) {
+    attachments["b"].held_back = true;
+    EXPECT_FALSE(ask("a", "b").known);
+    EXPECT_TRUE(ask("b", "a").known);
+    attachments["b"].held_back = false;
+    draining = {"b"};
     EXPECT_FALSE(ask("a", "b").known);
 }
 

@@ -230,6 +230,10 @@ bool world::perform(const step& what, const std::set<std::string>& scope, bool c
             }
         wrong("there is no container to start: " + what.name);
     }
+    case step_kind::await_container:
+    case step_kind::take_place:
+    case step_kind::watch_update:
+        wrong("no service has an update policy");
     case step_kind::await_condition:
         return gate(what) && (fulfilled.emplace(what.service, what.condition), true);
     case step_kind::stop_container: {

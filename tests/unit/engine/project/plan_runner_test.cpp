@@ -55,6 +55,32 @@ struct plan_runner_test : ::testing::Test {
     std::vector<std::string> failures;
 };
 
+TEST_F(plan_runner_test, what_judges_an_update_begins_though_its_batch_has_failed) {
+    steps = {{.kind = step_kind::start_container, .name = "one", .update = true},
+        {.kind = step_kind::await_container, .name = "one is up", .update = true, .after = {0}},
+        {.kind = step_kind::watch_update, .name = "first", .update = true, .after = {0, 1}},
+        {.kind = step_kind::start_container, .name = "two", .update = true, .after = {2}},
+        {.kind = step_kind::watch_update, .name = "second", .update = true, .after = {2, 3}}};
+    failing = {"one"};
+    run();
+    EXPECT_THAT(performed, ElementsAre("one", "first", "two", "second"));
+    performed.clear();
+    failing = {"one", "first"};
+    io.restart();
+    run();
+    EXPECT_THAT(performed, ElementsAre("one", "first"));
+}
+
+TEST_F(plan_runner_test, what_judges_an_update_says_nothing_of_one_that_never_began) {
+    steps = {{.kind = step_kind::create_network, .name = "net"},
+        {.kind = step_kind::create_container, .name = "one", .update = true, .after = {0}},
+        {.kind = step_kind::watch_update, .name = "first", .update = true, .after = {1}}};
+    failing = {"net"};
+    run();
+    EXPECT_THAT(performed, ElementsAre("net"));
+    EXPECT_THAT(failures, ElementsAre("net"));
+}
+
 TEST_F(plan_runner_test, each_runs_when_those_before_it_have_succeeded) {
     run();
     EXPECT_THAT(performed, ::testing::UnorderedElementsAre("db", "gate", "web", "other"));
