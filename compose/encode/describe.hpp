@@ -106,6 +106,13 @@ void describe(Archive& archive, hook& value) {
 }
 
 template <typename Archive>
+void describe(Archive& archive, schedule& value) {
+    archive("when", value.when);
+    archive("missed", value.missed);
+    archive("overlap", value.overlap);
+}
+
+template <typename Archive>
 void describe(Archive& archive, logging& value) {
     archive("driver", value.driver);
     archive("options", value.options);
@@ -244,6 +251,7 @@ void describe(Archive& archive, service& value) {
     archive("scale", value.scale);
     archive("limits", value.limit);
     archive("attach", value.attach);
+    archive("schedule", value.scheduled);
     archive("extra", value.extra);
 }
 

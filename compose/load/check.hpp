@@ -24,6 +24,9 @@ using report_fault = std::function<void(const std::string& key, const std::strin
 /// Limits, devices, namespaces and security of a service that contradict one another, or that no host has.
 void check_limits(const service& of, const report_fault& fail);
 
+/// What runs by a schedule (x-composed) and what depends on such.
+void check_schedule(const project& in, const service& of, const report_fault& fail);
+
 /// What the language allows and this engine cannot do yet.
 void check_supported(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong);
 

@@ -171,6 +171,15 @@ std::vector<hook> hooks_in(const node& service, std::string_view key) {
     return made;
 }
 
+std::optional<schedule> schedule_of(const node& service) {
+    const node* own = service.find("x-composed");
+    if (own == nullptr || own->find("schedule") == nullptr)
+        return std::nullopt;
+    return schedule{.when = own->text_at("schedule"),
+        .missed = own->text_at("missed"),
+        .overlap = own->text_at("overlap")};
+}
+
 std::optional<logging> logging_of(const node& service) {
     const node* from = service.find("logging");
     if (from == nullptr || from->is_null())
@@ -246,6 +255,7 @@ service service_of(const std::string& name, const node& from) {
     take_limits(from, made);
     take_surroundings(from, made);
     made.attach = from.text_at("attach") != "false";
+    made.scheduled = schedule_of(from);
     made.extra = extensions_of(from);
     return made;
 }

@@ -495,7 +495,7 @@ std::vector<std::size_t> up_planner::conditions(const compose::service& service)
 
 void up_planner::starts(const compose::service& service) {
     const auto due = pending_.find(service.name);
-    if (due == pending_.end())
+    if (due == pending_.end() || service.scheduled)
         return;
     const std::vector<std::size_t> gates = conditions(service);
     for (const pending_start& each : due->second) {
