@@ -124,7 +124,8 @@ class ScheduleTest(DaemonTest):
         store.close()
 
     def test_what_it_cannot_start(self):
-        self.up(rest="    entrypoint: /none\n")
+        self.write("name: sched\nservices: {job: {image: busybox, command: /none, x-composed: {schedule: '@every 1s'}}}")
+        self.compose("up", "-d")
         first = self.wait_for_runs(2)[0]
         self.assertIn("/none", first["error"])
         self.assertNotIn("exit_code", first)
