@@ -1,5 +1,6 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
+#include "compose/cli/providers.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -35,6 +36,17 @@ engine::task<> act(
     std::unique_ptr<api::client_stream> stream =
         co_await daemon.open("POST", fmt::format("/api/v1/projects/{}/{}?{}", name, action, query));
     co_await follow_operation(with, std::move(stream), std::move(title));
+}
+
+/// The containers end before what is provided for them.
+engine::task<> run(context& with, flags_ptr flags, std::string action, std::string title);
+
+engine::task<> stop(context& with, flags_ptr flags) {
+    const std::string name = with.project_name();
+    const provided_services provided = find_provided(with, flags->services);
+    if (!provided.only)
+        co_await run(with, flags, "stop", "Stopping");
+    end_provided(name, provided.providers, "stop", provided.variables);
 }
 
 engine::task<> run(context& with, flags_ptr flags, std::string action, std::string title) {
@@ -95,7 +107,9 @@ CLI::App* add(CLI::App& app, action& chosen, const std::string& name, const std:
     CLI::App* command = app.add_subcommand(name, help);
     command->add_option("SERVICE", flags->services, "services; all when none is named");
     command->callback([flags, name, title, &chosen] {
-        chosen = [flags, name, title](context& with) { return run(with, flags, name, title); };
+        chosen = [flags, name, title](context& with) {
+            return name == "stop" ? stop(with, flags) : run(with, flags, name, title);
+        };
     });
     return command;
 }

@@ -261,8 +261,7 @@ service service_of(const std::string& name, const node& from) {
 }
 
 // What nothing acts on; everything else of a service is taken up above or by the filling of the tree.
-constexpr std::array<std::string_view, 5> without_action{
-    "build", "provider", "models", "cpu_count", "cpu_percent"};
+constexpr std::array<std::string_view, 4> without_action{"build", "models", "cpu_count", "cpu_percent"};
 constexpr std::array<std::string_view, 5> deploy_without_action{
     "update_config", "rollback_config", "placement", "endpoint_mode", "mode"};
 
