@@ -1,4 +1,5 @@
 #include "compose/cli/context.hpp"
+#include "compose/cli/terminal.hpp"
 #include "compose/load/diagnostic.hpp"
 #include "compose/model/error.hpp"
 
@@ -127,7 +128,7 @@ int run(context& with, const action& chosen) {
     std::fflush(stdout);
     if (!failed)
         return with.exit_code;
-    fmt::print(stderr, "{}\n", message);
+    fmt::print(stderr, "{}\n", compose::cli::printable(message, true));
     return 1;
 }
 
@@ -167,7 +168,7 @@ int main(int count, char** arguments) {
         }
         return run(with, chosen);
     } catch (const std::exception& failure) {
-        fmt::print(stderr, "{}\n", failure.what());
+        fmt::print(stderr, "{}\n", compose::cli::printable(failure.what(), true));
         return 1;
     }
 }

@@ -1,5 +1,6 @@
 #include "compose/cli/providers.hpp"
 
+#include "compose/cli/terminal.hpp"
 #include "compose/model/error.hpp"
 #include "engine/system/piped_program.hpp"
 
@@ -108,12 +109,8 @@ std::optional<std::set<std::string>> parameters_of(
     return names;
 }
 
-/// Text of others on a terminal: what would be an order to it is not.
-std::string printable(std::string text) {
-    text.resize(std::min(text.find('\n'), text.size()));
-    std::replace_if(
-        text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-    return text;
+std::string first_line(const std::string& text) {
+    return printable(text.substr(0, text.find('\n')));
 }
 
 struct provided {
@@ -132,9 +129,9 @@ void hear(const provider& of, const std::string& line, provided& into) {
     const std::string message = text_of(parsed.as_object(), "message");
     if (type == "error")
         throw error(
-            error_kind::unavailable, fmt::format("service \"{}\": {}", of.service, printable(message)));
+            error_kind::unavailable, fmt::format("service \"{}\": {}", of.service, first_line(message)));
     if (type == "info")
-        fmt::print(stderr, " {}  {}\n", of.service, printable(message));
+        fmt::print(stderr, " {}  {}\n", of.service, first_line(message));
     if (type == "info" || type == "debug")
         return;
     const std::size_t equals = message.find('=');
