@@ -119,11 +119,43 @@ engine::task<> run(exchange& request, daemon_parts parts) {
     co_await stream_operation(request, parts, std::move(under_way), std::move(nothing_first));
 }
 
+json::object view_of(const std::string& service, const engine::scheduled_run& run) {
+    json::object view{{"service", service}, {"due", run.due}, {"skipped", run.skipped}};
+    for (const auto& [key, text] : {std::pair("started", &run.started), std::pair("finished", &run.finished),
+             std::pair("error", &run.error)})
+        if (!text->empty())
+            view[key] = *text;
+    if (!run.finished.empty())
+        view["exit_code"] = run.exit_code;
+    return view;
+}
+
+engine::task<> list(exchange& request, daemon_parts parts) {
+    const std::string& name = request.parameters.at("project");
+    const engine::project_record* project = parts.projects.find(name);
+    if (project == nullptr)
+        throw error(error_kind::not_found, fmt::format("project \"{}\": there is none of that name", name));
+    const std::set<std::string> services = request.query.list("services");
+    for (const std::string& each : services)
+        if (const auto found = project->definition.services.find(each);
+            found == project->definition.services.end() || !found->second.scheduled)
+            throw error(error_kind::not_found,
+                fmt::format("project \"{}\": there is no service \"{}\" with a schedule", name, each));
+    json::array all;
+    for (const auto& [service, state] : project->schedules)
+        if (services.empty() || services.contains(service))
+            for (const engine::scheduled_run& run : state.runs)
+                all.push_back(view_of(service, run));
+    co_await send_json(request, 200, std::move(all));
+}
+
 } // namespace
 
 void add_run_routes(router& to, const daemon_parts& parts) {
     to.add(
         "POST", "/api/v1/projects/{project}/run", [parts](exchange& request) { return run(request, parts); });
+    to.add("GET", "/api/v1/projects/{project}/runs",
+        [parts](exchange& request) { return list(request, parts); });
 }
 
 } // namespace api

@@ -129,6 +129,13 @@ json::object view_of(const engine::container_view& container, const daemon_parts
         if (!record.exit->error.empty() && !container.run)
             view["error"] = record.exit->error;
     }
+    if (const auto& scheduled = service.scheduled; scheduled && !record.one_off) {
+        json::object schedule{{"when", scheduled->when}};
+        const engine::project_record* project = parts.projects.find(record.project);
+        if (const auto next = project == nullptr ? std::nullopt : engine::next_run(*project, record.service))
+            schedule["next"] = engine::timestamp(*next);
+        view["schedule"] = std::move(schedule);
+    }
     json::object addresses;
     if (const engine::attachment* network = parts.engine.networks.find_attachment(record.id)) {
         view["ports"] = ports_view(container, *network);

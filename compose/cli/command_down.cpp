@@ -1,6 +1,7 @@
 #include "api/http/query.hpp"
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
+#include "compose/cli/providers.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -52,8 +53,8 @@ engine::task<> remove_images(context& with, std::set<std::string> names) {
     }
 }
 
-engine::task<> down(context& with, std::shared_ptr<down_flags> flags) {
-    const std::string name = with.project_name();
+engine::task<> take_down(
+    context& with, std::shared_ptr<down_flags> flags, std::string name, bool something_else) {
     std::string target = fmt::format(
         "/api/v1/projects/{}?volumes={:d}&remove_orphans={:d}", name, flags->volumes, flags->remove_orphans);
     std::set<std::string> images;
@@ -73,12 +74,22 @@ engine::task<> down(context& with, std::shared_ptr<down_flags> flags) {
         if (failure.kind() != error_kind::not_found || some)
             throw;
     }
+    if (!stream && something_else)
+        co_return;
     if (!stream) {
         fmt::print(stderr, "warning: No resource found to remove for project \"{}\".\n", name);
         co_return;
     }
     co_await follow_operation(with, std::move(stream), "Running");
     co_await remove_images(with, std::move(images));
+}
+
+engine::task<> down(context& with, std::shared_ptr<down_flags> flags) {
+    const std::string name = with.project_name();
+    const provided_services provided = find_provided(with, flags->services);
+    if (!provided.only)
+        co_await take_down(with, flags, name, !provided.providers.empty());
+    end_provided(name, provided.providers, "down", provided.variables);
 }
 
 } // namespace

@@ -8,6 +8,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -35,6 +36,8 @@ std::string revision_number(std::string& text) {
 
 struct history_flags {
     std::string format = "table";
+    bool runs = false;
+    std::vector<std::string> services;
 };
 
 struct diff_flags {
@@ -121,7 +124,62 @@ std::string changes_of(const json::object& revision) {
         "{}{}", failed != nullptr && failed->as_bool() ? "(failed) " : "", fmt::join(sentences, "; "));
 }
 
+std::string ended(const json::object& run) {
+    const std::string error = text_of(run, "error");
+    std::string result = !error.empty() ? error
+                         : run.contains("exit_code")
+                             ? fmt::format("exited ({})", run.at("exit_code").as_int64())
+                         : run.contains("started") ? "running"
+                                                   : "starting";
+    if (const auto skipped = run.at("skipped").to_number<unsigned>(); skipped > 0)
+        result += fmt::format("; due {} more time{} while it ran", skipped, skipped == 1 ? "" : "s");
+    return result;
+}
+
+std::string local_time(const std::string& text) {
+    return text.empty() ? "-"
+                        : fmt::format("{:%F %T}",
+                              fmt::localtime(std::chrono::system_clock::to_time_t(parse_time(text))));
+}
+
+/// Of the services that run by a schedule.
+engine::task<> runs(context& with, std::shared_ptr<history_flags> flags) {
+    std::string target = fmt::format("/api/v1/projects/{}/runs", with.project_name());
+    if (!flags->services.empty())
+        target += "?" + services_query(flags->services);
+    api::client daemon = with.daemon();
+    const std::string reply = co_await daemon.call("GET", target);
+    if (flags->format == "json") {
+        fmt::print("{}\n", reply);
+        co_return;
+    }
+    const json::value parsed = parse_reply(reply);
+    std::vector<std::pair<std::string, std::vector<std::string>>> rows; // by when they were due
+    for (const json::value& each : parsed.as_array()) {
+        const json::object& run = each.as_object();
+        std::string took = "-";
+        if (run.contains("started") && run.contains("finished")) {
+            const auto time = parse_time(text_of(run, "finished")) - parse_time(text_of(run, "started"));
+            took = fmt::format("{:.1f} s", std::chrono::duration<double>(time).count());
+        }
+        rows.push_back({text_of(run, "due"), {text_of(run, "service"), local_time(text_of(run, "due")),
+                                                 local_time(text_of(run, "started")), took, ended(run)}});
+    }
+    std::sort(rows.rbegin(), rows.rend());
+    std::vector<std::vector<std::string>> sorted;
+    for (auto& [due, row] : rows)
+        sorted.push_back(std::move(row));
+    fmt::print("{}", format_table({"SERVICE", "DUE", "STARTED", "TOOK", "RESULT"}, sorted));
+}
+
 engine::task<> history(context& with, std::shared_ptr<history_flags> flags) {
+    if (!flags->runs && !flags->services.empty())
+        throw error(
+            error_kind::invalid, "services are named with --runs; revisions are of the whole project");
+    if (flags->runs) {
+        co_await runs(with, flags);
+        co_return;
+    }
     api::client daemon = with.daemon();
     const std::string reply =
         co_await daemon.call("GET", fmt::format("/api/v1/projects/{}/revisions", with.project_name()));
@@ -199,6 +257,10 @@ void add_history(const command_line& app) {
     const command_line history_command =
         app.add_subcommand("history", "Show what was asked of the project, and by whom");
     history_command.add_option("--format", shown->format, "table or json").one_of({"table", "json"});
+    history_command.add_flag(
+        "--runs", shown->runs, "Show the runs of scheduled services instead, their ends and exit codes");
+    history_command.add_option(
+        "SERVICE", shown->services, "with --runs: those whose runs are shown; all by default");
     history_command.runs([shown](context& with) { return history(with, shown); });
 
     const auto compared = std::make_shared<diff_flags>();

@@ -1,5 +1,6 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
+#include "compose/cli/providers.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -35,6 +36,17 @@ engine::task<> act(
     std::unique_ptr<api::client_stream> stream =
         co_await daemon.open("POST", fmt::format("/api/v1/projects/{}/{}?{}", name, action, query));
     co_await follow_operation(with, std::move(stream), std::move(title));
+}
+
+/// The containers end before what is provided for them.
+engine::task<> run(context& with, flags_ptr flags, std::string action, std::string title);
+
+engine::task<> stop(context& with, flags_ptr flags) {
+    const std::string name = with.project_name();
+    const provided_services provided = find_provided(with, flags->services);
+    if (!provided.only)
+        co_await run(with, flags, "stop", "Stopping");
+    end_provided(name, provided.providers, "stop", provided.variables);
 }
 
 engine::task<> run(context& with, flags_ptr flags, std::string action, std::string title) {
@@ -94,7 +106,9 @@ command_line add(const command_line& app, const std::string& name, const std::st
     const std::string& title) {
     const command_line command = app.add_subcommand(name, help);
     command.add_option("SERVICE", flags->services, "services; all when none is named");
-    command.runs([flags, name, title](context& with) { return run(with, flags, name, title); });
+    command.runs([flags, name, title](context& with) {
+        return name == "stop" ? stop(with, flags) : run(with, flags, name, title);
+    });
     return command;
 }
 

@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -39,6 +40,25 @@ std::int64_t number_of(const json::object& object, std::string_view key) {
     return value == nullptr ? 0 : value->to_number<std::int64_t>();
 }
 
+/// When it runs next; empty for what has no schedule, or is not active.
+std::string next_run_of(const json::object& container) {
+    const json::value* schedule = container.if_contains("schedule");
+    return schedule == nullptr ? std::string() : text_of(schedule->as_object(), "next");
+}
+
+/// "Scheduled: next run in 3 hours (2026-11-28 03:00); last exited (0) 21 hours ago"
+std::string scheduled_status(const json::object& container) {
+    const auto next = parse_time(next_run_of(container));
+    const auto left =
+        std::chrono::ceil<std::chrono::seconds>(std::max(next - std::chrono::system_clock::now(), {}));
+    std::string status = fmt::format("Scheduled: next run in {} ({:%F %T})", human_duration(left),
+        fmt::localtime(std::chrono::system_clock::to_time_t(next)));
+    if (!text_of(container, "finished").empty())
+        status += fmt::format("; last exited ({}) {} ago", number_of(container, "exit_code"),
+            human_duration(since(text_of(container, "finished"))));
+    return status;
+}
+
 /// "Up 2 minutes (healthy)", "Exited (0) 3 seconds ago": the engine's words in Docker's form.
 std::string status_of(const json::object& container) {
     const std::string state = text_of(container, "state");
@@ -52,6 +72,8 @@ std::string status_of(const json::object& container) {
         return state == "paused" ? status + " (Paused)" : status;
     }
     const std::string error = text_of(container, "error");
+    if (error.empty() && !next_run_of(container).empty())
+        return scheduled_status(container);
     if (state == "restarting")
         return fmt::format("Restarting ({}) {} ago{}", number_of(container, "exit_code"),
             human_duration(since(text_of(container, "finished"))), error.empty() ? "" : ": " + error);
@@ -215,7 +237,8 @@ bool is_shown(const json::object& container, const ps_flags& flags, const std::s
         const std::string state = text_of(container, "state"); // ours that pass soon are Docker's running
         return statuses.contains(state == "starting" || state == "stopping" ? "running" : state);
     }
-    return flags.all || (is_running(container) && !container.at("one_off").as_bool());
+    return flags.all ||
+           ((is_running(container) || !next_run_of(container).empty()) && !container.at("one_off").as_bool());
 }
 
 engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {

@@ -2,6 +2,7 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
 #include "compose/cli/table.hpp"
+#include "compose/load/providers.hpp"
 #include "compose/model/error.hpp"
 #include "engine/system/notifier.hpp"
 
@@ -96,8 +97,10 @@ engine::task<> pull_all(pulls& all, std::set<std::string> references) {
 }
 
 engine::task<> pull(context& with, std::shared_ptr<pull_flags> flags) {
-    const project wanted = with.load_project(flags->services);
-    check_services(wanted, flags->services);
+    loaded read = with.load_files(flags->services);
+    check_services(read.project, flags->services);
+    take_providers(read, {}); // there is nothing to pull
+    const project& wanted = read.project;
     pulls all(with, flags->quiet);
     std::set<std::string> references;
     for (const auto& [name, service] : wanted.services) {

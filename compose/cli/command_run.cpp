@@ -160,7 +160,7 @@ std::string target_of(const std::string& project, const run_flags& flags) {
 
 engine::task<std::string> make_container(context& with, std::shared_ptr<run_flags> flags, bool tty) {
     std::vector<std::string> named{flags->service};
-    project wanted = co_await with.load_or_known(named);
+    project wanted = co_await with.load_or_known(named, !flags->no_deps);
     wanted.services.merge(wanted.disabled_services); // who names it wants it
     if (!wanted.services.contains(flags->service))
         throw error(error_kind::not_found, fmt::format("no such service: {}", flags->service));

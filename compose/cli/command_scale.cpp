@@ -22,7 +22,7 @@ engine::task<> scale(context& with, std::shared_ptr<scale_flags> flags) {
     for (const std::string& each : flags->scales)
         services.push_back(each.substr(0, each.find('=')));
     apply_scales(nullptr, flags->scales); // what is none is told before anything is read
-    project wanted = co_await with.load_or_known(services);
+    project wanted = co_await with.load_or_known(services, !flags->no_deps);
     apply_scales(&wanted, flags->scales);
     api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
     api::client daemon = with.daemon();

@@ -1,6 +1,7 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/log_printer.hpp"
 #include "compose/cli/progress.hpp"
+#include "compose/cli/providers.hpp"
 #include "compose/encode/encode.hpp"
 #include "compose/load/contents.hpp"
 #include "compose/model/error.hpp"
@@ -243,20 +244,29 @@ engine::task<> dry_run(context& with, project wanted, up_flags flags) {
 /// As the files and the flags have it.
 engine::task<project> load_wanted(context& with, std::shared_ptr<up_flags> flags) {
     loaded read = with.load_files(flags->services);
+    check_services(read.project, flags->services);
+    const bool named = !flags->services.empty();
+    const std::vector<provider> providers = take_providers(read, flags->services, !flags->no_deps);
+    std::erase_if(
+        flags->services, [&](const std::string& name) { return !read.project.services.contains(name); });
     check_supported(read);
     if (!read.ignored.empty())
         fmt::print(
             stderr, "warning: composed does not act on these yet: {}\n", fmt::join(read.ignored, ", "));
     project wanted = std::move(read.project);
     read_contents(wanted, read.variables);
-    for (const auto* names : {&flags->services, &flags->attach, &flags->no_attach})
+    for (const auto* names : {&flags->attach, &flags->no_attach})
         check_services(wanted, *names);
     if (!flags->exit_code_from.empty() && !wanted.services.contains(flags->exit_code_from))
         throw error(error_kind::not_found, fmt::format("no such service: {}", flags->exit_code_from));
-    if (wanted.services.empty())
+    if (wanted.services.empty() && providers.empty())
         throw error(error_kind::invalid, "no service selected");
     apply_scales(&wanted, flags->scales);
     if (!flags->dry_run)
+        provide(wanted, providers, read.variables);
+    if (named && flags->services.empty()) // nothing but what is provided
+        wanted.services.clear();
+    if (!flags->dry_run && !wanted.services.empty())
         co_await apply_pull_policy(with, wanted, flags->pull, flags->services, flags->quiet_pull);
     co_return wanted;
 }
@@ -265,6 +275,8 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     check(*flags);
     const auto loaded_project = std::make_shared<project>(co_await load_wanted(with, flags));
     const project& wanted = *loaded_project;
+    if (wanted.services.empty())
+        co_return;
     if (flags->dry_run) {
         co_await dry_run(with, wanted, *flags);
         co_return;

@@ -1,6 +1,7 @@
 #include "compose/cli/context.hpp"
 
 #include "api/http/query.hpp"
+#include "compose/cli/providers.hpp"
 #include "compose/encode/encode.hpp"
 #include "compose/load/contents.hpp"
 #include "compose/model/error.hpp"
@@ -36,9 +37,11 @@ loaded context::load_files(const std::vector<std::string>& services) {
     return read;
 }
 
-engine::task<project> context::load_or_known(std::vector<std::string> services) {
+engine::task<project> context::load_or_known(std::vector<std::string> services, bool dependencies) {
     try {
         loaded read = load_files(services);
+        const std::vector<provider> providers = take_providers(read, services, dependencies);
+        provide(read.project, providers, read.variables);
         read_contents(read.project, read.variables);
         co_return std::move(read.project);
     } catch (const error& failure) {

@@ -35,8 +35,9 @@ class context {
     loaded load_files(const std::vector<std::string>& services = {});
 
     /// The project from its files, with what is in its secrets; where there are none, as the daemon knows the
-    /// one that -p names.
-    engine::task<project> load_or_known(std::vector<std::string> services = {});
+    /// one that -p names. What is provided for `services` is, with `dependencies` what they depend on as
+    /// well.
+    engine::task<project> load_or_known(std::vector<std::string> services = {}, bool dependencies = true);
 
     /// The name alone: without a file where -p or COMPOSE_PROJECT_NAME gives it.
     std::string project_name();

@@ -1,4 +1,5 @@
 #include "compose/cli/context.hpp"
+#include "compose/cli/terminal.hpp"
 #include "compose/load/diagnostic.hpp"
 #include "compose/model/error.hpp"
 
@@ -151,7 +152,7 @@ int run(context& with, const action& chosen) {
     std::fflush(stdout);
     if (!failed)
         return with.exit_code;
-    print_error(with, message);
+    print_error(with, compose::cli::printable(message, true));
     return 1;
 }
 
@@ -191,7 +192,7 @@ int main(int count, char** arguments) {
         }
         return run(with, chosen);
     } catch (const std::exception& failure) {
-        fmt::print(stderr, "{}\n", failure.what());
+        fmt::print(stderr, "{}\n", compose::cli::printable(failure.what(), true));
         return 1;
     }
 }

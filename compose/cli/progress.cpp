@@ -114,8 +114,8 @@ void progress::implementation::draw() {
         const std::string time = fmt::format("{:.1f}s", seconds);
         const std::size_t used = time.size() + 6; // the mark, the spaces and a free last column
         const std::size_t left = terminal.columns > used ? terminal.columns - used : 1;
-        std::string text = fmt::format(
-            "{:<{}}  {}{}", each.name, widest, each.status, each.detail.empty() ? "" : " " + each.detail);
+        std::string text = fmt::format("{:<{}}  {}{}", each.name, widest, each.status,
+            each.detail.empty() ? "" : " " + printable(each.detail));
         text.resize(std::min(text.size(), left));
         picture += fmt::format("\x1b[2K {} {}  {}\n", mark, text, time);
     }

@@ -1,5 +1,6 @@
 #include "compose/cli/table.hpp"
 
+#include "compose/cli/terminal.hpp"
 #include "compose/model/error.hpp"
 #include "compose/model/units.hpp"
 
@@ -33,8 +34,12 @@ std::string format_table(const std::vector<std::string>& head,
         text += '\n';
     };
     add(head);
-    for (const auto& row : rows)
-        add(row);
+    for (const auto& row : rows) {
+        std::vector<std::string> safe;
+        for (const std::string& cell : row)
+            safe.push_back(printable(cell));
+        add(safe);
+    }
     return text;
 }
 
@@ -42,7 +47,11 @@ std::chrono::system_clock::time_point parse_time(std::string_view text) {
     std::tm parts{};
     if (::strptime(std::string(text.substr(0, 19)).c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr)
         return {};
-    return std::chrono::system_clock::from_time_t(::timegm(&parts));
+    auto time = std::chrono::system_clock::from_time_t(::timegm(&parts));
+    if (text.size() > 20 && text[19] == '.')
+        time += std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::duration<double>(
+            std::strtod(("0" + std::string(text.substr(19))).c_str(), nullptr)));
+    return time;
 }
 
 std::string human_duration(std::chrono::seconds duration) {

@@ -30,6 +30,10 @@ class raw_mode {
     termios before_{};
 };
 
+/// Text of others as a terminal may get it: what would be an order to it is a `?`. `lines`: ends of lines
+/// stay.
+std::string printable(std::string_view text, bool lines = false);
+
 /// The text in a colour of the terminal (SGR number), or as it is when `on` is false.
 std::string coloured(std::string_view text, int colour, bool on);
 

@@ -116,6 +116,13 @@ void describe(Archive& archive, hook& value) {
 }
 
 template <typename Archive>
+void describe(Archive& archive, schedule& value) {
+    archive("when", value.when);
+    archive("missed", value.missed);
+    archive("overlap", value.overlap);
+}
+
+template <typename Archive>
 void describe(Archive& archive, logging& value) {
     archive("driver", value.driver);
     archive("options", value.options);
@@ -256,6 +263,7 @@ void describe(Archive& archive, service& value) {
     archive("attach", value.attach);
     archive("update", value.update);
     archive("rollback", value.rollback);
+    archive("schedule", value.scheduled);
     archive("extra", value.extra);
 }
 

@@ -25,6 +25,8 @@ class checker {
             ports(service);
             dependencies(service);
             alone(service);
+            check_schedule(project_, service,
+                [&](const std::string& key, const std::string& message) { fail(service, key, message); });
         }
         for (const auto& [key, volume] : project_.volumes)
             if (volume.external &&

@@ -27,6 +27,9 @@ void check_limits(const service& of, const report_fault& fail);
 /// Values of update_config and rollback_config that mean nothing.
 void check_update(const service& of, const report_fault& fail);
 
+/// What runs by a schedule (x-composed) and what depends on such.
+void check_schedule(const project& in, const service& of, const report_fault& fail);
+
 /// What the language allows and this engine cannot do yet.
 void check_supported(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong);
 

@@ -185,6 +185,15 @@ std::vector<hook> hooks_in(const node& service, std::string_view key) {
     return made;
 }
 
+std::optional<schedule> schedule_of(const node& service) {
+    const node* own = service.find("x-composed");
+    if (own == nullptr || own->find("schedule") == nullptr)
+        return std::nullopt;
+    return schedule{.when = own->text_at("schedule"),
+        .missed = own->text_at("missed"),
+        .overlap = own->text_at("overlap")};
+}
+
 std::optional<logging> logging_of(const node& service) {
     const node* from = service.find("logging");
     if (from == nullptr || from->is_null())
@@ -262,13 +271,13 @@ service service_of(const std::string& name, const node& from) {
     made.update = update_of(from, "update_config");
     made.rollback = update_of(from, "rollback_config");
     made.attach = from.text_at("attach") != "false";
+    made.scheduled = schedule_of(from);
     made.extra = extensions_of(from);
     return made;
 }
 
 // What nothing acts on; everything else of a service is taken up above or by the filling of the tree.
-constexpr std::array<std::string_view, 5> without_action{
-    "build", "provider", "models", "cpu_count", "cpu_percent"};
+constexpr std::array<std::string_view, 4> without_action{"build", "models", "cpu_count", "cpu_percent"};
 constexpr std::array<std::string_view, 3> deploy_without_action{"placement", "endpoint_mode", "mode"};
 
 void find_ignored(const std::string& name, const node& service, std::vector<std::string>& ignored) {

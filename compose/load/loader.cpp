@@ -6,6 +6,7 @@
 #include "compose/load/fill.hpp"
 #include "compose/load/interpolate.hpp"
 #include "compose/load/project_files.hpp"
+#include "compose/load/providers.hpp"
 #include "compose/load/scalar.hpp"
 #include "compose/load/schema.hpp"
 #include "compose/load/tree_checks.hpp"
@@ -347,6 +348,7 @@ project load_text(std::string_view text, const std::string& name) {
                          .profiles = {},
                          .services = {}},
             [&](const std::string&) { return name; });
+    refuse_providers(read);
     const place_lookup place = places_in(*read.tree);
     for (const auto& [service_name, service] : read.project.services)
         for (std::size_t index = 0; index < service.mounts.size(); ++index)

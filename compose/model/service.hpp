@@ -116,6 +116,15 @@ struct hook {
     bool operator==(const hook&) const = default;
 };
 
+/// `x-composed: {schedule: …}`: it runs when it is due, and not otherwise.
+struct schedule {
+    std::string when;    // cron.hpp
+    std::string missed;  // what was due while the engine was down: "skip"; empty or "run-once": runs once
+    std::string overlap; // due while it runs: "replace"; empty or "skip": it goes on
+
+    bool operator==(const schedule&) const = default;
+};
+
 struct logging {
     std::string driver; // empty: json-file
     std::map<std::string, std::string> options;
@@ -201,7 +210,8 @@ struct service {
     std::string isolation;        // of Windows
     bool credential_spec = false; // whether there is one; of Windows
     bool use_api_socket = false;
-    bool attach = true;                    // of its logs, by an `up` in the foreground
+    bool attach = true; // of its logs, by an `up` in the foreground
+    std::optional<schedule> scheduled;
     std::optional<update_policy> update;   // unset: all containers at once
     std::optional<update_policy> rollback; // of an update that goes back by itself
 

@@ -1,6 +1,7 @@
 #include "engine/container/health.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/container/process_tree.hpp"
 #include "engine/system/blocking.hpp"
 #include "engine/system/notifier.hpp"
 
@@ -113,6 +114,10 @@ struct health_monitor::implementation : std::enable_shared_from_this<implementat
         spawn(self->pools.io, "health probe", drain(output));
         std::optional<int> code = co_await session.wait_for(self->state.config().timeout);
         if (!code) {
+            const container_cgroup cgroup = self->runtime.cgroup(self->id);
+            const pid_t pid = session.pid();
+            auto kill = [cgroup, pid] { kill_tree(cgroup, pid); }; // a shell's children would go on for ever
+            co_await blocking(self->pools.workers, kill);
             session.signal(SIGKILL);
             co_await session.wait(); // so that dying probes do not pile up
             code = timed_out;

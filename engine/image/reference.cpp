@@ -111,7 +111,10 @@ std::string reference::short_name() const {
         return text;
     text = text.substr(default_registry.size() + 1);
     constexpr std::string_view library = "library/";
-    return text.starts_with(library) ? text.substr(library.size()) : text;
+    if (text.starts_with(library) && text.find('/', library.size()) == std::string::npos)
+        return text.substr(library.size());
+    // What begins like a registry would be taken for one.
+    return is_registry(text.substr(0, text.find('/'))) ? name() : text;
 }
 
 reference parse_reference(std::string_view text) {

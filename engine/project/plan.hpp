@@ -160,10 +160,15 @@ bool is_anonymous(const volume_definition& volume);
 /// of `now` uses.
 void remove_anonymous_volumes(plan& steps, const observed_project& now);
 
-/// The steps that start the existing containers of `services` in dependency order with their conditions.
+/// The steps that start the existing containers of `services` in dependency order with their conditions; not
+/// those of scheduled ones, unless `only` has them.
 /// `only`: of those, the ones with these ids, to carry on with what a former daemon wanted to run.
 plan plan_start(const compose::project& project, const observed_project& now,
     const std::set<std::string>& services, const std::optional<std::set<std::string>>& only = std::nullopt);
+
+/// The steps that start the container of a scheduled service for its next run, when what it depends on is as
+/// it is to be.
+plan plan_run(const compose::project& project, const observed_project& now, const std::string& service);
 
 /// The project with the services that are off among the others: what `stop` or `down` is about.
 compose::project whole_of(compose::project project);

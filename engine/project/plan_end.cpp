@@ -134,6 +134,45 @@ void remove_anonymous_volumes(plan& steps, const observed_project& now) {
                 .after = std::move(users)});
 }
 
+namespace {
+
+/// Adds the steps that start `due` of a service once what it depends on is as it is to be. `started`: the
+/// start steps of all services, to which these come.
+void start_when_ready(plan& result, const compose::service& service, const containers_by_service& containers,
+    const std::vector<const observed_container*>& due, const std::string& reason, bool carry_on,
+    std::map<std::string, std::vector<std::size_t>>& started) {
+    std::vector<std::size_t> gates;
+    for (const auto& [dependency, how] : service.depends_on) {
+        const auto earlier = started.find(dependency);
+        const auto& there = containers.of(dependency);
+        const bool up = std::any_of(
+            there.begin(), there.end(), [](const observed_container* each) { return is_up(each->state); });
+        // What is not to run is not waited for: nobody would ever start it.
+        if (earlier == started.end() && (!up || how.condition == compose::dependency_condition::started))
+            continue;
+        result.push_back({.kind = step_kind::await_condition,
+            .name = dependency,
+            .service = dependency,
+            .condition = how.condition,
+            .carry_on = carry_on,
+            .required = how.required,
+            .after = earlier == started.end() ? std::vector<std::size_t>() : earlier->second});
+        gates.push_back(result.size() - 1);
+    }
+    for (const observed_container* container : due) {
+        result.push_back({.kind = step_kind::start_container,
+            .name = container->name,
+            .service = service.name,
+            .container = container->id,
+            .reason = reason,
+            .carry_on = carry_on,
+            .after = gates});
+        started[service.name].push_back(result.size() - 1);
+    }
+}
+
+} // namespace
+
 plan plan_start(const compose::project& project, const observed_project& now,
     const std::set<std::string>& services, const std::optional<std::set<std::string>>& only) {
     plan result;
@@ -144,36 +183,10 @@ plan plan_start(const compose::project& project, const observed_project& now,
         for (const observed_container* container : containers.of(name))
             if (!is_up(container->state) && (!only || only->contains(container->id)))
                 due.push_back(container);
-        if (!services.contains(name) || due.empty())
+        if (!services.contains(name) || due.empty() || (!only && project.services.at(name).scheduled))
             continue;
-        std::vector<std::size_t> gates;
-        for (const auto& [dependency, how] : project.services.at(name).depends_on) {
-            const auto earlier = started.find(dependency);
-            const auto& there = containers.of(dependency);
-            const bool up = std::any_of(there.begin(), there.end(),
-                [](const observed_container* each) { return is_up(each->state); });
-            // What is not to run is not waited for: nobody would ever start it.
-            if (earlier == started.end() && (!up || how.condition == compose::dependency_condition::started))
-                continue;
-            result.push_back({.kind = step_kind::await_condition,
-                .name = dependency,
-                .service = dependency,
-                .condition = how.condition,
-                .carry_on = only.has_value(),
-                .required = how.required,
-                .after = earlier == started.end() ? std::vector<std::size_t>() : earlier->second});
-            gates.push_back(result.size() - 1);
-        }
-        for (const observed_container* container : due) {
-            result.push_back({.kind = step_kind::start_container,
-                .name = container->name,
-                .service = name,
-                .container = container->id,
-                .reason = only ? "it is to run" : "asked for",
-                .carry_on = only.has_value(),
-                .after = gates});
-            started[name].push_back(result.size() - 1);
-        }
+        start_when_ready(result, project.services.at(name), containers, due,
+            only ? "it is to run" : "asked for", only.has_value(), started);
     }
     if (only)
         for (const observed_container& container : now.containers)
@@ -184,6 +197,15 @@ plan plan_start(const compose::project& project, const observed_project& now,
                     .container = container.id,
                     .reason = "it is to run",
                     .carry_on = true});
+    return result;
+}
+
+plan plan_run(const compose::project& project, const observed_project& now, const std::string& service) {
+    plan result;
+    std::map<std::string, std::vector<std::size_t>> started;
+    const containers_by_service containers(now);
+    start_when_ready(result, project.services.at(service), containers, containers.of(service), "it is due",
+        false, started);
     return result;
 }
 

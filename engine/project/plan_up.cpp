@@ -606,7 +606,7 @@ void up_planner::starts(const compose::service& service) {
     const auto& there = containers_.of(service.name);
     const bool updated = std::any_of(there.begin(), there.end(),
         [&](const observed_container* each) { return is_updated(service, *each); });
-    if (due == pending_.end() && !updated)
+    if ((due == pending_.end() && !updated) || service.scheduled)
         return;
     const std::vector<std::size_t> gates = conditions(service);
     if (updated)

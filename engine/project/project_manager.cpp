@@ -63,6 +63,7 @@ void project_manager::recover() {
         }
         self.follow_what_is_due(name);
     }
+    self.recover_schedules();
 }
 
 task<std::shared_ptr<operation>> project_manager::up(compose::project wanted, up_options options) {
@@ -110,6 +111,7 @@ task<std::shared_ptr<operation>> project_manager::start(std::string project, std
             throw error(error_kind::not_found,
                 fmt::format(
                     "service \"{}\" has no container to start; make one with: compose up -d {}", name, name));
+    self->activate_schedules(definition, services, true);
     co_return self->begin_start(project, std::move(services), operation_kind::start);
 }
 
@@ -118,6 +120,7 @@ task<std::shared_ptr<operation>> project_manager::stop(
     const auto self = implementation_;
     services = check_services(self->projects.at(project).definition, std::move(services), among::all);
     self->projects.forget_up(project);
+    self->activate_schedules(self->projects.at(project).definition, services, false);
     co_return self->queue.begin(project, operation_kind::stop, false,
         [self, project, services, grace, remove](const std::function<bool()>&) {
             const compose::project definition = whole_of(self->projects.at(project).definition);
@@ -132,6 +135,7 @@ task<std::shared_ptr<operation>> project_manager::restart(
     const compose::project definition = whole_of(self->projects.at(project).definition);
     services = check_services(self->projects.at(project).definition, std::move(services), among::enabled);
     self->projects.forget_up(project);
+    self->activate_schedules(definition, services, true);
     co_return self->queue.begin(project, operation_kind::restart, false,
         [self, definition, services, grace, dependents](std::function<bool()> superseded) {
             std::set<std::string> all = services;
@@ -220,8 +224,9 @@ task<std::shared_ptr<operation>> project_manager::remove_stopped(
             const compose::project definition = whole_of(self->projects.at(project).definition);
             observed_project now = self->observe_project(project, definition);
             const observed_project all = now;
-            std::erase_if(now.containers, [](const observed_container& each) {
-                return each.state != run_state::exited && each.state != run_state::created;
+            std::erase_if(now.containers, [&](const observed_container& each) {
+                return (each.state != run_state::exited && each.state != run_state::created) ||
+                       next_run(self->projects.at(project), each.service); // it waits for its next run
             });
             plan steps = plan_stop(definition, now, services, true);
             if (volumes)

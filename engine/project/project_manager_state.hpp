@@ -17,7 +17,8 @@
 #include <string>
 
 // What the parts of project_manager share: project_manager.cpp has what is asked of it,
-// project_operations.cpp how it is brought about, project_follow.cpp what restarts bring with them.
+// project_operations.cpp how it is brought about, project_follow.cpp what restarts bring with them,
+// project_schedules.cpp what runs by the clock.
 namespace engine {
 
 using grace_period = std::optional<std::chrono::nanoseconds>;
@@ -32,7 +33,7 @@ std::set<std::string> check_services(
 struct project_manager::implementation : std::enable_shared_from_this<implementation> {
     implementation(engine_parts with, container_manager& all)
         : parts(with), containers(all), projects(with.records), queue(with.on.io, with.events, all.changed()),
-          care(with, all) {}
+          care(with, all), schedules_changed(with.on.io) {}
 
     observed_project observe_project(const std::string& name, const compose::project& definition) const;
     /// What runs of the services that are to be restarted with `services`.
@@ -44,6 +45,23 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
         std::function<bool()> superseded);
     std::set<std::string> left_behind_by(const container_view& led, const compose::project& definition) const;
     task<> follow(compose::project definition, std::string id, std::function<bool()> superseded);
+    void activate_schedules(
+        const compose::project& definition, const std::set<std::string>& services, bool active);
+    void begin_due(
+        const project_record& project, const std::string& service, std::chrono::system_clock::time_point due);
+    /// Of the run that is under way.
+    void end_scheduled(const std::string& project, const std::string& service, const std::string& due,
+        const std::function<void(scheduled_run&)>& change);
+    task<> run_scheduled(
+        std::string project, std::string service, std::string due, std::function<bool()> superseded);
+    task<> start_scheduled(
+        std::string project, std::string service, std::string due, std::function<bool()> superseded);
+    static task<> follow_scheduled(std::shared_ptr<implementation> self, std::string project,
+        std::string service, std::string due, std::shared_ptr<run_end> end);
+    void recover_schedule(const std::string& project, const std::string& service, const scheduled_run& run);
+    void recover_schedules();
+    std::chrono::system_clock::time_point see_to_schedules();
+    static task<> follow_schedules(std::shared_ptr<implementation> self);
     static task<> see_followed(std::shared_ptr<implementation> self, std::string id);
     void follow_restart(const container_record& restarted);
     std::map<std::string, std::string> images_to_renew(
@@ -100,6 +118,7 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     project_records projects;
     operation_queue queue;
     upkeep care;
+    notifier schedules_changed;
 };
 
 } // namespace engine

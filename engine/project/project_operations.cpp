@@ -104,7 +104,10 @@ void project_manager::implementation::announce_unchanged(
         what.kind = "container";
         what.name = each->record.name;
         what.service = each->record.service;
-        what.status = each->state == run_state::exited ? "Exited" : "Running";
+        const bool scheduled = wanted.services.at(each->record.service).scheduled.has_value();
+        what.status = scheduled && !is_up(each->state)   ? "Scheduled"
+                      : each->state == run_state::exited ? "Exited"
+                                                         : "Running";
         parts.events.add(std::move(what));
     }
 }
@@ -256,6 +259,8 @@ task<> project_manager::implementation::bring_up(compose::project wanted, up_opt
     projects.note_plan(wanted.name, pulls, options);
     announce_unchanged(wanted, services, steps);
     announce_left_unchanged(wanted, services);
+    if (options.start)
+        activate_schedules(wanted, services, true);
     co_await run(std::move(steps), wanted, options.grace, superseded, std::move(report));
     if (options.wait)
         co_await await_up(containers, wanted, services, options.wait_timeout, superseded);
@@ -431,7 +436,7 @@ task<> project_manager::implementation::start_services(
     if (!joined.empty()) {
         plan ends = plan_stop(definition, observe_project(definition.name, definition), joined, false);
         for (step& each : ends)
-            each.again = true;
+            each.again = !definition.services.at(each.service).scheduled;
         co_await finish(std::move(ends), definition, std::nullopt);
         services.merge(joined);
     }
@@ -474,7 +479,7 @@ task<> project_manager::implementation::restart_services(compose::project defini
     std::set<std::string> services, grace_period grace, std::function<bool()> superseded) {
     plan ends = plan_stop(definition, observe_project(definition.name, definition), services, false);
     for (step& each : ends)
-        each.again = true;
+        each.again = !definition.services.at(each.service).scheduled;
     co_await finish(std::move(ends), definition, grace);
     plan starts = plan_start(definition, observe_project(definition.name, definition), services);
     co_await run(std::move(starts), definition, std::nullopt, std::move(superseded));

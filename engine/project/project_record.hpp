@@ -1,6 +1,7 @@
 #pragma once
 
 #include "compose/model/project.hpp"
+#include "engine/project/schedule_record.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -24,14 +25,22 @@ struct down_options {
 struct project_record {
     std::uint64_t revision = 0;
     compose::project definition;
-    std::string created;   // RFC 3339, of this revision
-    bool removing = false; // `down` was asked for and has not ended
-    down_options remove;   // what that `down` was asked; without `grace`, which was for its client
+    std::string created;            // RFC 3339, of this revision
+    bool removing = false;          // `down` was asked for and has not ended
+    down_options remove;            // what that `down` was asked; without `grace`, which was for its client
+    schedule_states schedules = {}; // of its scheduled services
     /// What an update to has failed: nobody but a person tries it again.
     std::optional<compose::project> refused = {};
 
     const std::string& name() const { return definition.name; }
 };
+
+/// The services that run by a schedule.
+std::set<std::string> scheduled_of(const compose::project& project);
+
+/// When a service runs by its schedule, as far as is known now; nothing for one that does not.
+std::optional<std::chrono::system_clock::time_point> next_run(
+    const project_record& project, const std::string& service);
 
 /// What an `up` was asked to do.
 struct up_options {

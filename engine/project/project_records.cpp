@@ -76,6 +76,12 @@ void project_records::save_anew(
         .removing = false,
         .remove = {},
         .refused = std::move(refused)};
+    if (found != projects_.end())
+        record.schedules = std::move(found->second.schedules);
+    std::erase_if(record.schedules, [&](const auto& entry) {
+        const auto on = record.definition.services.find(entry.first);
+        return on == record.definition.services.end() || !on->second.scheduled;
+    });
     store_.put(table::project, name, encode(record));
     projects_.insert_or_assign(name, std::move(record));
     begin_revision(name, options);
@@ -139,6 +145,21 @@ task<std::vector<revision>> project_records::revisions(std::string project) {
     co_return all;
 }
 
+void project_records::change_schedule(const std::string& project, const std::string& service,
+    const std::function<void(schedule_state&)>& change) {
+    const auto found = projects_.find(project);
+    if (found == projects_.end())
+        return;
+    schedule_states& all = found->second.schedules;
+    const auto there = all.find(service);
+    schedule_state state = there == all.end() ? schedule_state() : there->second;
+    change(state);
+    if (there != all.end() && there->second == state)
+        return;
+    all.insert_or_assign(service, std::move(state));
+    store_.put(table::project, project, encode(found->second));
+}
+
 void project_records::mark_removing(const std::string& project, const down_options& options) {
     const auto found = projects_.find(project);
     if (found == projects_.end())
@@ -154,6 +175,7 @@ void project_records::empty(const std::string& project) {
         return;
     project_record& record = found->second;
     record.removing = false;
+    record.schedules.clear();
     record.definition.services.clear();
     record.definition.disabled_services.clear();
     record.definition.networks.clear();

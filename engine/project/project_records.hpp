@@ -4,6 +4,7 @@
 #include "engine/project/revision.hpp"
 #include "engine/system/task.hpp"
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -41,6 +42,10 @@ class project_records {
 
     /// Of the last 20, in order. Throws error{not_found} for a project that there is none of.
     task<std::vector<revision>> revisions(std::string project);
+
+    /// Of a scheduled service; nothing where the project has gone.
+    void change_schedule(const std::string& project, const std::string& service,
+        const std::function<void(schedule_state&)>& change);
 
     /// `down` begins.
     void mark_removing(const std::string& project, const down_options& options);

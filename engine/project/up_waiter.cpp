@@ -80,7 +80,8 @@ task<> await_up(container_manager& containers, compose::project project, std::se
             throw error(error_kind::conflict, "superseded");
         std::string waiting;
         for (const container_view* each : containers.of_project(project.name)) {
-            if (!services.contains(each->record.service) || !each->record.is_own())
+            if (!services.contains(each->record.service) || !each->record.is_own() ||
+                each->record.service_definition().scheduled)
                 continue;
             const observed_container seen = observe(*each);
             const unsigned count = each->record.history.count;

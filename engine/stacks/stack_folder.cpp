@@ -2,6 +2,7 @@
 
 #include "compose/load/contents.hpp"
 #include "compose/load/loader.hpp"
+#include "compose/load/providers.hpp"
 #include "compose/model/error.hpp"
 #include "engine/system/file_lease.hpp"
 #include "engine/system/folder_watch.hpp"
@@ -62,6 +63,7 @@ stack_file read(const fs::path& root, const std::string& name) {
         if (is_being_written(file))
             return found; // its end is told
         compose::loaded all = compose::load(options);
+        compose::refuse_providers(all);
         compose::read_contents(all.project, all.variables);
         found.project = std::move(all.project);
     } catch (const std::exception& wrong) {

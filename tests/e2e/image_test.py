@@ -14,9 +14,9 @@ def add(archive, name, content):
     archive.addfile(member, io.BytesIO(content))
 
 
-def archive_of(layers, name, architecture="amd64"):
+def archive_of(layers, name, architecture="amd64", config=None):
     """A docker-archive of uncompressed layers."""
-    config = json.dumps({"architecture": architecture, "os": "linux", "config": {},
+    config = json.dumps({"architecture": architecture, "os": "linux", "config": config or {},
                          "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(each).hexdigest() for each in layers]}}).encode()
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as archive:
@@ -36,27 +36,28 @@ def layer_of(**files):
     return layer.getvalue()
 
 
+def busybox_layer():
+    with tarfile.open(busybox_archive()) as archive:
+        [manifest] = json.load(archive.extractfile("manifest.json"))
+        return archive.extractfile(manifest["Layers"][0]).read()
+
+
 class ImageTest(DaemonTest):
     def load(self, *what, **more):
         file = self.folder / "image.tar"
         file.write_bytes(archive_of(*what, **more))
         self.compose("load", "-i", str(file))
 
-    def busybox_layer(self):
-        with tarfile.open(busybox_archive()) as archive:
-            [manifest] = json.load(archive.extractfile("manifest.json"))
-            return archive.extractfile(manifest["Layers"][0]).read()
-
     def test_a_layer_that_is_there_twice(self):
         # As every Dockerfile with two steps that change nothing makes them.
         nothing, one, two = layer_of(), layer_of(f="one"), layer_of(f="two")
-        self.load([self.busybox_layer(), nothing, one, nothing, two, one, nothing], "twice:1")
+        self.load([busybox_layer(), nothing, one, nothing, two, one, nothing], "twice:1")
         self.write("name: i\nservices: {a: {image: 'twice:1', init: true, command: sleep 1000}}\n")
         self.compose("up", "-d")
         self.assertEqual(self.compose("exec", "-T", "a", "cat", "/f").stdout, "one")
 
     def test_an_image_for_another_machine_is_not_taken_for_the_one_asked_for(self):
-        self.load([self.busybox_layer()], "other:1")
+        self.load([busybox_layer()], "other:1")
         self.write("name: i\nservices: {a: {image: 'other:1', platform: linux/s390x, pull_policy: never, command: 'true'}}\n")
         done = self.compose("up", "-d", check=False)
         self.assertEqual(done.returncode, 1)

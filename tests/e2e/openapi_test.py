@@ -585,6 +585,7 @@ class OperationsTest(OpenApiTest):
         failed = self.call("putProject", project="api", body=yaml.safe_dump(less), content_type="application/yaml")
         self.assertEqual(failed[-1]["error"]["kind"], "unavailable")
         self.go_back()
+        self.run_by_a_schedule()
         self.up("wide", WIDE, start=False)
         definition = self.call("getProject", project="wide")["definition"]
         self.assertEqual(definition["services"]["wide"]["environment"], {"A": None, "B": "b"})
@@ -593,6 +594,15 @@ class OperationsTest(OpenApiTest):
         self.assertEqual(self.call("getProject", project="wide")["revision"], 1)
         made = self.call("listContainers", query={"project": "wide"})
         self.assertEqual({each["state"] for each in made}, {"created"})
+
+    def run_by_a_schedule(self):
+        self.up("clock", "services: {tick: {image: busybox, command: date, x-composed: {schedule: '@every 1s'}}}")
+        runs = wait_until(lambda: [run for run in self.call("listRuns", project="clock", query={"services": "tick"}) if "finished" in run],
+                          10, "a run")
+        self.assertEqual((runs[0]["service"], runs[0]["exit_code"]), ("tick", 0))
+        [tick] = self.call("listContainers", query={"project": "clock"})
+        self.assertEqual(tick["schedule"]["when"], "@every 1s")
+        self.operate("deleteProject", project="clock")
 
     def go_back(self):
         self.assertEqual(self.call("listRepairs", project="api"), {"repairs": [], "problems": []})
@@ -650,7 +660,7 @@ class ErrorsTest(OpenApiTest):
         self.assertIsNone(self.daemon.poll())
 
     def refuse_what_is_not_there(self):
-        for name in "getProject", "deleteProject", "getLogs", "listRevisions", "listRepairs", "rollbackProject":
+        for name in "getProject", "deleteProject", "getLogs", "listRevisions", "listRuns", "listRepairs", "rollbackProject":
             self.refuse(name, 404, "not_found", 'project "none"', project="none")
         self.refuse("getRevision", 404, "not_found", "revision 9 is not kept; there are 1 to 1", project="api", revision=9)
         self.refuse("diffRevisions", 404, "not_found", "revision 9", project="api", query={"from": 9})

@@ -1,0 +1,3 @@
+unit_test(compose/model
+    SOURCES cron_test.cpp
+    LINKS compose_model)
