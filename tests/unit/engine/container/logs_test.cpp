@@ -285,5 +285,25 @@ TEST_F(logs_test, follow_goes_through_rotations_and_ends_when_finished) {
         EXPECT_EQ(lines[line], std::to_string(line));
 }
 
+TEST_F(logs_test, one_that_has_ended_goes_on_where_it_was) {
+    json_log log;
+    log.open(file, 0, 1);
+    write(log, 0, 3);
+    log_query query;
+    query.follow = true;
+    query.tail = 1;
+    log_reader reader({io, workers}, file, query);
+    std::vector<std::string> lines;
+    for (const int next : {3, 5, 7}) {
+        reader.finish();
+        boost::asio::co_spawn(io, collect(reader, lines, SIZE_MAX), [](std::exception_ptr) {});
+        io.restart();
+        io.run();
+        write(log, next, next + 2); // older than anybody knows that it writes again
+        reader.go_on();
+    }
+    EXPECT_THAT(lines, ElementsAre("2", "3", "4", "5", "6"));
+}
+
 } // namespace
 } // namespace engine
