@@ -159,6 +159,7 @@ TEST_F(plan_update_test, an_update_that_was_cut_short_goes_on_with_the_one_that_
     now.containers[0].place = container_place::leaving;
     now.containers[1].place = container_place::own;
     now.containers[1].hash = "1";
+    EXPECT_TRUE(up(true)[0].drain);
     EXPECT_THAT(shown(up(true)), ElementsAre("stop container p-web-1", "remove container p-web-1"));
 }
 
