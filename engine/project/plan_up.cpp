@@ -393,7 +393,23 @@ void up_planner::beside() {
         if (each.place == container_place::coming && old != now_.containers.end() &&
             coming_for(*old) == &each)
             continue;
-        steps_.end(each, true, "left over", {});
+        std::vector<std::size_t> stopped;
+        if (each.place == container_place::leaving && is_up(each.state)) // somebody may be connected to it
+            stopped = {steps_.add({.kind = step_kind::stop_container,
+                .name = each.name,
+                .service = each.service,
+                .container = each.id,
+                .reason = "left over",
+                .drain = true})};
+        if (stopped.empty())
+            steps_.end(each, true, "left over", {});
+        else
+            steps_.add({.kind = step_kind::remove_container,
+                .name = each.name,
+                .service = each.service,
+                .container = each.id,
+                .reason = "left over",
+                .after = stopped});
     }
 }
 

@@ -92,15 +92,15 @@ TEST_F(plan_update_test, a_batch_begins_when_the_one_before_has_been_judged) {
 
 TEST_F(plan_update_test, the_old_one_goes_first_or_last) {
     load("update_config: {order: stop-first}", {}, 1);
-    EXPECT_THAT(shown(up()), ElementsAre("stop container p-web-1", "remove container p-web-1",
-                                 "create container p-web-1", "start container p-web-1",
-                                 "wait for container p-web-1", "wait for update of web"));
+    EXPECT_THAT(shown(up()),
+        ElementsAre("stop container p-web-1", "remove container p-web-1", "create container p-web-1",
+            "start container p-web-1", "wait for container p-web-1", "wait for update of web"));
     load("update_config: {order: start-first}", {}, 1);
     const plan steps = up();
-    EXPECT_THAT(shown(steps),
-        ElementsAre("create container p-web-1", "start container p-web-1", "wait for container p-web-1",
-            "switch container p-web-1", "stop container p-web-1", "remove container p-web-1",
-            "wait for update of web"));
+    EXPECT_THAT(
+        shown(steps), ElementsAre("create container p-web-1", "start container p-web-1",
+                          "wait for container p-web-1", "switch container p-web-1", "stop container p-web-1",
+                          "remove container p-web-1", "wait for update of web"));
     EXPECT_EQ(steps[0].replaces, now.containers[0].id);
     EXPECT_TRUE(steps[4].drain);
     for (std::size_t at = 1; at < steps.size(); ++at)
@@ -126,7 +126,10 @@ TEST_F(plan_update_test, what_only_one_can_have_is_in_the_way_of_two) {
     EXPECT_THAT(start_first_obstacle(one, other), HasSubstr("host"));
     load("update_config: {order: start-first}", "container_name: only", 1);
     EXPECT_EQ(up()[0].kind, step_kind::stop_container);
-    EXPECT_EQ(not_start_first({.project = project, .hashes = hashes, .services = {"web"}, .force_recreate = {}}, now).size(), 1U);
+    EXPECT_EQ(not_start_first(
+                  {.project = project, .hashes = hashes, .services = {"web"}, .force_recreate = {}}, now)
+                  .size(),
+        1U);
 }
 
 TEST_F(plan_update_test, without_a_policy_all_are_replaced_at_once) {
@@ -143,9 +146,9 @@ TEST_F(plan_update_test, an_update_that_was_cut_short_goes_on_with_the_one_that_
     coming.replaces = now.containers[0].id;
     coming.image = "new";
     now.containers.push_back(coming);
-    EXPECT_THAT(shown(up(true)), ElementsAre("wait for container p-web-1", "switch container p-web-1",
-                                     "stop container p-web-1", "remove container p-web-1",
-                                     "wait for update of web"));
+    EXPECT_THAT(
+        shown(up(true)), ElementsAre("wait for container p-web-1", "switch container p-web-1",
+                             "stop container p-web-1", "remove container p-web-1", "wait for update of web"));
     // Of another definition it is of no use any more.
     now.containers.back().hash = "2";
     const std::vector<std::string> lines = shown(up(true));
@@ -156,6 +159,7 @@ TEST_F(plan_update_test, an_update_that_was_cut_short_goes_on_with_the_one_that_
     now.containers[0].place = container_place::leaving;
     now.containers[1].place = container_place::own;
     now.containers[1].hash = "1";
+    EXPECT_TRUE(up(true)[0].drain);
     EXPECT_THAT(shown(up(true)), ElementsAre("stop container p-web-1", "remove container p-web-1"));
 }
 
