@@ -658,7 +658,8 @@ void mark_replaced(plan& steps) {
         if (each.kind == step_kind::create_container)
             made.insert(each.name);
     for (step& each : steps)
-        each.replaced = each.kind == step_kind::remove_container && made.contains(each.name);
+        if (each.kind == step_kind::remove_container && made.contains(each.name))
+            each.replaced = true;
 }
 
 } // namespace

@@ -107,6 +107,7 @@ class batch_planner {
         }
         step gone = about(which, step_kind::remove_container, beside, std::move(after));
         gone.container = which.old->id;
+        gone.replaced = true; // also by one that a former daemon has made
         return add(std::move(gone));
     }
 
