@@ -17,7 +17,7 @@ help:
 	@echo "make test-reboot  the tests in virtual machines alone: real boots, power cuts, systemd, cgroup v1 and v2"
 	@echo "make fuzz      three quarters of a minute of libFuzzer for each reader of what others write: Compose files, layers, registries, DNS, HTTP"
 	@echo "make format    lay the sources out by .clang-format;  make tidy   clang-tidy over all of them"
-	@echo "make bench     deps, build and fifty services, a large pull and large files, against dockerd in the same run; recovery"
+	@echo "make bench     deps, build and fifty services, a large pull and large files, against dockerd in the same run; recovery, life"
 	@echo "make install   to /usr/local (DESTDIR and PREFIX are honoured)"
 
 deps:
@@ -70,6 +70,7 @@ bench: deps build
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/network_bench.py
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/config_bench.py
 	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/recovery_bench.py
+	COMPOSED_BIN=$(abspath $(BUILD)/bin) python3 tests/bench/life_bench.py
 
 PREFIX ?= /usr/local
 install: build

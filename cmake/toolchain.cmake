@@ -23,6 +23,8 @@ target_compile_options(composed_flags INTERFACE -Wall -Wextra -Wconversion -Wsha
 # It also takes Asio's coroutine frames for a mismatch of new and delete (GCC PR 103993).
 target_compile_options(composed_flags INTERFACE
     -Wno-missing-field-initializers $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> -Wno-mismatched-new-delete)
+# g++ collects garbage once it has 128 MiB, again and again: a tenth of the time with Asio's coroutines.
+target_compile_options(composed_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=600000>)
 if(COMPOSED_WERROR)
     target_compile_options(composed_flags INTERFACE -Werror)
 endif()

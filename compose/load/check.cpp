@@ -25,8 +25,10 @@ class checker {
             ports(service);
             dependencies(service);
             alone(service);
-            check_schedule(project_, service,
-                [&](const std::string& key, const std::string& message) { fail(service, key, message); });
+            check_schedule(
+                project_, service, [this, &of = service](const std::string& key, const std::string& message) {
+                    fail(of, key, message);
+                });
         }
         for (const auto& [key, volume] : project_.volumes)
             if (volume.external &&

@@ -1,0 +1,117 @@
+#include "engine/project/up_planner.hpp"
+
+#include "compose/model/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace engine {
+
+using compose::error;
+using compose::error_kind;
+
+/// Containers on a network that has changed go before it does.
+void up_planner::remake(const std::string& key, const network_definition& there) {
+    std::vector<std::size_t> gone;
+    for (const observed_container& container : now_.containers) {
+        if (!container.networks.contains(there.name))
+            continue;
+        if (!wanted_.services.contains(container.service) && !is_removed_orphan(container))
+            throw error(error_kind::conflict,
+                fmt::format(
+                    "network \"{}\" has changed in the file and container \"{}\", which this `up` is not "
+                    "about, is on it; bring the whole stack up, or remove that container first",
+                    there.name, container.name));
+        remove(container, fmt::format("network {} changed", there.name), {});
+        gone.push_back(ended_.at(container.id).last);
+    }
+    const std::size_t removed = steps_.add({.kind = step_kind::remove_network,
+        .name = there.name,
+        .key = key,
+        .reason = "definition changed",
+        .after = std::move(gone)});
+    network_steps_[key] = steps_.add({.kind = step_kind::create_network,
+        .name = there.name,
+        .key = key,
+        .reason = "definition changed",
+        .after = {removed}});
+}
+
+void up_planner::networks() {
+    std::set<std::string> used;
+    for (const std::string& name : wanted_.services)
+        for (const auto& [key, how] : wanted_.project.services.at(name).networks)
+            used.insert(key);
+    for (const std::string& key : used) {
+        const compose::network& network = wanted_.project.networks.at(key);
+        const auto there = now_.networks.find(network.name);
+        if (there == now_.networks.end() && network.external)
+            throw error(error_kind::not_found,
+                fmt::format("network {} declared as external, but could not be found", network.name));
+        if (there == now_.networks.end()) {
+            network_steps_[key] = steps_.add(
+                {.kind = step_kind::create_network, .name = network.name, .key = key, .reason = "missing"});
+            continue;
+        }
+        if (network.external || there->second.project != wanted_.project.name || !wanted_.containers)
+            continue;
+        network_definition asked = network_of(wanted_.project, key);
+        const bool relabelled = asked.labels != there->second.labels;
+        asked.labels = there->second.labels; // they do not change what the network does
+        if (asked != there->second)
+            remake(key, there->second);
+        else if (relabelled)
+            steps_.add({.kind = step_kind::create_network,
+                .name = network.name,
+                .key = key,
+                .reason = "labels changed"});
+    }
+}
+
+void up_planner::volumes() {
+    for (const std::string& key : volumes_used(wanted_)) {
+        const compose::volume& volume = wanted_.project.volumes.at(key);
+        if (now_.volumes.contains(volume.name))
+            continue;
+        if (volume.external)
+            throw error(error_kind::not_found,
+                fmt::format("volume {} declared as external, but could not be found", volume.name));
+        volume_steps_[key] = steps_.add(
+            {.kind = step_kind::create_volume, .name = volume.name, .key = key, .reason = "missing"});
+    }
+}
+
+void up_planner::images() {
+    for (const std::string& name : wanted_.services) {
+        const compose::service& service = wanted_.project.services.at(name);
+        for (const compose::mount& mount : service.mounts)
+            if (mount.type == compose::mount_type::image)
+                pull(mount.source, name);
+        if (is_here(service.image) || image_steps_.contains(service.image))
+            continue;
+        if (service.pull_policy == "never")
+            throw error(error_kind::invalid,
+                fmt::format(
+                    "image \"{}\" of service \"{}\" is not here and pull_policy is never; load it with: "
+                    "compose load -i FILE",
+                    service.image, name));
+        pull(service.image, name);
+    }
+}
+
+bool up_planner::is_here(const std::string& reference) const {
+    return now_.images.contains(reference) && !wanted_.pull_again.contains(reference);
+}
+
+void up_planner::pull(const std::string& reference, const std::string& service) {
+    if (is_here(reference) || image_steps_.contains(reference))
+        return;
+    const auto again = wanted_.pull_again.find(reference);
+    image_steps_[reference] = steps_.add({.kind = step_kind::pull_image,
+        .name = reference,
+        .service = service,
+        .reason = again == wanted_.pull_again.end() ? "missing" : again->second});
+}
+
+} // namespace engine
