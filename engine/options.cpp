@@ -163,7 +163,7 @@ class config_reader {
         each(node, "networks.", [this](const std::string& key, const YAML::Node& value) {
             if (key == "pools")
                 into_.networks.pools = parse_pools(value.as<std::vector<std::string>>());
-            else if (key == "publish_default")
+            else if (key == "publish-default")
                 into_.networks.publish_default = parse_publish_default(value.as<std::string>());
             else
                 unknown("networks." + key, value, "pools and publish_default");

@@ -16,6 +16,7 @@
 #include <netinet/ether.h>
 #include <set>
 #include <string_view>
+#include <vector>
 
 namespace compose {
 
@@ -229,18 +230,28 @@ class support_checker {
                     "com.docker.network.endpoint.ifname");
     }
 
+    /// Without an address a port is published on both families.
+    static bool overlap(const std::string& one, const std::string& other) {
+        const auto is_ipv6 = [](const std::string& address) {
+            return address.find(':') != std::string::npos;
+        };
+        if (one.empty() || other.empty() || one == other)
+            return true;
+        const bool any = one == "0.0.0.0" || other == "0.0.0.0" || one == "::" || other == "::";
+        return any && is_ipv6(one) == is_ipv6(other);
+    }
+
     void ports(const service& of) {
-        std::map<std::string, std::set<std::string>> taken; // addresses by port
+        std::map<std::string, std::vector<std::string>> taken; // addresses by port
         for (const port& each : of.ports) {
             if (each.published.empty() || each.published.find('-') != std::string::npos)
                 continue; // of a range the first that is free
             const std::string name = fmt::format("{}/{}", each.published, each.protocol);
-            const std::string address = each.host_ip.empty() ? "0.0.0.0" : each.host_ip;
-            std::set<std::string>& addresses = taken[name];
-            if (addresses.contains(address) || addresses.contains("0.0.0.0") ||
-                (address == "0.0.0.0" && !addresses.empty()))
+            std::vector<std::string>& addresses = taken[name];
+            if (std::any_of(addresses.begin(), addresses.end(),
+                    [&](const std::string& other) { return overlap(each.host_ip, other); }))
                 fail("ports", "port {} is published twice", name);
-            addresses.insert(address);
+            addresses.push_back(each.host_ip);
         }
     }
 

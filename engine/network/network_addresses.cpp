@@ -151,7 +151,12 @@ ipv6_lan network_manager::implementation::choose_ipv6(
 }
 
 void network_manager::implementation::check_bridge_name(
-    const network_definition& wanted, const std::string& name) const {
+    const network_definition& wanted, const std::string& name, const surroundings& host) const {
+    if (host.links.contains(name))
+        throw error(error_kind::invalid,
+            fmt::format("create network \"{}\": driver_opts.com.docker.network.bridge.name: \"{}\" is an "
+                        "interface of this host and no bridge; name a bridge, or one that is not there",
+                wanted.name, name));
     for (const auto& [other, record] : networks)
         if (record.bridge == name)
             throw error(error_kind::conflict,
@@ -172,7 +177,7 @@ network_record network_manager::implementation::draw_up(
     if (wanted.driver == network_driver::bridge)
         record.bridge = options.bridge.empty() ? names.bridge(record.id) : options.bridge;
     if (!options.bridge.empty())
-        check_bridge_name(wanted, options.bridge);
+        check_bridge_name(wanted, options.bridge, host);
     record.created = timestamp_now();
     record.definition = std::move(wanted);
     return record;

@@ -42,6 +42,9 @@ surroundings look_around(const host_names& names) {
     for (const host_address& each : host_addresses())
         if (!names.is_bridge(each.interface))
             host.own.push_back({.base = {each.address}, .length = 32});
+    for (const link_info& link : netlink_socket().list_links())
+        if (!link.is_bridge)
+            host.links.insert(link.name);
     return host;
 }
 

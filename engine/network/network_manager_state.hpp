@@ -36,6 +36,7 @@ struct surroundings {
     std::vector<ipv4_subnet> routed;
     std::vector<ipv4_subnet> own; // this host's addresses
     bool has_ipv6 = false;        // its kernel
+    std::set<std::string> links;  // interfaces that are no bridges
 };
 
 /// Whether the kernel was started with IPv6.
@@ -66,7 +67,8 @@ struct network_manager::implementation {
     void check_subnet(const network_definition& wanted, const surroundings& host) const;
     ipv4_lan choose_ipv4(const network_definition& wanted, const surroundings& host) const;
     ipv6_lan choose_ipv6(const network_definition& wanted, const surroundings& host) const;
-    void check_bridge_name(const network_definition& wanted, const std::string& name) const;
+    void check_bridge_name(
+        const network_definition& wanted, const std::string& name, const surroundings& host) const;
     std::optional<std::size_t> way_out_of(const attachment& of, bool ipv6) const;
     bool is_held_back(const attachment& of) const { return of.held_back || draining.contains(of.container); }
     std::optional<ip_address> published_at(const attachment& of, bool ipv6) const;

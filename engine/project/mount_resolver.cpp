@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <sstream>
 
 namespace engine {
 
@@ -174,6 +175,19 @@ void join_mounts(
 namespace {
 
 /// Makes, mounts and fills it where that is due.
+/// What the volume is mounted with on the host and the runtime would not keep.
+std::vector<std::string> restrictions_of(const volume_definition& volume) {
+    std::vector<std::string> kept;
+    const auto options = volume.driver_opts.find("o");
+    if (options == volume.driver_opts.end())
+        return kept;
+    std::istringstream words(options->second);
+    for (std::string word; std::getline(words, word, ',');)
+        if (word == "ro" || word == "noexec" || word == "nosuid" || word == "nodev")
+            kept.push_back(word);
+    return kept;
+}
+
 task<container_mount> resolve_volume(engine_parts parts, std::string container, wanted_mount wanted) {
     if (!wanted.anonymous.name.empty()) {
         volume_definition anonymous = wanted.anonymous;
@@ -185,6 +199,7 @@ task<container_mount> resolve_volume(engine_parts parts, std::string container, 
     co_await parts.volumes.populate(wanted.volume, std::move(from), wanted.how.target);
     container_mount made = bind_of(wanted.how);
     made.source = parts.volumes.path(wanted.volume).native();
+    made.options = restrictions_of(parts.volumes.find(wanted.volume)->definition);
     made.name = fmt::format("volume \"{}\"", wanted.volume);
     co_return made;
 }

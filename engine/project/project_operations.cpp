@@ -51,6 +51,11 @@ observed_project project_manager::implementation::observe_project(
             now.containers.push_back(observe(*each));
     for (const network_record& each : parts.networks.list())
         now.networks.emplace(each.definition.name, each.definition);
+    for (const container_view* each : containers.all())
+        if (const attachment* at = parts.networks.find_attachment(each->record.id);
+            at != nullptr && each->record.project != name)
+            for (const endpoint& on : at->endpoints)
+                now.guests.emplace(on.network, each->record.name);
     for (const volume_record& each : parts.volumes.list())
         now.volumes.emplace(each.definition.name, each.definition);
     for (const auto& [key, service] : definition.services)

@@ -14,6 +14,7 @@
 #include <sstream>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <system_error>
 #include <unistd.h>
@@ -73,6 +74,11 @@ bool is_on_root_mount(const std::filesystem::path& path) {
         ::statx(AT_FDCWD, path.c_str(), AT_NO_AUTOMOUNT, STATX_MNT_ID, &there) != 0)
         return false;
     return root.stx_mnt_id == there.stx_mnt_id; // Linux 5.8
+}
+
+bool is_mounted_read_only(const std::filesystem::path& path) {
+    struct statvfs there {};
+    return ::statvfs(path.c_str(), &there) == 0 && (there.f_flag & ST_RDONLY) != 0;
 }
 
 mount_propagation propagation_of(const std::filesystem::path& path) {

@@ -23,6 +23,9 @@ bool knows_file_system(const std::string& name);
 /// Whether the kernel runs SELinux: its file system is mounted then.
 bool runs_selinux();
 
+/// Whether nothing can be written below the path: its mount or its file system is read-only.
+bool is_mounted_read_only(const std::filesystem::path& path);
+
 /// Whether something is mounted at the very path.
 bool is_mount_point(const std::filesystem::path& path);
 

@@ -146,6 +146,10 @@ std::vector<link_info> netlink_socket::list_links() {
         const nlattr* name = ::nlmsg_find_attr(answer, sizeof(*header), IFLA_IFNAME);
         const nlattr* master = ::nlmsg_find_attr(answer, sizeof(*header), IFLA_MASTER);
         const nlattr* alias = ::nlmsg_find_attr(answer, sizeof(*header), IFLA_IFALIAS);
+        const nlattr* details = ::nlmsg_find_attr(answer, sizeof(*header), IFLA_LINKINFO);
+        const nlattr* kind = details == nullptr ? nullptr
+                                                : ::nla_find(static_cast<nlattr*>(::nla_data(details)),
+                                                      ::nla_len(details), IFLA_INFO_KIND);
         if (name == nullptr)
             return;
         links[header->ifi_index] = {.index = header->ifi_index,
@@ -154,7 +158,8 @@ std::vector<link_info> netlink_socket::list_links() {
             .master = master == nullptr ? 0 : static_cast<int>(::nla_get_u32(master)),
             .addresses = {},
             .ipv6_addresses = {},
-            .alias = alias == nullptr ? "" : ::nla_get_string(alias)};
+            .alias = alias == nullptr ? "" : ::nla_get_string(alias),
+            .is_bridge = kind != nullptr && std::string_view(::nla_get_string(kind)) == "bridge"};
     });
     const auto ask_addresses = make_message(RTM_GETADDR, NLM_F_DUMP);
     append(ask_addresses, ifaddrmsg{}); // of both families

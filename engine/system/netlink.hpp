@@ -51,6 +51,7 @@ struct link_info {
     std::vector<std::uint32_t> addresses;   // IPv4
     std::vector<ipv6_bytes> ipv6_addresses; // IPv6
     std::string alias;                      // what was written to it: IFLA_IFALIAS
+    bool is_bridge = false;
 };
 
 /// One rtnetlink socket, bound to the network namespace of the thread that made it. Every call waits for the

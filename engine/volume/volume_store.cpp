@@ -308,6 +308,8 @@ task<> volume_store::populate(std::string name, std::vector<fs::path> layers, st
         if (populated)
             return;
         fs::create_directories(data);
+        if (is_mounted_read_only(data))
+            return;
         if (fs::exists(data / half_filled))
             remove_content(data);
         if (layers.empty() || !fs::is_empty(data))

@@ -1,4 +1,5 @@
 """What the benchmarks share: our engine as one of those that take turns, and the table of medians and ratios."""
+import contextlib
 import os
 import pathlib
 import platform
@@ -24,6 +25,17 @@ class Ours(DaemonTest):
                     yield process
             except OSError:
                 continue
+
+
+@contextlib.contextmanager
+def our_engine():
+    """A daemon of ours that ends with the block."""
+    ours = Ours()
+    ours.setUp()
+    try:
+        yield ours
+    finally:
+        ours.doCleanups()
 
 
 class Figures:

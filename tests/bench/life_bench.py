@@ -1,5 +1,6 @@
 """What a running stack costs, against dockerd with Docker Compose in the same run: commands in containers, health checks, logs that flood; and of ours
 alone one look at 200 containers and an update under load."""
+import contextlib
 import os
 import pathlib
 import resource
@@ -10,7 +11,7 @@ import time
 import urllib.request
 
 import figures as shared
-from figures import Ours
+from figures import our_engine
 from harness import BIN, busybox_archive, enter_own_network
 from peer import Peer, make_root
 
@@ -144,22 +145,15 @@ def update_under_load(ours):
 def main():
     make_root()
     enter_own_network()
-    ours, peer = Ours(), None
-    ours.setUp()
-    try:
+    with our_engine() as ours:
         update_under_load(ours)
         look_at_many(ours)
-        peer = Peer()
-        peer.load(busybox_archive())
-        shared.ROUNDS = min(shared.ROUNDS, 3)  # each takes two minutes
-        found = shared.in_turn({"ours": ours, "peer": peer}, one_round)
+        with contextlib.closing(Peer()) as peer:
+            peer.load(busybox_archive())
+            shared.ROUNDS = min(shared.ROUNDS, 3)  # each takes two minutes
+            found = shared.in_turn({"ours": ours, "peer": peer}, one_round)
         stuck_reader(ours, found)
-        found.print({row: factor for row in found.rows for word, factor in
-                     {"exec": "4", "CPU": "4", "a log": "3"}.items() if word in row})
-    finally:
-        if peer is not None:
-            peer.close()
-        ours.doCleanups()
+    found.print({row: factor for row in found.rows for word, factor in {"exec": "4", "CPU": "4", "a log": "3"}.items() if word in row})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import tarfile
 
-from figures import Ours, in_turn
+from figures import in_turn, our_engine
 from harness import BIN, enter_own_network, wait_until
 from made_image import image
 from peer import Peer, make_root
@@ -122,35 +122,33 @@ def cycles(ours):
     ours.compose("down", "-v", "-t", "0")
 
 
+def compare(ours, peer):
+    with image("traffic", layer_of_traffic()) as archive:
+        ours.compose("load", "-i", str(archive))
+        peer.load(archive)
+    engines = {"ours": ours, "peer": peer}
+    for (name, engine), pid in zip(engines.items(), (os.getpid(), peer.daemon.pid)):
+        engine.machine = Machine(pid, f"bench{os.getpid()}{name}")
+        engine.write(STACK)
+        engine.compose("up", "-d")
+    try:
+        figures = in_turn(engines, one_round)
+    finally:
+        for engine in engines.values():
+            engine.write(STACK)
+            engine.compose("down", "-t", "0")
+            engine.machine.close()
+    asked = {"lookups": "3", "p99": "3", "connections": "2", "a GB": "1", "networks": "3"}
+    figures.print({row: factor for row in figures.rows for word, factor in asked.items() if word in row})
+
+
 def main():
     make_root()  # while there is a way to Debian's packages
     enter_own_network()
-    ours, peer = Ours(), None
-    ours.setUp()
-    try:
-        peer = Peer()
-        with image("traffic", layer_of_traffic()) as archive:
-            ours.compose("load", "-i", str(archive))
-            peer.load(archive)
-        engines = {"ours": ours, "peer": peer}
-        for (name, engine), pid in zip(engines.items(), (os.getpid(), peer.daemon.pid)):
-            engine.machine = Machine(pid, f"bench{os.getpid()}{name}")
-            engine.write(STACK)
-            engine.compose("up", "-d")
-        try:
-            figures = in_turn(engines, one_round)
-        finally:
-            for engine in engines.values():
-                engine.write(STACK)
-                engine.compose("down", "-t", "0")
-                engine.machine.close()
-        asked = {"lookups": "3", "p99": "3", "connections": "2", "a GB": "1", "networks": "3"}
-        figures.print({row: factor for row in figures.rows for word, factor in asked.items() if word in row})
+    with our_engine() as ours:
+        with contextlib.closing(Peer()) as peer:
+            compare(ours, peer)
         cycles(ours)
-    finally:
-        if peer is not None:
-            peer.close()
-        ours.doCleanups()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A stack of fifty one-process services on one network, against dockerd with Docker Compose in the same run."""
+import contextlib
 import signal
 
-from figures import Ours, in_turn
+from figures import in_turn, our_engine
 from harness import busybox_archive
 from peer import Peer
 
@@ -36,22 +37,15 @@ def one_round(engine, name, figures):
 
 
 def main():
-    ours, peer = Ours(), None
-    ours.setUp()
-    try:
-        peer = Peer()
+    with our_engine() as ours, contextlib.closing(Peer()) as peer:
         peer.load(busybox_archive())
         engines = {"ours": ours, "peer": peer}
         for engine in engines.values():
             engine.write(STACK)
         figures = in_turn(engines, one_round)
-        figures.print({"up -d of 50 services, ms": "6", "up -d again, nothing to do, ms": "4", "ps, ms": "5", "down, ms": "7",
-                       "PSS of the engine's processes, 50 running, MiB": "at most 40 MiB",
-                       "killed -9 to answering, all adopted, ms": "at most 300 ms"})
-    finally:
-        if peer is not None:
-            peer.close()
-        ours.doCleanups()
+    figures.print({"up -d of 50 services, ms": "6", "up -d again, nothing to do, ms": "4", "ps, ms": "5", "down, ms": "7",
+                   "PSS of the engine's processes, 50 running, MiB": "at most 40 MiB",
+                   "killed -9 to answering, all adopted, ms": "at most 300 ms"})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Copy-up: an empty volume is filled with the 10,000 files that the image has there, against dockerd in the same run; beside it the
 same without a volume, so that the difference is the copy."""
+import contextlib
 import io
 import tarfile
 
-from figures import Ours, in_turn
+from figures import in_turn, our_engine
 from made_image import image
 from peer import Peer
 
@@ -36,18 +37,11 @@ def one_round(engine, name, figures):
 
 
 def main():
-    ours, peer = Ours(), None
-    ours.setUp()
-    try:
+    with our_engine() as ours, contextlib.closing(Peer()) as peer:
         with image("files", layer_of_files()) as archive:
             ours.compose("load", "-i", str(archive))
-            peer = Peer()
             peer.load(archive)
         in_turn({"ours": ours, "peer": peer}, one_round).print({})
-    finally:
-        if peer is not None:
-            peer.close()
-        ours.doCleanups()
 
 
 if __name__ == "__main__":

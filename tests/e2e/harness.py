@@ -101,6 +101,7 @@ class DaemonTest(unittest.TestCase):
     """One daemon a test; `compose()` talks to it from a project folder."""
 
     arguments = ()
+    config = "/dev/null"
     files = {}  # of the host, and what the daemon alone finds in their place
     environment = {}  # the daemon's own
     program = "composed"
@@ -141,7 +142,7 @@ class DaemonTest(unittest.TestCase):
         alone = ["unshare", "-m", "sh", "-c", replace + 'exec "$@"', "sh"] if replace else []
         self.daemon = subprocess.Popen(
             [*alone, BIN / self.program, "--instance", self.instance, "--state", self.state, "--run", self.run_folder,
-             "--config", "/dev/null", "--log-level", "debug", *self.arguments],
+             "--config", self.config, "--log-level", "debug", *self.arguments],
             stderr=self.log, stdout=self.log, env={**os.environ, **self.environment})
         wait_until(self.answers, 10, "the daemon to answer")
 

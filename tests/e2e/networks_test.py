@@ -255,7 +255,8 @@ networks:
 
     def test_ports_are_local_where_the_daemon_says_so(self):
         self.stop_daemon()
-        self.arguments = ("--publish-default", "127.0.0.1")
+        self.config = self.folder / "composed.yaml"
+        self.config.write_text("networks: {publish_default: 127.0.0.1}\n")
         self.start_daemon()
         self.up("""
 services:
@@ -268,6 +269,22 @@ networks: {bound: {driver_opts: {com.docker.network.bridge.host_binding_ipv4: 12
                              "127.0.0.2:18282": True, "127.0.0.1:18282": False}.items():
             fetched = run("curl", "-gsS", "-m", "2", "-o", "/dev/null", f"http://{url}/group")
             self.assertEqual(fetched.returncode == 0, reached, url)
+
+    def test_a_bridge_of_the_file_is_no_other_interface_of_the_host(self):
+        run("ip", "link", "add", "uplink0", "type", "veth", "peer", "name", "uplink1")
+        before = run("ip", "-o", "addr", "show", "uplink0").stdout
+        for name in "uplink0", "lo":
+            refused = self.refused(f"services: {{a: {{image: busybox}}}}\nnetworks: {{default: {{driver_opts: {{com.docker.network.bridge.name: {name}}}}}}}\n")
+            self.assertIn(f'driver_opts.com.docker.network.bridge.name: "{name}" is an interface of this host and no bridge', refused)
+        self.assertEqual(run("ip", "-o", "addr", "show", "uplink0").stdout, before)
+        run("ip", "link", "del", "uplink0")
+
+    def test_each_family_may_be_published_by_itself(self):
+        self.up("services: {a: {image: busybox, command: httpd -f -p 80 -h /etc, ports: ['0.0.0.0:18284:80', '[::]:18284:80']}}\n")
+        for url in "127.0.0.1:18284", "[::1]:18284":
+            wait_until(lambda u=url: run("curl", "-gsS", "-m", "2", "-o", "/dev/null", f"http://{u}/group").returncode == 0, 5, url)
+        for other in "18285:80", "127.0.0.1:18285:80":
+            self.assertIn("published twice", self.refused(f"services: {{a: {{image: busybox, ports: ['0.0.0.0:18285:80', '{other}']}}}}\n"))
 
     def test_services_are_found_by_port(self):
         self.up("""

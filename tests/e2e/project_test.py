@@ -123,6 +123,23 @@ class ChangeTest(DaemonTest):
         self.assertTrue(with_subnet("10.213.2.0/24").startswith("10.213.2."))
         self.assertEqual(self.compose("exec", "s", "true").returncode, 0)
 
+    def test_a_changed_network_with_a_guest_stays_as_it_is(self):
+        text = "name: host\nservices:\n  a: {image: busybox, init: true, command: sleep 1000}\nnetworks: {default: {ipam: {config: [{subnet: 10.74.%d.0/24}]}}}\n"
+        self.write(text % 7)
+        self.compose("up", "-d")
+        self.write("name: guest\nservices:\n  g: {image: busybox, init: true, command: sleep 1000}\n"
+                   "networks: {default: {external: true, name: host_default}}\n", "guest.yaml")
+        self.compose("-f", "guest.yaml", "up", "-d")
+        before = self.container("a")["pid"]
+        self.write(text % 8)
+        refused = self.compose("up", "-d", "-t", "0", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn('network "host_default" has changed in the file and container "guest-g-1" of another project is on it', refused.stderr)
+        self.assertEqual(self.container("a")["pid"], before)
+        self.compose("-p", "guest", "down", "-t", "0")
+        self.compose("up", "-d", "-t", "0")
+        self.assertNotEqual(self.container("a")["pid"], before)
+
     def test_changed_options_of_a_volume_are_told(self):
         self.write(f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['v:/v']}}\nvolumes: {{v: }}\n")
         self.compose("up", "-d")

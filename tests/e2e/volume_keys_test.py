@@ -417,6 +417,27 @@ class CopyUpTest(KeysTest):
         self.check(self.state / "volume/cu_v/_data")
         self.assertFalse((self.state / "volume/cu_v/_data.tmp").exists())
 
+    def test_what_a_volume_is_mounted_with_holds_in_the_container(self):
+        self.compose("load", "-i", str(image_archive(self.folder, "full:1", {}, self.fill)))
+        disk, empty = self.folder / "disk", self.folder / "empty"
+        disk.mkdir()
+        empty.mkdir()
+        shutil.copy("/bin/busybox", disk / "echo")
+        self.write(f"""name: cu
+services:
+  s: {{image: 'full:1', init: true, command: sleep 1000, volumes: ['ro:/ro', 'empty:/data', 'noexec:/noexec', '{disk}:/plain']}}
+volumes:
+  ro: {{driver_opts: {{type: none, o: 'bind,ro', device: '{disk}'}}}}
+  empty: {{driver_opts: {{type: none, o: 'bind,ro', device: '{empty}'}}}}
+  noexec: {{driver_opts: {{type: none, o: 'bind,noexec', device: '{disk}'}}}}
+""")
+        self.compose("up", "-d")
+        tried = self.compose("exec", "-T", "s", "sh", "-c", "touch /ro/x; touch /data/x; /noexec/echo run; /plain/echo runs", check=False)
+        self.assertEqual(tried.stdout, "runs\n")
+        self.assertEqual(tried.stderr.count("Read-only file system"), 2)
+        self.assertIn("Permission denied", tried.stderr)
+        self.assertEqual((list(empty.iterdir()), sorted(each.name for each in disk.iterdir())), ([], ["echo"]))
+
     def test_a_mounted_volume_whose_copy_was_cut_short_is_filled_again(self):
         self.compose("load", "-i", str(image_archive(self.folder, "full:1", {}, self.fill)))
         disk = self.folder / "disk"
