@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness import DaemonTest  # noqa: E402
+from harness import BIN, DaemonTest  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
 
@@ -19,12 +19,15 @@ class Ours(DaemonTest):
         pass
 
     def processes(self):
+        """Of the engine: the daemon, which is told its folders, and the shims, which work in them; not what runs in containers."""
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                if self.folder.name in (process / "cmdline").read_bytes().decode(errors="replace"):
-                    yield process
+                command = (process / "cmdline").read_bytes().decode(errors="replace")
+                program, within = os.readlink(process / "exe"), os.readlink(process / "cwd")
             except OSError:
                 continue
+            if program.startswith(str(BIN)) and (self.folder.name in command or self.folder.name in within):
+                yield process
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ services:
 """
 FLOODS = f"""name: life
 services:
-  s: {{image: busybox, command: sh -c 'yes a line of sixty-three letters, which is what many a log looks like | head -c {FLOOD}', restart: 'no'}}
+  s: {{image: busybox, command: [sh, -c, 'yes a line of some sixty letters that is what many a log looks like | head -c {FLOOD}'], restart: 'no'}}
 """
 UPDATED = """name: life
 services:
@@ -35,7 +35,6 @@ services:
     init: true
     command: sh -c 'mkdir /www && echo %d >/www/page && exec httpd -f -p 80 -h /www'
     ports: ['127.0.0.1:18290:80']
-    scale: 2
     healthcheck: {test: wget -qO- http://127.0.0.1/page, interval: 200ms}
     deploy: {update_config: {order: start-first, parallelism: 1, monitor: 1s}}
 """
