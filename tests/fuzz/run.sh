@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for FUZZ_SECONDS (45), two at a time, from the seeds in the tree. Fails with the first input that does.
+# Runs every fuzz target for FUZZ_SECONDS (60), two at a time, from the seeds in the tree. Fails with the first input that does.
 # FUZZ_SEED (1) makes two runs alike; 0 is by chance, for long runs by hand.
 #   tests/fuzz/run.sh FOLDER_OF_PROGRAMS
 set -euo pipefail
@@ -7,7 +7,7 @@ programs=$(realpath "$1")
 here=$(dirname "$(realpath "$0")")
 scratch=$(mktemp -d /tmp/composed-fuzz-XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
-export FUZZ_SECONDS=${FUZZ_SECONDS:-45} FUZZ_SEED=${FUZZ_SEED:-1}
+export FUZZ_SECONDS=${FUZZ_SECONDS:-60} FUZZ_SEED=${FUZZ_SEED:-1}
 
 one() {
     local name=$1 seeds=("$here/corpus/$1")
