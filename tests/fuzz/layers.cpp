@@ -4,6 +4,7 @@
 #include "compose/model/error.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -31,7 +32,11 @@ class bytes final : public engine::byte_source {
 struct place {
     place() {
         std::string pattern = "/dev/shm/composed-fuzz-XXXXXX";
-        base = ::mkdtemp(pattern.data());
+        if (::mkdtemp(pattern.data()) == nullptr) {
+            std::perror(pattern.c_str());
+            std::abort();
+        }
+        base = pattern;
         fs::create_directory(base / "canary");
     }
     ~place() { fs::remove_all(base); }
