@@ -15,7 +15,7 @@ help:
 	@echo "make stop      take what 'make run' started down again"
 	@echo "make test      deps, build and every test"
 	@echo "make test-reboot  the tests in virtual machines alone: real boots, power cuts, systemd, cgroup v1 and v2"
-	@echo "make fuzz      three quarters of a minute of libFuzzer for each reader of what others write: Compose files, layers, registries, DNS, HTTP"
+	@echo "make fuzz      a minute of libFuzzer for each reader of what others write: Compose files, layers, registries, DNS, HTTP"
 	@echo "make format    lay the sources out by .clang-format;  make tidy   clang-tidy over all of them"
 	@echo "make bench     deps, build and fifty services, a large pull and large files, against dockerd in the same run; recovery, life"
 	@echo "make install   to /usr/local (DESTDIR and PREFIX are honoured)"

@@ -29,10 +29,11 @@ constexpr std::string_view overlay_internal = ".wh..wh.";
 /// A name from an archive as a relative path without "." and "..": ".." is refused, not resolved.
 std::string clean_path(std::string_view name, std::string_view what) {
     std::string path;
-    while (!name.empty()) {
-        const auto slash = name.find('/');
-        const std::string_view part = name.substr(0, slash);
-        name.remove_prefix(slash == std::string_view::npos ? name.size() : slash + 1);
+    std::string_view rest = name;
+    while (!rest.empty()) {
+        const auto slash = rest.find('/');
+        const std::string_view part = rest.substr(0, slash);
+        rest.remove_prefix(slash == std::string_view::npos ? rest.size() : slash + 1);
         if (part.empty() || part == ".")
             continue;
         if (part == "..")
@@ -160,7 +161,7 @@ class layer_reader {
             writer_.make_folder(path, how);
             return;
         case AE_IFLNK:
-            writer_.make_symlink(path, ::archive_entry_symlink(entry), how);
+            write_symlink(entry, path, how);
             return;
         case AE_IFCHR:
         case AE_IFBLK: {
@@ -177,6 +178,13 @@ class layer_reader {
         default:
             throw error(error_kind::invalid, fmt::format("layer: \"{}\" is of an unknown kind", path));
         }
+    }
+
+    void write_symlink(archive_entry* entry, const std::string& path, const tree_attributes& how) {
+        const char* target = ::archive_entry_symlink(entry);
+        if (target == nullptr)
+            throw error(error_kind::invalid, fmt::format("layer: \"{}\" is a link to nothing", path));
+        writer_.make_symlink(path, target, how);
     }
 
     void write_file(const std::string& path, const tree_attributes& how) {

@@ -193,7 +193,10 @@ class unpacker {
         } else if (type == AE_IFDIR) {
             writer_.make_folder(target, as);
         } else if (type == AE_IFLNK) {
-            writer_.make_symlink(target, ::archive_entry_symlink(entry), as);
+            const char* to = ::archive_entry_symlink(entry);
+            if (to == nullptr)
+                throw error(error_kind::invalid, fmt::format("copy to \"{}\": a link to nothing", target));
+            writer_.make_symlink(target, to, as);
         } else if (type == AE_IFREG) {
             unique_fd file = writer_.begin_file(target);
             if (::archive_read_data_into_fd(from, file.get()) != ARCHIVE_OK)

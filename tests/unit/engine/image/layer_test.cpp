@@ -1,8 +1,10 @@
 #include "layer_fixture.hpp"
 
+#include "compose/model/error.hpp"
 #include "engine/image/layer_import.hpp"
 #include "engine/system/tree_writer.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -54,6 +56,24 @@ TEST_F(layer_test, names_may_have_any_bytes) {
     EXPECT_TRUE(fs::exists(layer / "latin-\xe9"));
     EXPECT_TRUE(fs::exists(layer / "new\nline"));
     EXPECT_TRUE(fs::exists(layer / long_name / long_name));
+}
+
+TEST_F(layer_test, a_link_to_nothing_is_refused) {
+    std::string tar = make_tar({symlink_to("link", "x")});
+    // libarchive writes no such entry: the only byte of the target is taken away, and the sum put right.
+    const auto target = tar.find("2x");
+    ASSERT_NE(target, std::string::npos);
+    tar[target + 1] = '\0';
+    unsigned sum = 0;
+    for (std::size_t at = 0; at < 512; ++at)
+        sum += at >= 148 && at < 156 ? ' ' : static_cast<unsigned char>(tar[target - 156 + at]);
+    tar.replace(target - 8, 8, fmt::format("{:06o}", sum) + std::string("\0 ", 2));
+    try {
+        unpack_text(tar);
+        FAIL() << "unpacked";
+    } catch (const compose::error& caught) {
+        EXPECT_STREQ(caught.what(), "layer: \"link\" is a link to nothing");
+    }
 }
 
 TEST_F(layer_test, names_may_be_absolute_or_begin_with_a_dot) {
