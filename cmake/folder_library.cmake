@@ -14,6 +14,7 @@ function(folder_library name)
     add_library(${name} STATIC ${arg_SOURCES})
     target_include_directories(${name} PUBLIC ${root})
     target_link_libraries(${name} PUBLIC ${arg_LINKS} PRIVATE composed_flags)
+    use_precompiled_header(${name} standard_library)
 
     file(GLOB headers CONFIGURE_DEPENDS *.hpp)
     check_headers(${name} ${root} ${folder} ${headers})

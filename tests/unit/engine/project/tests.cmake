@@ -3,4 +3,5 @@ unit_test(engine/project
         pull_policy_test.cpp shutdown_test.cpp up_waiter_test.cpp
     LINKS engine_project compose_load)
 # Hundreds of thousands of steps a run.
-set_source_files_properties(engine/project/model_world.cpp engine/project/model_test.cpp PROPERTIES COMPILE_OPTIONS -O2)
+set_source_files_properties(engine/project/model_world.cpp engine/project/model_test.cpp PROPERTIES COMPILE_OPTIONS -O2
+    SKIP_PRECOMPILE_HEADERS ON) # which are for -O0
