@@ -258,32 +258,6 @@ std::optional<std::size_t> network_manager::implementation::way_out_of(
     return way_out;
 }
 
-/// A published port leads to the interface of the default route: answers leave by it, whoever asked.
-std::optional<ip_address> network_manager::implementation::published_at(
-    const attachment& of, bool ipv6) const {
-    const auto way_out = way_out_of(of, ipv6);
-    for (std::size_t index = 0; index < of.endpoints.size(); ++index) {
-        const endpoint& each = of.endpoints[index];
-        const auto network = networks.find(each.network);
-        // What is not on a bridge of ours has its own place on the wire.
-        if (network == networks.end() || network->second.bridge.empty() || (way_out && index != *way_out))
-            continue;
-        if (ipv6 ? each.ipv6.has_value() : each.ipv4.has_value())
-            return ipv6 ? ip_address(*each.ipv6) : ip_address(*each.ipv4);
-    }
-    return std::nullopt;
-}
-
-std::vector<firewall_port> network_manager::implementation::firewall_ports(const attachment& of) const {
-    std::vector<firewall_port> ports;
-    if (is_held_back(of))
-        return ports;
-    for (const published_port& port : of.published)
-        if (const auto address = published_at(of, std::holds_alternative<ipv6_address>(port.host)))
-            ports.push_back({.port = port, .container = *address});
-    return ports;
-}
-
 std::vector<plug_step> network_manager::implementation::plan_plug(const attachment& of, pid_t pid) const {
     std::vector<plug_step> steps;
     const auto way_out = way_out_of(of, false);
@@ -332,17 +306,6 @@ std::vector<plug_step> network_manager::implementation::plan_plug(const attachme
     return steps;
 }
 
-std::optional<ip_address> network_manager::forward_target(
-    const std::string& container, const published_port& port) const {
-    const implementation& self = *implementation_;
-    const auto found = self.attachments.find(container);
-    if (found == self.attachments.end() || std::holds_alternative<ipv4_address>(port.host))
-        return std::nullopt;
-    if (const auto address = self.published_at(found->second, true))
-        return address;
-    return self.published_at(found->second, false);
-}
-
 std::string network_manager::host_gateway(const std::string& container) const {
     const attachment* network = find_attachment(container);
     if (network != nullptr)
@@ -354,15 +317,6 @@ std::string network_manager::host_gateway(const std::string& container) const {
                     return to_string(record->ipv6->gateway);
             }
     return {};
-}
-
-std::optional<ip_address> network_manager::default_host(const std::string& container) const {
-    if (const attachment* network = find_attachment(container))
-        for (const endpoint& each : network->endpoints)
-            if (const network_record* record = find(each.network))
-                if (const auto host = options_of(record->definition).published_on)
-                    return *host;
-    return implementation_->settings.publish_default;
 }
 
 } // namespace engine

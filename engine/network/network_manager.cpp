@@ -327,40 +327,6 @@ const attachment& network_manager::reserve(const std::string& container, attachm
     return self.attachments.emplace(container, std::move(fresh)).first->second;
 }
 
-task<std::vector<port_reservation>> network_manager::publish(
-    std::string container, std::vector<port_request> wanted, std::string from, std::vector<unique_fd> lent) {
-    implementation& self = *implementation_;
-    if (!self.attachments.contains(container))
-        throw error(error_kind::internal,
-            fmt::format("publish ports of container \"{}\": it has no lease", container));
-    std::vector<port_reservation> there;
-    if (const auto other = self.attachments.find(from); other != self.attachments.end())
-        there = pair_up(other->second.published, std::move(lent));
-    auto work = [wanted = std::move(wanted),
-                    there = std::make_shared<std::vector<port_reservation>>(std::move(there))] {
-        std::vector<port_reservation> taken;
-        for (const port_request& each : wanted) {
-            std::vector<port_reservation> reserved = take_lent(each, *there);
-            if (reserved.empty())
-                reserved = reserve_port(each);
-            for (port_reservation& one : reserved)
-                taken.push_back(std::move(one));
-        }
-        return taken;
-    };
-    std::vector<port_reservation> taken = co_await blocking(self.executors_.workers, work);
-    const auto found = self.attachments.find(container);
-    if (found == self.attachments.end())
-        throw error(
-            error_kind::conflict, fmt::format("container \"{}\" was removed while it started", container));
-    found->second.published.clear();
-    for (const port_reservation& each : taken)
-        found->second.published.push_back(each.port);
-    if (!taken.empty())
-        self.store_.put(table::lease, container, encode(found->second));
-    co_return taken;
-}
-
 task<> network_manager::plug(std::string container, pid_t pid) {
     implementation& self = *implementation_;
     const attachment& mine = self.attachments.at(container);
@@ -428,18 +394,6 @@ void network_manager::release(const std::string& container) {
     self.store_.erase(table::lease, container);
 }
 
-std::string network_manager::holder_of(const port_request& wanted) const {
-    const auto in_the_way = [&](const published_port& port) {
-        const bool same_address = port.host == wanted.host || is_any(port.host) || is_any(wanted.host);
-        return same_address && port.protocol == wanted.protocol && wanted.first != 0 &&
-               port.port >= wanted.first && port.port <= wanted.last;
-    };
-    for (const auto& [container, each] : implementation_->attachments)
-        if (std::any_of(each.published.begin(), each.published.end(), in_the_way))
-            return container;
-    return {};
-}
-
 const attachment* network_manager::find_attachment(const std::string& container) const {
     const auto found = implementation_->attachments.find(container);
     return found == implementation_->attachments.end() ? nullptr : &found->second;
@@ -455,19 +409,6 @@ task<> network_manager::clear_host() {
         delete_strays({}, names, false);
     };
     co_await blocking(self.executors_.workers, work);
-}
-
-std::string network_manager::closed_to_outside(
-    std::string_view host, std::string_view protocol, unsigned target) const {
-    const std::optional<ip_address> at =
-        host.empty() ? implementation_->settings.publish_default : parse_ip(host);
-    if (at && is_loopback(*at))
-        return {};
-    for (const closing_chain& each : implementation_->closing)
-        if (each.owner == firewall_owner::ufw || each.owner == firewall_owner::administrator)
-            return fmt::format("{} keeps other machines from port {}/{}; to let them in: {}", describe(each),
-                target, protocol, opening(each, protocol, target));
-    return {};
 }
 
 } // namespace engine

@@ -27,8 +27,9 @@
 #include <utility>
 #include <vector>
 
-// What the parts of network_manager share: network_manager.cpp has what is asked of it, network_drift.cpp
-// what it does by itself when somebody else has changed the host.
+// What the parts of network_manager share: network_manager.cpp has what is asked of it, network_addresses.cpp
+// and network_ports.cpp what it decides about addresses and published ports, network_drift.cpp what it does
+// by itself when somebody else has changed the host.
 namespace engine {
 
 /// What a new network must keep clear of.
@@ -73,6 +74,7 @@ struct network_manager::implementation {
     bool is_held_back(const attachment& of) const { return of.held_back || draining.contains(of.container); }
     std::optional<ip_address> published_at(const attachment& of, bool ipv6) const;
     std::vector<firewall_port> firewall_ports(const attachment& of) const;
+    std::optional<port_request> bindable(const attachment& of, port_request request) const;
     std::vector<plug_step> plan_plug(const attachment& of, pid_t pid) const;
     endpoint lease(const endpoint_request& wanted);
     void lease_ipv4(endpoint& into, const endpoint_request& wanted, const network_record& network);
