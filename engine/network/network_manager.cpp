@@ -32,6 +32,19 @@ firewall_network firewall_entry(const network_record& record) {
         .masquerade6 = record.ipv6 && options.masquerade6};
 }
 
+lent_bridge as_it_is(const link_info& link) {
+    constexpr std::size_t limit = 16;
+    const std::string setting = fmt::format("/proc/sys/net/ipv4/conf/{}/route_localnet", link.name);
+    lent_bridge now{.up = link.up,
+        .route_localnet = read_file_if_there(setting, limit).value_or("").starts_with('1'),
+        .addresses = {}};
+    for (const std::uint32_t address : link.addresses)
+        now.addresses.insert(ipv4_address{address});
+    for (const ipv6_bytes& address : link.ipv6_addresses)
+        now.addresses.insert(ipv6_address{address});
+    return now;
+}
+
 /// Our own bridges hold no address that a network could cut this host off from, also those that are about to
 /// go.
 surroundings look_around(const host_names& names) {
@@ -39,12 +52,17 @@ surroundings look_around(const host_names& names) {
     host.has_ipv6 = kernel_has_ipv6();
     for (const routed_subnet& route : routed_subnets())
         host.routed.push_back({.base = {route.base}, .length = route.length});
-    for (const host_address& each : host_addresses())
-        if (!names.is_bridge(each.interface))
-            host.own.push_back({.base = {each.address}, .length = 32});
+    std::set<std::string> ours;
     for (const link_info& link : netlink_socket().list_links())
         if (!link.is_bridge)
             host.links.insert(link.name);
+        else if (names.is_bridge(link.name) || link.alias == names.alias())
+            ours.insert(link.name);
+        else
+            host.bridges.emplace(link.name, as_it_is(link));
+    for (const host_address& each : host_addresses())
+        if (!ours.contains(each.interface))
+            host.own.push_back(each);
     return host;
 }
 
@@ -122,7 +140,11 @@ task<> network_manager::start(std::map<std::string, pid_t> alive) {
         set_up_forwarding(ipv6);
         std::set<std::string> wanted;
         for (const network_record& record : records) {
-            make_bridge(record, names.alias());
+            if (record.lent && netlink_socket().find_link(record.bridge) == 0)
+                spdlog::warn("network \"{}\": its bridge \"{}\", which is not ours to make, is not there",
+                    record.definition.name, record.bridge);
+            else
+                make_bridge(record, names.alias());
             wanted.insert(record.bridge);
         }
         delete_strays(wanted, names, true);
@@ -195,6 +217,8 @@ task<network_record> network_manager::ensure(network_definition wanted) {
         co_return self.networks.at(name);
     }
 
+    while (self.burying && !options_of(wanted).bridge.empty()) // it may be about that very bridge
+        co_await self.buried.wait();
     co_await self.see_surroundings(asked);
     const network_record record = self.draw_up(std::move(wanted), self.around);
     self.networks.emplace(name, record);
@@ -246,7 +270,19 @@ task<> network_manager::remove(std::string name) {
         throw error(error_kind::conflict, fmt::format("remove network \"{}\": still in use by containers {}",
                                               name, fmt::join(members, ", ")));
     const network_record record = found->second;
-    self.networks.erase(found);
+    if (record.lent) {
+        // Before the record goes: after a crash nobody else would know what of it is ours.
+        auto work = [record] { give_back_bridge(record); };
+        co_await blocking(self.executors_.workers, work);
+        crash_point("network: the bridge of others is given back");
+        if (!self.members_of(name).empty()) {
+            auto again = [record, alias = self.names.alias()] { make_bridge(record, alias); };
+            co_await blocking(self.executors_.workers, again);
+            throw error(error_kind::conflict,
+                fmt::format("remove network \"{}\": a container has joined it meanwhile", name));
+        }
+    }
+    self.networks.erase(name);
     self.pools.erase(name);
     self.pools6.erase(name);
     self.store_.erase(table::network, name);
@@ -258,6 +294,8 @@ task<> network_manager::remove(std::string name) {
     turn.release();
     co_await self.change_rules(change);
     crash_point("network: the firewall has forgotten it");
+    if (record.lent)
+        co_return;
     self.doomed.push_back(record.bridge);
     if (!std::exchange(self.burying, true))
         spawn(self.executors_.io, "remove bridges", implementation::bury(implementation_));
@@ -403,10 +441,13 @@ task<> network_manager::clear_host() {
     implementation& self = *implementation_;
     const auto turn = co_await self.rules_turn.lock();
     const host_names names = self.names;
-    auto work = [&self, names] {
+    auto work = [&self, names, records = list()] {
         self.rules.unload();
         self.others.leave();
         delete_strays({}, names, false);
+        for (const network_record& each : records)
+            if (each.lent)
+                give_back_bridge(each);
     };
     co_await blocking(self.executors_.workers, work);
 }

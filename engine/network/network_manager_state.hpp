@@ -13,6 +13,7 @@
 #include "engine/system/async_mutex.hpp"
 #include "engine/system/netlink.hpp"
 #include "engine/system/notifier.hpp"
+#include "engine/system/routes.hpp"
 #include "engine/system/task.hpp"
 
 #include <spdlog/spdlog.h>
@@ -35,9 +36,10 @@ namespace engine {
 /// What a new network must keep clear of.
 struct surroundings {
     std::vector<ipv4_subnet> routed;
-    std::vector<ipv4_subnet> own; // this host's addresses
-    bool has_ipv6 = false;        // its kernel
-    std::set<std::string> links;  // interfaces that are no bridges
+    std::vector<host_address> own;              // this host's addresses, but for those of our bridges
+    bool has_ipv6 = false;                      // its kernel
+    std::set<std::string> links;                // interfaces that are no bridges
+    std::map<std::string, lent_bridge> bridges; // those of others, by name
 };
 
 /// Whether the kernel was started with IPv6.
@@ -67,6 +69,7 @@ struct network_manager::implementation {
     network_record draw_up(network_definition wanted, const surroundings& host) const;
     void check_subnet(const network_definition& wanted, const surroundings& host) const;
     ipv4_lan choose_ipv4(const network_definition& wanted, const surroundings& host) const;
+    ipv4_lan ipv4_of_bridge(network_definition wanted, const surroundings& host) const;
     ipv6_lan choose_ipv6(const network_definition& wanted, const surroundings& host) const;
     void check_bridge_name(
         const network_definition& wanted, const std::string& name, const surroundings& host) const;

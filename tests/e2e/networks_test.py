@@ -1,7 +1,9 @@
 """What the keys of networks do, as seen from inside the containers and in the kernel. All of it happens in a network namespace of the test's own."""
 import json
+import pathlib
 import socket
 import subprocess
+import time
 import unittest
 
 from harness import DaemonTest, enter_own_network, wait_until
@@ -104,6 +106,54 @@ networks: {default: {driver_opts: {com.docker.network.bridge.name: theirs0}}}
         self.wait_for_link("net-two-br", True)
         self.compose("down")
         self.wait_for_link("net-two-br", False)
+
+    def test_a_bridge_of_others_is_used_as_it_is(self):
+        run("ip", "link", "add", "theirs1", "type", "bridge")
+        self.addCleanup(run, "ip", "link", "del", "theirs1")
+        run("ip", "link", "add", "port1", "type", "veth", "peer", "name", "port2")
+        self.addCleanup(run, "ip", "link", "del", "port1")
+        for command in ("link set port1 master theirs1", "link set port1 up", "link set port2 up", "link set theirs1 up", "addr add 10.91.0.9/24 dev theirs1",
+                        "addr add fd91::9/64 dev theirs1 nodad"):
+            self.assertEqual(run("ip", *command.split()).returncode, 0, command)
+
+        def state():
+            settings = [f"/proc/sys/net/ipv{each}" for each in ("6/conf/theirs1/disable_ipv6", "4/conf/theirs1/route_localnet")]
+            link = json.loads(run("ip", "-j", "addr", "show", "theirs1").stdout)[0]
+            return ([pathlib.Path(each).read_text() for each in settings], link["address"], link["flags"], link["mtu"],
+                    sorted(each["local"] for each in link["addr_info"]))
+
+        wait_until(lambda: any(each.startswith("fe80") for each in state()[4]), 5, "the kernel's own address")
+        before = state()
+        text = """
+services: {a: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, ports: ["18286:80"]}}
+networks: {default: {%s driver_opts: {com.docker.network.bridge.name: theirs1}}}
+"""
+        for more, gateway in {"": "10.91.0.9", "ipam: {config: [{subnet: 10.91.0.0/24}]},": "10.91.0.9",
+                              "ipam: {config: [{subnet: 10.92.0.0/24}]},": "10.92.0.1",
+                              "enable_ipv6: true, ipam: {config: [{subnet: 'fd91::/64'}]},": "10.91.0.9",
+                              "enable_ipv6: true,": "10.91.0.9"}.items():
+            self.up(text % more)
+            self.assertIn(f"default via {gateway} ", self.inside("a", "ip", "route"), more)
+            if "fd91" in more:
+                self.assertIn("default via fd91::9 ", self.inside("a", "ip", "-6", "route"))
+            fetched = run("curl", "-sS", "-m", "2", "-o", "/dev/null", "http://127.0.0.1:18286/group")
+            self.assertEqual(fetched.returncode, 0, more + fetched.stderr)
+            now = state()
+            self.assertEqual((now[0][0], now[1]), (before[0][0], before[1]), more)
+            self.assertLessEqual(set(before[4]), set(now[4]), more)
+            self.compose("down", "-t", "0")
+            wait_until(lambda: state()[3:] == before[3:], 5, "the interface of the container to be gone")
+            self.assertEqual(state(), before, more)
+        run("ip", "link", "set", "theirs1", "down")
+        self.up(text % "")
+        self.assertIn("UP", state()[2])
+        run("ip", "link", "del", "theirs1")
+        time.sleep(0.5)
+        done = self.compose("restart", "-t", "0", "a", check=False)
+        self.assertIn('its bridge "theirs1", which is not ours to make, is not there', done.stdout + done.stderr)
+        self.stop_daemon()
+        self.start_daemon()
+        self.compose("down", "-t", "0")
 
     def wait_for_link(self, name, there):
         wait_until(lambda: (run("ip", "link", "show", name).returncode == 0) == there, 5, f"{name} to be {'there' if there else 'gone'}")
