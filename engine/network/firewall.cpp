@@ -37,6 +37,7 @@ table FAMILY TABLE {
   set natted    { type ifname; }
   set proxied_any  { type inet_proto . inet_service; }
   set proxied_addr { type ADDRESS . inet_proto . inet_service; }
+  set open      { type ADDRESS . inet_proto . inet_service; }
   map pub_any   { type inet_proto . inet_service : ADDRESS . inet_service; }
   map pub_addr  { type ADDRESS . inet_proto . inet_service : ADDRESS . inet_service; }
 
@@ -72,6 +73,8 @@ table FAMILY TABLE {
     oifname @bridges iifname @bridges ct status dnat OURS accept
     oifname @bridges ct status dnat ENTERING accept
     iifname . oifname @hairpin OURS accept
+    oifname @bridges iifname @bridges FAMILY daddr . meta l4proto . th dport @open OURS accept
+    oifname @bridges FAMILY daddr . meta l4proto . th dport @open ENTERING accept
     oifname @bridges counter drop comment "isolation and unpublished ports"
     iifname @bridges OURS
   }
@@ -118,6 +121,9 @@ class element_writer {
 
     void port(const firewall_port& entry) {
         const published_port& port = entry.port;
+        if (port.host == entry.container)
+            return element(std::holds_alternative<ipv4_address>(port.host) ? four : six, "open",
+                fmt::format("{} . {} . {}", to_string(port.host), to_string(port.protocol), port.target));
         const bool any = is_any(port.host);
         std::string key = fmt::format("{} . {}", to_string(port.protocol), port.port);
         if (!any)

@@ -45,6 +45,12 @@ struct surroundings {
 /// Whether the kernel was started with IPv6.
 bool kernel_has_ipv6();
 
+/// Where a container's published ports lead.
+struct way_in {
+    ip_address address;  // of the container
+    bool routed = false; // it is reached there itself; nothing of the host's leads to it
+};
+
 /// Changes of the firewall's table that go there in one transaction.
 struct rules_batch {
     std::string commands;
@@ -75,8 +81,10 @@ struct network_manager::implementation {
         const network_definition& wanted, const std::string& name, const surroundings& host) const;
     std::optional<std::size_t> way_out_of(const attachment& of, bool ipv6) const;
     bool is_held_back(const attachment& of) const { return of.held_back || draining.contains(of.container); }
-    std::optional<ip_address> published_at(const attachment& of, bool ipv6) const;
+    std::optional<way_in> published_at(const attachment& of, bool ipv6) const;
     std::vector<firewall_port> firewall_ports(const attachment& of) const;
+    std::vector<published_port> open_ports(
+        const attachment& of, const std::vector<port_request>& wanted) const;
     std::optional<port_request> bindable(const attachment& of, port_request request) const;
     std::vector<plug_step> plan_plug(const attachment& of, pid_t pid) const;
     endpoint lease(const endpoint_request& wanted);

@@ -15,8 +15,7 @@ using compose::error_kind;
 
 /// A published port leads to the interface of the default route: answers leave by it, whoever asked. Nothing
 /// leads to an internal network.
-std::optional<ip_address> network_manager::implementation::published_at(
-    const attachment& of, bool ipv6) const {
+std::optional<way_in> network_manager::implementation::published_at(const attachment& of, bool ipv6) const {
     const auto way_out = way_out_of(of, ipv6);
     for (std::size_t index = 0; index < of.endpoints.size(); ++index) {
         const endpoint& each = of.endpoints[index];
@@ -25,11 +24,26 @@ std::optional<ip_address> network_manager::implementation::published_at(
         if (network == networks.end() || network->second.bridge.empty() ||
             network->second.definition.internal || (way_out && index != *way_out))
             continue;
-        if (ipv6 ? each.ipv6.has_value() : each.ipv4.has_value())
-            return ipv6 ? ip_address(*each.ipv6) : ip_address(*each.ipv4);
+        const network_options options = options_of(network->second.definition);
+        if (ipv6 && each.ipv6)
+            return way_in{.address = *each.ipv6, .routed = options.routed6};
+        if (!ipv6 && each.ipv4)
+            return way_in{.address = *each.ipv4, .routed = options.routed};
     }
     return std::nullopt;
 }
+
+namespace {
+
+/// Reached at the container's own address, not at one of the host.
+bool is_open_at(const attachment& of, const published_port& port) {
+    return std::any_of(of.endpoints.begin(), of.endpoints.end(), [&](const endpoint& each) {
+        return (each.ipv4 && port.host == ip_address(*each.ipv4)) ||
+               (each.ipv6 && port.host == ip_address(*each.ipv6));
+    });
+}
+
+} // namespace
 
 std::vector<firewall_port> network_manager::implementation::firewall_ports(const attachment& of) const {
     std::vector<firewall_port> ports;
@@ -37,30 +51,54 @@ std::vector<firewall_port> network_manager::implementation::firewall_ports(const
         return ports;
     for (const published_port& port : of.published) {
         const bool ipv6 = std::holds_alternative<ipv6_address>(port.host);
-        auto address = published_at(of, ipv6);
-        if (!address && ipv6)
-            address = published_at(of, false);
-        if (address)
-            ports.push_back({.port = port, .container = *address});
+        auto way = published_at(of, ipv6);
+        if (!way && ipv6)
+            way = published_at(of, false);
+        if (way)
+            ports.push_back({.port = port, .container = way->address});
     }
     return ports;
 }
 
 /// What of the request can be bound on the host and leads to the container: IPv6 goes to one without it by
-/// its shim, IPv4 to one without that does not.
+/// its shim, IPv4 to one without that does not. What is routed is not reached at the host.
 std::optional<port_request> network_manager::implementation::bindable(
     const attachment& of, port_request request) const {
-    const bool has_ipv4 = published_at(of, false).has_value();
-    const bool has_ipv6 = published_at(of, true).has_value();
+    const auto way = published_at(of, false);
+    const auto way6 = published_at(of, true);
+    const bool by_ipv4 = way && !way->routed;
+    const bool by_ipv6 = way6 ? !way6->routed : by_ipv4;
     if (std::holds_alternative<ipv6_address>(request.host))
-        return has_ipv4 || has_ipv6 ? std::optional(request) : std::nullopt;
-    if (has_ipv4)
+        return by_ipv6 ? std::optional(request) : std::nullopt;
+    if (by_ipv4) {
+        request.both_families = request.both_families && by_ipv6;
         return request;
-    if (!has_ipv6 || !request.both_families)
+    }
+    if (!by_ipv6 || !request.both_families)
         return std::nullopt;
     request.host = ipv6_address();
     request.both_families = false;
     return request;
+}
+
+/// Ports that are open to whoever has a route to the container; not those that an address of the host is
+/// named for.
+std::vector<published_port> network_manager::implementation::open_ports(
+    const attachment& of, const std::vector<port_request>& wanted) const {
+    std::set<published_port> open;
+    for (const bool ipv6 : {false, true}) {
+        const auto way = published_at(of, ipv6);
+        if (!way || !way->routed)
+            continue;
+        for (const port_request& each : wanted)
+            if (is_any(each.host) &&
+                (each.both_families || std::holds_alternative<ipv6_address>(each.host) == ipv6))
+                open.insert({.host = way->address,
+                    .port = each.target,
+                    .protocol = each.protocol,
+                    .target = each.target});
+    }
+    return {open.begin(), open.end()};
 }
 
 std::optional<ip_address> network_manager::forward_target(
@@ -69,9 +107,10 @@ std::optional<ip_address> network_manager::forward_target(
     const auto found = self.attachments.find(container);
     if (found == self.attachments.end() || std::holds_alternative<ipv4_address>(port.host))
         return std::nullopt;
-    if (const auto address = self.published_at(found->second, true))
-        return address;
-    return self.published_at(found->second, false);
+    auto way = self.published_at(found->second, true);
+    if (!way)
+        way = self.published_at(found->second, false);
+    return way ? std::optional(way->address) : std::nullopt;
 }
 
 std::optional<ip_address> network_manager::default_host(const std::string& container) const {
@@ -114,10 +153,10 @@ task<std::vector<port_reservation>> network_manager::publish(
     if (found == self.attachments.end())
         throw error(
             error_kind::conflict, fmt::format("container \"{}\" was removed while it started", container));
-    found->second.published.clear();
+    found->second.published = self.open_ports(found->second, wanted);
     for (const port_reservation& each : taken)
         found->second.published.push_back(each.port);
-    if (!taken.empty())
+    if (!found->second.published.empty())
         self.store_.put(table::lease, container, encode(found->second));
     co_return taken;
 }
@@ -129,7 +168,8 @@ std::string network_manager::holder_of(const port_request& wanted) const {
                port.port >= wanted.first && port.port <= wanted.last;
     };
     for (const auto& [container, each] : implementation_->attachments)
-        if (std::any_of(each.published.begin(), each.published.end(), in_the_way))
+        if (std::any_of(each.published.begin(), each.published.end(),
+                [&](const published_port& port) { return in_the_way(port) && !is_open_at(each, port); }))
             return container;
     return {};
 }
