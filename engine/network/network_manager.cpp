@@ -274,7 +274,6 @@ task<> network_manager::remove(std::string name) {
         // Before the record goes: after a crash nobody else would know what of it is ours.
         auto work = [record] { give_back_bridge(record); };
         co_await blocking(self.executors_.workers, work);
-        crash_point("network: the bridge of others is given back");
         if (!self.members_of(name).empty()) {
             auto again = [record, alias = self.names.alias()] { make_bridge(record, alias); };
             co_await blocking(self.executors_.workers, again);
