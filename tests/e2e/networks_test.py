@@ -395,14 +395,17 @@ networks: {bound: {driver_opts: {com.docker.network.bridge.host_binding_ipv4: 12
         self.addCleanup(run, "ip", "netns", "del", self.instance)
         for command in (f"ip link add wire3 type veth peer name eth0 netns {self.instance}", "ip link set wire3 up", "ip addr add 10.93.0.1/24 dev wire3",
                         f"ip -n {self.instance} addr add 10.93.0.2/24 dev eth0", f"ip -n {self.instance} link set eth0 up",
-                        f"ip -n {self.instance} route add default via 10.93.0.1"):
+                        f"ip -n {self.instance} route add default via 10.93.0.1", "ip -6 addr add fd93::1/64 dev wire3 nodad",
+                        f"ip -n {self.instance} -6 addr add fd93::2/64 dev eth0 nodad", f"ip -n {self.instance} -6 route add default via fd93::1"):
             self.assertEqual(run(*command.split()).returncode, 0, command)
         text = """
 services:
   a: {image: busybox, init: true, command: sh -c 'httpd -p 81 -h /etc; httpd -f -p 80 -h /etc', ports: ["18289:80", "127.0.0.1:18290:81"], networks: [lan]}
   b: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, ports: ["18289:80"], networks: [lan]}
   c: {image: busybox, init: true, command: sleep 1000, networks: [other]}
+  d: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, ports: ["18291:80"], networks: {lan6: {ipv6_address: "fd94::7"}}}
 networks:
+  lan6: {enable_ipv6: true, driver_opts: {com.docker.network.bridge.gateway_mode_ipv6: routed}, ipam: {config: [{subnet: "fd94::/64"}]}}
   lan: {driver_opts: {com.docker.network.bridge.gateway_mode_ipv4: routed}, ipam: {config: [{subnet: 10.94.0.0/24}]}}
   other: {}
 """
@@ -410,13 +413,16 @@ networks:
         a = self.container("a")["networks"]["net_lan"]
 
         def reached(*url, where=()):
-            return run(*where, "curl", "-sS", "-m", "2", "-o", "/dev/null", *url).returncode == 0
+            return run(*where, "curl", "-gsS", "-m", "2", "-o", "/dev/null", *url).returncode == 0
 
         outside = ("ip", "netns", "exec", self.instance)
         self.assertTrue(reached(f"http://{a}:80/group", where=outside), "by its route")
         self.assertFalse(reached(f"http://{a}:81/group", where=outside), "what is published on an address of the host")
         self.assertFalse(reached("http://10.93.0.1:18289/group", where=outside), "nothing of the host leads there")
         self.inside("c", "timeout", "2", "wget", "-qO", "/dev/null", f"http://{a}:80/group")
+        wait_until(lambda: reached("http://[fd94::7]:80/group", where=outside), 5, "IPv6 by its route")
+        self.assertTrue(reached("http://127.0.0.1:18291/group"), "of the family that is translated")
+        self.assertFalse(reached("http://[::1]:18291/group"), "of the family that is routed")
         self.assertIn(f"{a}:80->80/tcp", self.compose("ps").stdout)
         self.compose("stop", "-t", "0", "a")
         self.assertNotIn(a, run("nft", "list", "set", "ip", self.instance, "open").stdout)
