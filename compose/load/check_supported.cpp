@@ -194,6 +194,20 @@ class support_checker {
                 of.network_mode);
         if (joins && !of.ports.empty())
             fail("ports", "are those of the network that it joins: publish them at {}", of.network_mode);
+        // As dockerd has it («conflicting options»).
+        if (joins || of.network_mode == "host")
+            for (const auto& [key, given] : {std::pair("links", !of.links.empty()),
+                     std::pair("external_links", !of.external_links.empty()),
+                     std::pair("mac_address", !of.mac_address.empty()),
+                     std::pair("dns", joins && !of.dns.empty()),
+                     std::pair("extra_hosts", joins && !of.extra_hosts.empty())})
+                if (given)
+                    fail(key, "conflicts with network_mode: {}, whose network it has as that is; {}",
+                        of.network_mode, joins ? "say it there" : "leave it out");
+        if (of.network_mode == "none")
+            for (const std::string& entry : of.extra_hosts)
+                if (entry.ends_with("=host-gateway"))
+                    fail("extra_hosts", "{:?}: with network_mode: none nothing leads to the host", entry);
         for (const auto& [key, how] : of.networks)
             endpoint("networks." + key, how);
         if (!of.mac_address.empty() && !is_mac_address(of.mac_address))

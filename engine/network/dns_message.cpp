@@ -77,25 +77,42 @@ void add_answers(ldns_pkt* packet, const ldns_rr* question, const dns_records& r
 
 } // namespace
 
+namespace {
+
+dns_code refusal_of(const ldns_pkt* packet) {
+    if (::ldns_pkt_get_opcode(packet) != LDNS_PACKET_QUERY)
+        return dns_code::not_implemented;
+    if (::ldns_pkt_edns_version(packet) > 0)
+        return dns_code::bad_version;
+    if (::ldns_pkt_qdcount(packet) != 1)
+        return dns_code::format_error;
+    const ldns_rr* asked = ::ldns_rr_list_rr(::ldns_pkt_question(packet), 0);
+    if (asked == nullptr)
+        return dns_code::format_error;
+    return ::ldns_rr_get_class(asked) == LDNS_RR_CLASS_IN ? dns_code::no_error : dns_code::refused;
+}
+
+} // namespace
+
 std::optional<dns_question> parse_query(std::span<const std::uint8_t> message) {
     const packet_ptr packet = parse(message);
-    if (!packet || ::ldns_pkt_qr(packet.get()) || ::ldns_pkt_get_opcode(packet.get()) != LDNS_PACKET_QUERY ||
-        ::ldns_pkt_qdcount(packet.get()) != 1)
+    if (!packet || ::ldns_pkt_qr(packet.get()))
         return std::nullopt;
-    const ldns_rr* asked = ::ldns_rr_list_rr(::ldns_pkt_question(packet.get()), 0);
-    if (asked == nullptr || ::ldns_rr_get_class(asked) != LDNS_RR_CLASS_IN)
-        return std::nullopt;
-    const std::unique_ptr<char, decltype(&::free)> text(::ldns_rdf2str(::ldns_rr_owner(asked)), &::free);
     dns_question question;
     question.id = ::ldns_pkt_id(packet.get());
+    question.size_limit =
+        std::clamp<std::size_t>(::ldns_pkt_edns_udp_size(packet.get()), least_size, most_size);
+    question.refusal = refusal_of(packet.get());
+    if (question.refusal != dns_code::no_error)
+        return question;
+    const ldns_rr* asked = ::ldns_rr_list_rr(::ldns_pkt_question(packet.get()), 0);
+    const std::unique_ptr<char, decltype(&::free)> text(::ldns_rdf2str(::ldns_rr_owner(asked)), &::free);
     question.name = text ? text.get() : "";
     if (question.name.ends_with('.'))
         question.name.pop_back();
     std::transform(question.name.begin(), question.name.end(), question.name.begin(),
         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     question.type = static_cast<std::uint16_t>(::ldns_rr_get_type(asked));
-    question.size_limit =
-        std::clamp<std::size_t>(::ldns_pkt_edns_udp_size(packet.get()), least_size, most_size);
     return question;
 }
 
@@ -139,29 +156,65 @@ std::optional<ip_address> address_in_ptr(std::string_view name) {
     return ipv4_address{::ntohl(reversed->value)};
 }
 
+namespace {
+
+/// The header, the question and the OPT record that answer `asked`.
+packet_ptr begin_answer(const ldns_pkt* asked, dns_code code) {
+    packet_ptr answer(::ldns_pkt_new());
+    ::ldns_pkt_set_id(answer.get(), ::ldns_pkt_id(asked));
+    ::ldns_pkt_set_qr(answer.get(), true);
+    ::ldns_pkt_set_opcode(answer.get(), ::ldns_pkt_get_opcode(asked));
+    ::ldns_pkt_set_rd(answer.get(), ::ldns_pkt_rd(asked));
+    ::ldns_pkt_set_ra(answer.get(), true);
+    const auto bits = static_cast<unsigned>(code);
+    ::ldns_pkt_set_rcode(answer.get(), static_cast<std::uint8_t>(bits & 15U));
+    if (::ldns_pkt_edns(asked)) {
+        ::ldns_pkt_set_edns_udp_size(answer.get(), most_size);
+        ::ldns_pkt_set_edns_extended_rcode(answer.get(), static_cast<std::uint8_t>(bits >> 4U));
+    }
+    if (::ldns_pkt_qdcount(asked) == 1)
+        if (const ldns_rr* question = ::ldns_rr_list_rr(::ldns_pkt_question(asked), 0))
+            ::ldns_pkt_push_rr(answer.get(), LDNS_SECTION_QUESTION, ::ldns_rr_clone(question));
+    return answer;
+}
+
+/// `answer` with so many of its records as `limit` takes. Who does not ask again over TCP has these at least,
+/// and of addresses any will do.
+dns_bytes cut(ldns_pkt* answer, std::size_t limit) {
+    ldns_rr_list* records = ::ldns_pkt_answer(answer);
+    ::ldns_pkt_set_tc(answer, true);
+    const auto keep = [&](std::size_t count) {
+        ::ldns_rr_list_set_rr_count(records, count);
+        ::ldns_pkt_set_ancount(answer, static_cast<std::uint16_t>(count));
+    };
+    const std::size_t all = ::ldns_rr_list_rr_count(records);
+    std::size_t fits = 0;
+    std::size_t too_many = all;
+    dns_bytes wire;
+    while (fits + 1 < too_many) {
+        const std::size_t half = fits + (too_many - fits) / 2;
+        keep(half);
+        wire = to_wire(answer);
+        (wire.size() <= limit ? fits : too_many) = half;
+    }
+    keep(fits);
+    wire = to_wire(answer);
+    keep(all); // they are freed with it
+    return wire;
+}
+
+} // namespace
+
 dns_bytes make_answer(
     std::span<const std::uint8_t> query, dns_code code, const dns_records& records, std::size_t limit) {
     const packet_ptr asked = parse(query);
-    if (!asked || ::ldns_pkt_qdcount(asked.get()) != 1)
+    if (!asked)
         return {};
-    const packet_ptr answer(::ldns_pkt_new());
-    ::ldns_pkt_set_id(answer.get(), ::ldns_pkt_id(asked.get()));
-    ::ldns_pkt_set_qr(answer.get(), true);
-    ::ldns_pkt_set_rd(answer.get(), ::ldns_pkt_rd(asked.get()));
-    ::ldns_pkt_set_ra(answer.get(), true);
-    ::ldns_pkt_set_rcode(answer.get(), static_cast<std::uint8_t>(code));
-    const ldns_rr* question = ::ldns_rr_list_rr(::ldns_pkt_question(asked.get()), 0);
-    ::ldns_pkt_push_rr(answer.get(), LDNS_SECTION_QUESTION, ::ldns_rr_clone(question));
-    add_answers(answer.get(), question, records);
+    const packet_ptr answer = begin_answer(asked.get(), code);
+    if (const ldns_rr* question = ::ldns_rr_list_rr(::ldns_pkt_question(answer.get()), 0))
+        add_answers(answer.get(), question, records);
     dns_bytes wire = to_wire(answer.get());
-    if (wire.size() <= limit)
-        return wire;
-    // RFC 2181 9: a truncated answer is asked again over TCP, so what of it is kept does not matter.
-    ::ldns_pkt_set_tc(answer.get(), true);
-    while (ldns_rr* record = ::ldns_rr_list_pop_rr(::ldns_pkt_answer(answer.get())))
-        ::ldns_rr_free(record);
-    ::ldns_pkt_set_ancount(answer.get(), 0);
-    return to_wire(answer.get());
+    return wire.size() <= limit ? wire : cut(answer.get(), limit);
 }
 
 dns_bytes with_length(std::span<const std::uint8_t> message) {

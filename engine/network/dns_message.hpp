@@ -15,15 +15,28 @@ using dns_bytes = std::vector<std::uint8_t>;
 
 enum class dns_type : std::uint16_t { a = 1, ptr = 12, aaaa = 28, srv = 33, any = 255 };
 
+/// RFC 1035 4.1.1, RFC 6891 9; above 15 the upper bits stand in the OPT record.
+enum class dns_code : std::uint8_t {
+    no_error = 0,
+    format_error = 1,
+    server_failure = 2,
+    name_error = 3,
+    not_implemented = 4,
+    refused = 5,
+    bad_version = 16
+};
+
 /// The part of a query that decides its answer.
 struct dns_question {
     std::uint16_t id = 0;
     std::string name; // lower case, without the last dot
     std::uint16_t type = 0;
-    std::size_t size_limit = 512; // what the asker takes over UDP (EDNS)
+    std::size_t size_limit = 512;          // what the asker takes over UDP (EDNS)
+    dns_code refusal = dns_code::no_error; // else all there is to say: the query is none that we answer
 };
 
-/// Nothing for what is no query with exactly one question of class IN: it gets no answer.
+/// Nothing for what is no message, or an answer itself: it gets no answer. What is a query, but not one
+/// question of class IN in words that we know, is refused by its code.
 std::optional<dns_question> parse_query(std::span<const std::uint8_t> message);
 
 /// The address in a name of the form 4.3.2.1.in-addr.arpa, or of 32 hex digits and ip6.arpa.
@@ -46,10 +59,9 @@ struct dns_records {
 /// Ours answer lives this long in a resolver's cache: names move when containers are made again.
 constexpr std::uint32_t dns_ttl_seconds = 2;
 
-enum class dns_code : std::uint8_t { no_error = 0, server_failure = 2, name_error = 3, refused = 5 };
-
-/// An answer to `query` (the message as it came). No records with no_error says that the name exists but has
-/// nothing of that type. Above `limit` bytes it is cut and marked truncated.
+/// An answer to `query` (the message as it came), with an OPT record if that has one. No records with
+/// no_error says that the name exists but has nothing of that type. Above `limit` bytes it has the records
+/// that fit and is marked truncated.
 dns_bytes make_answer(
     std::span<const std::uint8_t> query, dns_code code, const dns_records& records, std::size_t limit);
 

@@ -125,6 +125,8 @@ std::optional<dns_bytes> dns_server::implementation::answer_at_once(
         return dns_bytes();
     if (limit == 0)
         limit = question->size_limit;
+    if (question->refusal != dns_code::no_error)
+        return make_answer(message, question->refusal, {}, limit);
     dns_answer ours = find(from.container, question->type, question->name);
     if (ours.known) {
         dns_records& records = ours.records;
@@ -133,7 +135,7 @@ std::optional<dns_bytes> dns_server::implementation::answer_at_once(
         std::shuffle(records.services.begin(), records.services.end(), random);
         return make_answer(message, dns_code::no_error, records, limit);
     }
-    if (!ours.may_forward)
+    if (ours.absent || !ours.may_forward)
         return make_answer(message, dns_code::name_error, {}, limit);
     if (from.forwarded >= most_forwarded)
         return make_answer(message, dns_code::refused, {}, limit);

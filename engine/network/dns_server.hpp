@@ -17,6 +17,7 @@ namespace engine {
 struct dns_answer {
     bool known =
         false; // ours: answered here, never forwarded, even when it has no record of the type asked for
+    bool absent = false; // ours too, but nobody who is called so runs: NXDOMAIN, and not forwarded
     dns_records records;
     std::vector<std::string> servers; // to ask in place of the host's
     bool may_forward = true; // false on internal networks: the outside is not to be reached, nor its names

@@ -93,7 +93,10 @@ dns_answer dns_zone::find_name(const attachment& asker, std::uint16_t type, cons
         if (theirs.ipv6 && asks_for(type, dns_type::aaaa))
             answer.records.addresses6.push_back(*theirs.ipv6);
     });
-    const auto service = answer.known ? std::nullopt : service_in(name);
+    if (answer.known)
+        return answer;
+    const auto service = service_in(name);
+    answer.absent = is_ours(asker, service ? service->name : name);
     if (!service)
         return answer;
     for_peers(asker, service->name, [&](const attachment& peer, const endpoint& theirs) {
@@ -126,7 +129,48 @@ dns_answer dns_zone::find_address(const attachment& asker, const ip_address& add
             answer.records.names.push_back(full_name(*theirs));
         }
     }
+    answer.absent = is_ours(asker, address);
     return answer;
+}
+
+/// Whether a container that is there, running or not, is called so on one of the asker's networks; without a
+/// dot, which no name outside lacks, on any network of the asker's projects.
+bool dns_zone::is_ours(const attachment& asker, std::string_view name) const {
+    if (asker.links.contains(std::string(name)))
+        return true;
+    std::set<std::string_view> shared;
+    std::set<std::string_view> projects;
+    for (const endpoint& mine : asker.endpoints) {
+        shared.insert(mine.network);
+        if (const auto network = networks.find(mine.network); network != networks.end())
+            projects.insert(network->second.definition.project);
+    }
+    projects.erase("");
+    const bool plain = name.find('.') == std::string_view::npos;
+    const auto is_near = [&](const endpoint& of) {
+        if (shared.contains(of.network))
+            return true;
+        const auto network = plain ? networks.find(of.network) : networks.end();
+        return network != networks.end() && projects.contains(network->second.definition.project);
+    };
+    return std::any_of(attachments.begin(), attachments.end(), [&](const auto& peer) {
+        const std::vector<endpoint>& places = peer.second.endpoints;
+        return std::any_of(places.begin(), places.end(),
+            [&](const endpoint& each) { return is_called(each, name) && is_near(each); });
+    });
+}
+
+/// The subnet of a bridge that we have made has nobody else in it.
+bool dns_zone::is_ours(const attachment& asker, const ip_address& address) const {
+    return std::any_of(asker.endpoints.begin(), asker.endpoints.end(), [&](const endpoint& mine) {
+        const auto found = networks.find(mine.network);
+        if (found == networks.end() || found->second.bridge.empty() || found->second.lent)
+            return false;
+        const network_record& network = found->second;
+        if (const auto* four = std::get_if<ipv4_address>(&address))
+            return network.ipv4 && network.ipv4->subnet.contains(*four);
+        return network.ipv6 && network.ipv6->subnet.contains(std::get<ipv6_address>(address));
+    });
 }
 
 dns_answer dns_zone::find(const std::string& asker, std::uint16_t type, const std::string& name) const {
@@ -138,6 +182,7 @@ dns_answer dns_zone::find(const std::string& asker, std::uint16_t type, const st
         answer = find_address(mine->second, *address);
     else
         answer = find_name(mine->second, type, name);
+    answer.absent = answer.absent && !answer.known;
     answer.servers = mine->second.dns;
     answer.may_forward = may_forward(mine->second);
     return answer;

@@ -22,6 +22,9 @@ namespace {
 // The forward chain comes before those of others and marks what is ours: see other_firewalls. A hairpin is
 // marked there too: where br_netfilter has bridged packets pass postrouting, they have no incoming interface.
 //
+// What the shims' proxies take arrives at this host and is not forwarded: the input chain keeps internal
+// networks from it, as the forward chain keeps them from what is translated.
+//
 // No set has intervals: nft reads such a set whole for each element that it adds, which with many networks is
 // what takes the time.
 constexpr std::string_view skeleton = R"(
@@ -32,6 +35,9 @@ table FAMILY TABLE {
   set internal  { type ifname; }
   set hairpin   { type ifname . ifname; }
   set natted    { type ifname; }
+  set proxied_any  { type inet_proto . inet_service; }
+  set proxied_addr { type ADDRESS . inet_proto . inet_service; }
+  set open      { type ADDRESS . inet_proto . inet_service; }
   map pub_any   { type inet_proto . inet_service : ADDRESS . inet_service; }
   map pub_addr  { type ADDRESS . inet_proto . inet_service : ADDRESS . inet_service; }
 
@@ -51,6 +57,11 @@ table FAMILY TABLE {
     ct status dnat oifname @bridges meta mark & HAIRPIN != 0 masquerade comment "same-bridge hairpin"
     iifname @natted oifname != @bridges masquerade
   }
+  chain input {
+    type filter hook input priority filter - 10; policy accept;
+    iifname @internal meta l4proto . th dport @proxied_any drop
+    iifname @internal FAMILY daddr . meta l4proto . th dport @proxied_addr drop
+  }
   chain forward {
     type filter hook forward priority filter - 10; policy accept;
     ct state established,related iifname @bridges OURS accept
@@ -62,6 +73,8 @@ table FAMILY TABLE {
     oifname @bridges iifname @bridges ct status dnat OURS accept
     oifname @bridges ct status dnat ENTERING accept
     iifname . oifname @hairpin OURS accept
+    oifname @bridges iifname @bridges FAMILY daddr . meta l4proto . th dport @open OURS accept
+    oifname @bridges FAMILY daddr . meta l4proto . th dport @open ENTERING accept
     oifname @bridges counter drop comment "isolation and unpublished ports"
     iifname @bridges OURS
   }
@@ -108,14 +121,18 @@ class element_writer {
 
     void port(const firewall_port& entry) {
         const published_port& port = entry.port;
+        if (port.host == entry.container)
+            return element(std::holds_alternative<ipv4_address>(port.host) ? four : six, "open",
+                fmt::format("{} . {} . {}", to_string(port.host), to_string(port.protocol), port.target));
         const bool any = is_any(port.host);
         std::string key = fmt::format("{} . {}", to_string(port.protocol), port.port);
         if (!any)
             key = fmt::format("{} . {}", to_string(port.host), key);
-        if (verb_ == "add")
+        const bool proxied = port.host.index() != entry.container.index();
+        if (verb_ == "add" && !proxied)
             key += fmt::format(" : {} . {}", to_string(entry.container), port.target);
-        element(
-            std::holds_alternative<ipv4_address>(port.host) ? four : six, any ? "pub_any" : "pub_addr", key);
+        element(std::holds_alternative<ipv4_address>(port.host) ? four : six,
+            fmt::format("{}_{}", proxied ? "proxied" : "pub", any ? "any" : "addr"), key);
     }
 
     std::string take() { return std::move(text_); }

@@ -32,7 +32,8 @@ struct firewall_network {
 /// A published port and where it leads.
 struct firewall_port {
     published_port port;
-    ip_address container; // of the family of the port's address
+    // Of the other family than the port's: the container's shim passes it on. The same: it is open there.
+    ip_address container;
 };
 
 /// All that the table holds: its content is a function of this value.

@@ -28,6 +28,10 @@ void forbid_ipv6(const std::string& interface) {
         keep_kernel_setting(fmt::format("{}/{}/disable_ipv6", ipv6_settings, interface), "1");
 }
 
+std::string localnet_of(const std::string& bridge) {
+    return fmt::format("/proc/sys/net/ipv4/conf/{}/route_localnet", bridge);
+}
+
 /// As sysctl(8) writes it: net.ipv4.conf.eth0.rp_filter; a slash stands for a dot of the interface's name.
 fs::path path_of_sysctl(const std::string& name, const std::string& interface) {
     std::string path = name;
@@ -75,6 +79,22 @@ mac_address mac_of_bridge(std::string_view network_id) {
     return {0x02, 0x62, byte(24), byte(16), byte(8), byte(0)};
 }
 
+/// What is asked of a bridge that is used as it is.
+void check_lent(const network_record& record, int index) {
+    if (index == 0)
+        throw error(error_kind::not_found,
+            fmt::format("network \"{}\": its bridge \"{}\", which is not ours to make, is not there; make it "
+                        "again, or remove the network",
+                record.definition.name, record.bridge));
+    constexpr std::size_t limit = 16;
+    const std::string off = fmt::format("{}/{}/disable_ipv6", ipv6_settings, record.bridge);
+    if (record.ipv6 && read_file_if_there(off, limit).value_or("").starts_with('1'))
+        throw error(error_kind::conflict,
+            fmt::format("network \"{0}\": enable_ipv6: its bridge \"{1}\" is not ours and has IPv6 switched "
+                        "off; if you want it: sysctl net.ipv6.conf.{1}.disable_ipv6=0",
+                record.definition.name, record.bridge));
+}
+
 void give_addresses(netlink_socket& inside, const plug_step& step) {
     const int index = inside.find_link(step.interface);
     if (step.ipv6)
@@ -115,14 +135,33 @@ void make_bridge(const network_record& record, const std::string& alias) {
         return;
     netlink_socket netlink;
     int index = netlink.find_link(record.bridge);
-    if (index == 0)
+    if (record.lent) {
+        check_lent(record, index);
+        netlink.set_up(index);
+    } else if (index == 0) {
         index = netlink.create_bridge(
             record.bridge, mac_of_bridge(record.id), options_of(record.definition).mtu, alias);
+    }
     set_up_bridge(record);
-    if (record.ipv4)
-        netlink.add_address(index, record.ipv4->gateway.value, record.ipv4->subnet.length);
-    if (record.ipv6)
-        netlink.add_address(index, record.ipv6->gateway.bytes, record.ipv6->subnet.length);
+    if (const auto address = given_ipv4(record))
+        netlink.add_address(index, address->value, record.ipv4->subnet.length);
+    if (const auto address = given_ipv6(record))
+        netlink.add_address(index, address->bytes, record.ipv6->subnet.length);
+}
+
+void give_back_bridge(const network_record& record) {
+    netlink_socket netlink;
+    const int index = record.lent ? netlink.find_link(record.bridge) : 0;
+    if (index == 0)
+        return;
+    if (const auto address = given_ipv4(record))
+        netlink.remove_address(index, address->value, record.ipv4->subnet.length);
+    if (const auto address = given_ipv6(record))
+        netlink.remove_address(index, address->bytes, record.ipv6->subnet.length);
+    if (!record.lent->route_localnet)
+        keep_kernel_setting(localnet_of(record.bridge), "0");
+    if (!record.lent->up)
+        netlink.set_up(index, false);
 }
 
 void delete_bridges(const std::vector<std::string>& bridges, const host_names& names) {
@@ -145,6 +184,9 @@ void delete_strays(const std::set<std::string>& wanted, const host_names& names,
 void set_up_bridge(const network_record& record) {
     if (record.bridge.empty())
         return;
+    keep_kernel_setting(localnet_of(record.bridge), "1");
+    if (record.lent)
+        return;
     if (record.ipv6) {
         keep_kernel_setting(fmt::format("{}/{}/disable_ipv6", ipv6_settings, record.bridge), "0");
         keep_kernel_setting(fmt::format("{}/{}/accept_ra", ipv6_settings, record.bridge), "0");
@@ -153,7 +195,6 @@ void set_up_bridge(const network_record& record) {
         // there.
         forbid_ipv6(record.bridge);
     }
-    keep_kernel_setting(fmt::format("/proc/sys/net/ipv4/conf/{}/route_localnet", record.bridge), "1");
 }
 
 void set_up_forwarding(bool ipv6) {

@@ -41,8 +41,12 @@ struct plug_step {
 };
 
 /// Makes the bridge, or puts right what of it is missing. `alias` marks it as ours whatever its name is.
-/// Nothing for a network that has none.
+/// Nothing for a network that has none. One that is lent is not made: throws error{not_found} where it is
+/// gone.
 void make_bridge(const network_record& record, const std::string& alias);
+
+/// Takes off a lent bridge what make_bridge() has added, and leaves it as it was. Nothing where it is gone.
+void give_back_bridge(const network_record& record);
 
 /// Deletes them, but for those that were there before us: what somebody else has made and a file names.
 void delete_bridges(const std::vector<std::string>& bridges, const host_names& names);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 
 namespace engine {
@@ -28,18 +29,24 @@ std::vector<link_fault> find_link_faults(const std::vector<wanted_bridge>& bridg
     };
 
     std::vector<link_fault> faults;
+    std::set<std::string_view> gone; // and not ours to make
     for (std::size_t at = 0; at < bridges.size(); ++at) {
         const link_info* link = find(bridges[at].bridge);
         if (link == nullptr) {
-            faults.push_back({link_fault_kind::bridge_gone, at});
+            if (bridges[at].lent)
+                gone.insert(bridges[at].bridge);
+            else
+                faults.push_back({link_fault_kind::bridge_gone, at});
             continue;
         }
-        if (!link->up)
+        if (!link->up && !bridges[at].lent)
             faults.push_back({link_fault_kind::bridge_down, at});
         if (lacks_address(*link, bridges[at]))
             faults.push_back({link_fault_kind::address_gone, at});
     }
     for (std::size_t at = 0; at < ports.size(); ++at) {
+        if (gone.contains(ports[at].bridge))
+            continue;
         const link_info* link = find(ports[at].veth);
         if (link == nullptr) {
             faults.push_back({link_fault_kind::port_gone, at});

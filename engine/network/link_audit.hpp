@@ -12,7 +12,8 @@ namespace engine {
 struct wanted_bridge {
     std::string network; // its name, for what is said
     std::string bridge;
-    std::optional<ipv4_address> gateway;
+    bool lent = false;                   // not ours: whether it is there and up is its owner's business
+    std::optional<ipv4_address> gateway; // that it has from us
     std::optional<ipv6_address> gateway6;
 };
 

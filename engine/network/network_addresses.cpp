@@ -30,9 +30,14 @@ template <typename Subnet>
 address_pool<Subnet> make_pool(const network_record& record, const Subnet& subnet,
     decltype(Subnet::base) gateway, const std::optional<Subnet>& range) {
     address_pool<Subnet> pool(subnet, gateway, range);
-    for (const ip_address& each : record.definition.reserved)
-        if (const auto* address = std::get_if<decltype(Subnet::base)>(&each))
-            pool.take(*address);
+    const auto reserve = [&pool](const std::set<ip_address>& addresses) {
+        for (const ip_address& each : addresses)
+            if (const auto* address = std::get_if<decltype(Subnet::base)>(&each))
+                pool.take(*address);
+    };
+    reserve(record.definition.reserved);
+    if (record.lent)
+        reserve(record.lent->addresses);
     return pool;
 }
 
@@ -94,10 +99,29 @@ void network_manager::implementation::check_subnet(
     for (const std::string_view special : {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"}) // RFC 6890
         if (parse_subnet(std::string(special))->overlaps(*wanted.subnet))
             refuse(fmt::format("overlaps {}, which is no network of hosts", special));
-    if (wanted.driver == network_driver::bridge)
-        for (const ipv4_subnet& own : host.own)
-            if (own.overlaps(*wanted.subnet))
-                refuse(fmt::format("holds {}, an address of this host", to_string(own.base)));
+    if (wanted.driver != network_driver::bridge)
+        return;
+    const std::string bridge = options_of(wanted).bridge;
+    for (const host_address& own : host.own)
+        if (own.interface != bridge && wanted.subnet->contains({own.address}))
+            refuse(fmt::format("holds {}, an address of this host", to_string(ipv4_address{own.address})));
+}
+
+/// Of a bridge that is there already: what it has is what the network has.
+ipv4_lan network_manager::implementation::ipv4_of_bridge(
+    network_definition wanted, const surroundings& host) const {
+    const std::string bridge = options_of(wanted).bridge;
+    for (const host_address& own : host.own) {
+        if (own.interface != bridge || own.length > 30)
+            continue;
+        ipv4_subnet its{.base = {}, .length = own.length};
+        its.base.value = own.address & its.mask();
+        if (!wanted.subnet)
+            wanted.subnet = its;
+        if (!wanted.gateway && wanted.subnet->contains({own.address}))
+            wanted.gateway = ipv4_address{own.address};
+    }
+    return choose_ipv4(wanted, host);
 }
 
 ipv4_lan network_manager::implementation::choose_ipv4(
@@ -169,10 +193,18 @@ network_record network_manager::implementation::draw_up(
     network_definition wanted, const surroundings& host) const {
     const network_options options = options_of(wanted);
     network_record record;
+    const auto there = host.bridges.find(options.bridge);
+    if (there != host.bridges.end())
+        record.lent = there->second;
     if (wanted.ipv4)
-        record.ipv4 = choose_ipv4(wanted, host);
+        record.ipv4 = record.lent ? ipv4_of_bridge(wanted, host) : choose_ipv4(wanted, host);
     if (wanted.ipv6)
         record.ipv6 = choose_ipv6(wanted, host);
+    if (record.ipv6 && record.lent && !wanted.gateway6)
+        for (const ip_address& each : record.lent->addresses)
+            if (const auto* own = std::get_if<ipv6_address>(&each);
+                own != nullptr && record.ipv6->subnet.contains(*own))
+                record.ipv6->gateway = *own;
     record.id = random_identifier();
     if (wanted.driver == network_driver::bridge)
         record.bridge = options.bridge.empty() ? names.bridge(record.id) : options.bridge;
@@ -258,32 +290,6 @@ std::optional<std::size_t> network_manager::implementation::way_out_of(
     return way_out;
 }
 
-/// A published port leads to the interface of the default route: answers leave by it, whoever asked.
-std::optional<ip_address> network_manager::implementation::published_at(
-    const attachment& of, bool ipv6) const {
-    const auto way_out = way_out_of(of, ipv6);
-    for (std::size_t index = 0; index < of.endpoints.size(); ++index) {
-        const endpoint& each = of.endpoints[index];
-        const auto network = networks.find(each.network);
-        // What is not on a bridge of ours has its own place on the wire.
-        if (network == networks.end() || network->second.bridge.empty() || (way_out && index != *way_out))
-            continue;
-        if (ipv6 ? each.ipv6.has_value() : each.ipv4.has_value())
-            return ipv6 ? ip_address(*each.ipv6) : ip_address(*each.ipv4);
-    }
-    return std::nullopt;
-}
-
-std::vector<firewall_port> network_manager::implementation::firewall_ports(const attachment& of) const {
-    std::vector<firewall_port> ports;
-    if (is_held_back(of))
-        return ports;
-    for (const published_port& port : of.published)
-        if (const auto address = published_at(of, std::holds_alternative<ipv6_address>(port.host)))
-            ports.push_back({.port = port, .container = *address});
-    return ports;
-}
-
 std::vector<plug_step> network_manager::implementation::plan_plug(const attachment& of, pid_t pid) const {
     std::vector<plug_step> steps;
     const auto way_out = way_out_of(of, false);
@@ -309,6 +315,11 @@ std::vector<plug_step> network_manager::implementation::plan_plug(const attachme
             .peer_mac = mac,
             .mtu = options.mtu,
             .isolated = !options.between_members};
+        // A bridge takes the lowest address of its ports for its own: somebody else's is to keep it.
+        if (network.lent) {
+            step.veth.mac = mac;
+            step.veth.mac->front() = 0xfe;
+        }
         step.sublink = {.kind = std::string(to_string(step.driver)),
             .mode = options.mode,
             .parent = 0,
@@ -332,17 +343,6 @@ std::vector<plug_step> network_manager::implementation::plan_plug(const attachme
     return steps;
 }
 
-std::optional<ip_address> network_manager::forward_target(
-    const std::string& container, const published_port& port) const {
-    const implementation& self = *implementation_;
-    const auto found = self.attachments.find(container);
-    if (found == self.attachments.end() || std::holds_alternative<ipv4_address>(port.host))
-        return std::nullopt;
-    if (const auto address = self.published_at(found->second, true))
-        return address;
-    return self.published_at(found->second, false);
-}
-
 std::string network_manager::host_gateway(const std::string& container) const {
     const attachment* network = find_attachment(container);
     if (network != nullptr)
@@ -354,15 +354,6 @@ std::string network_manager::host_gateway(const std::string& container) const {
                     return to_string(record->ipv6->gateway);
             }
     return {};
-}
-
-std::optional<ip_address> network_manager::default_host(const std::string& container) const {
-    if (const attachment* network = find_attachment(container))
-        for (const endpoint& each : network->endpoints)
-            if (const network_record* record = find(each.network))
-                if (const auto host = options_of(record->definition).published_on)
-                    return *host;
-    return implementation_->settings.publish_default;
 }
 
 } // namespace engine

@@ -123,13 +123,11 @@ task<> network_manager::implementation::put_links_right(const repair_listener& t
         if (record.bridge.empty())
             continue;
         wanted.networks.push_back(record);
-        wanted_bridge bridge{
-            .network = name, .bridge = record.bridge, .gateway = std::nullopt, .gateway6 = std::nullopt};
-        if (record.ipv4)
-            bridge.gateway = record.ipv4->gateway;
-        if (record.ipv6)
-            bridge.gateway6 = record.ipv6->gateway;
-        wanted.bridges.push_back(std::move(bridge));
+        wanted.bridges.push_back({.network = name,
+            .bridge = record.bridge,
+            .lent = record.lent.has_value(),
+            .gateway = given_ipv4(record),
+            .gateway6 = given_ipv6(record)});
     }
     for (const auto& [container, shim] : running) {
         const auto found = attachments.find(container);

@@ -32,6 +32,19 @@ firewall_network firewall_entry(const network_record& record) {
         .masquerade6 = record.ipv6 && options.masquerade6};
 }
 
+lent_bridge as_it_is(const link_info& link) {
+    constexpr std::size_t limit = 16;
+    const std::string setting = fmt::format("/proc/sys/net/ipv4/conf/{}/route_localnet", link.name);
+    lent_bridge now{.up = link.up,
+        .route_localnet = read_file_if_there(setting, limit).value_or("").starts_with('1'),
+        .addresses = {}};
+    for (const std::uint32_t address : link.addresses)
+        now.addresses.insert(ipv4_address{address});
+    for (const ipv6_bytes& address : link.ipv6_addresses)
+        now.addresses.insert(ipv6_address{address});
+    return now;
+}
+
 /// Our own bridges hold no address that a network could cut this host off from, also those that are about to
 /// go.
 surroundings look_around(const host_names& names) {
@@ -39,12 +52,17 @@ surroundings look_around(const host_names& names) {
     host.has_ipv6 = kernel_has_ipv6();
     for (const routed_subnet& route : routed_subnets())
         host.routed.push_back({.base = {route.base}, .length = route.length});
-    for (const host_address& each : host_addresses())
-        if (!names.is_bridge(each.interface))
-            host.own.push_back({.base = {each.address}, .length = 32});
+    std::set<std::string> ours;
     for (const link_info& link : netlink_socket().list_links())
         if (!link.is_bridge)
             host.links.insert(link.name);
+        else if (names.is_bridge(link.name) || link.alias == names.alias())
+            ours.insert(link.name);
+        else
+            host.bridges.emplace(link.name, as_it_is(link));
+    for (const host_address& each : host_addresses())
+        if (!ours.contains(each.interface))
+            host.own.push_back(each);
     return host;
 }
 
@@ -122,7 +140,11 @@ task<> network_manager::start(std::map<std::string, pid_t> alive) {
         set_up_forwarding(ipv6);
         std::set<std::string> wanted;
         for (const network_record& record : records) {
-            make_bridge(record, names.alias());
+            if (record.lent && netlink_socket().find_link(record.bridge) == 0)
+                spdlog::warn("network \"{}\": its bridge \"{}\", which is not ours to make, is not there",
+                    record.definition.name, record.bridge);
+            else
+                make_bridge(record, names.alias());
             wanted.insert(record.bridge);
         }
         delete_strays(wanted, names, true);
@@ -195,6 +217,8 @@ task<network_record> network_manager::ensure(network_definition wanted) {
         co_return self.networks.at(name);
     }
 
+    while (self.burying && !options_of(wanted).bridge.empty()) // it may be about that very bridge
+        co_await self.buried.wait();
     co_await self.see_surroundings(asked);
     const network_record record = self.draw_up(std::move(wanted), self.around);
     self.networks.emplace(name, record);
@@ -246,7 +270,18 @@ task<> network_manager::remove(std::string name) {
         throw error(error_kind::conflict, fmt::format("remove network \"{}\": still in use by containers {}",
                                               name, fmt::join(members, ", ")));
     const network_record record = found->second;
-    self.networks.erase(found);
+    if (record.lent) {
+        // Before the record goes: after a crash nobody else would know what of it is ours.
+        auto work = [record] { give_back_bridge(record); };
+        co_await blocking(self.executors_.workers, work);
+        if (!self.members_of(name).empty()) {
+            auto again = [record, alias = self.names.alias()] { make_bridge(record, alias); };
+            co_await blocking(self.executors_.workers, again);
+            throw error(error_kind::conflict,
+                fmt::format("remove network \"{}\": a container has joined it meanwhile", name));
+        }
+    }
+    self.networks.erase(name);
     self.pools.erase(name);
     self.pools6.erase(name);
     self.store_.erase(table::network, name);
@@ -258,6 +293,8 @@ task<> network_manager::remove(std::string name) {
     turn.release();
     co_await self.change_rules(change);
     crash_point("network: the firewall has forgotten it");
+    if (record.lent)
+        co_return;
     self.doomed.push_back(record.bridge);
     if (!std::exchange(self.burying, true))
         spawn(self.executors_.io, "remove bridges", implementation::bury(implementation_));
@@ -327,40 +364,6 @@ const attachment& network_manager::reserve(const std::string& container, attachm
     return self.attachments.emplace(container, std::move(fresh)).first->second;
 }
 
-task<std::vector<port_reservation>> network_manager::publish(
-    std::string container, std::vector<port_request> wanted, std::string from, std::vector<unique_fd> lent) {
-    implementation& self = *implementation_;
-    if (!self.attachments.contains(container))
-        throw error(error_kind::internal,
-            fmt::format("publish ports of container \"{}\": it has no lease", container));
-    std::vector<port_reservation> there;
-    if (const auto other = self.attachments.find(from); other != self.attachments.end())
-        there = pair_up(other->second.published, std::move(lent));
-    auto work = [wanted = std::move(wanted),
-                    there = std::make_shared<std::vector<port_reservation>>(std::move(there))] {
-        std::vector<port_reservation> taken;
-        for (const port_request& each : wanted) {
-            std::vector<port_reservation> reserved = take_lent(each, *there);
-            if (reserved.empty())
-                reserved = reserve_port(each);
-            for (port_reservation& one : reserved)
-                taken.push_back(std::move(one));
-        }
-        return taken;
-    };
-    std::vector<port_reservation> taken = co_await blocking(self.executors_.workers, work);
-    const auto found = self.attachments.find(container);
-    if (found == self.attachments.end())
-        throw error(
-            error_kind::conflict, fmt::format("container \"{}\" was removed while it started", container));
-    found->second.published.clear();
-    for (const port_reservation& each : taken)
-        found->second.published.push_back(each.port);
-    if (!taken.empty())
-        self.store_.put(table::lease, container, encode(found->second));
-    co_return taken;
-}
-
 task<> network_manager::plug(std::string container, pid_t pid) {
     implementation& self = *implementation_;
     const attachment& mine = self.attachments.at(container);
@@ -428,18 +431,6 @@ void network_manager::release(const std::string& container) {
     self.store_.erase(table::lease, container);
 }
 
-std::string network_manager::holder_of(const port_request& wanted) const {
-    const auto in_the_way = [&](const published_port& port) {
-        const bool same_address = port.host == wanted.host || is_any(port.host) || is_any(wanted.host);
-        return same_address && port.protocol == wanted.protocol && wanted.first != 0 &&
-               port.port >= wanted.first && port.port <= wanted.last;
-    };
-    for (const auto& [container, each] : implementation_->attachments)
-        if (std::any_of(each.published.begin(), each.published.end(), in_the_way))
-            return container;
-    return {};
-}
-
 const attachment* network_manager::find_attachment(const std::string& container) const {
     const auto found = implementation_->attachments.find(container);
     return found == implementation_->attachments.end() ? nullptr : &found->second;
@@ -449,25 +440,15 @@ task<> network_manager::clear_host() {
     implementation& self = *implementation_;
     const auto turn = co_await self.rules_turn.lock();
     const host_names names = self.names;
-    auto work = [&self, names] {
+    auto work = [&self, names, records = list()] {
         self.rules.unload();
         self.others.leave();
         delete_strays({}, names, false);
+        for (const network_record& each : records)
+            if (each.lent)
+                give_back_bridge(each);
     };
     co_await blocking(self.executors_.workers, work);
-}
-
-std::string network_manager::closed_to_outside(
-    std::string_view host, std::string_view protocol, unsigned target) const {
-    const std::optional<ip_address> at =
-        host.empty() ? implementation_->settings.publish_default : parse_ip(host);
-    if (at && is_loopback(*at))
-        return {};
-    for (const closing_chain& each : implementation_->closing)
-        if (each.owner == firewall_owner::ufw || each.owner == firewall_owner::administrator)
-            return fmt::format("{} keeps other machines from port {}/{}; to let them in: {}", describe(each),
-                target, protocol, opening(each, protocol, target));
-    return {};
 }
 
 } // namespace engine

@@ -113,7 +113,9 @@ class network_manager {
     /// address, error{exhausted} for a full subnet; then nothing is leased.
     const attachment& reserve(const std::string& container, attachment_request wanted);
 
-    /// Takes the host's ports for the next run. The sockets go to the shim. Of what the container `from` has
+    /// Takes the host's ports for the next run, but for those that would lead nowhere: all of a container
+    /// that is on internal networks only, or on those of other drivers; those of IPv4 where it has none. The
+    /// sockets go to the shim. Of what the container `from` has
     /// published they are those that its shim has `lent`: each has them then. Throws error{conflict}; then
     /// none is taken.
     task<std::vector<port_reservation>> publish(std::string container, std::vector<port_request> wanted,

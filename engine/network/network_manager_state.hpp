@@ -13,6 +13,7 @@
 #include "engine/system/async_mutex.hpp"
 #include "engine/system/netlink.hpp"
 #include "engine/system/notifier.hpp"
+#include "engine/system/routes.hpp"
 #include "engine/system/task.hpp"
 
 #include <spdlog/spdlog.h>
@@ -27,20 +28,28 @@
 #include <utility>
 #include <vector>
 
-// What the parts of network_manager share: network_manager.cpp has what is asked of it, network_drift.cpp
-// what it does by itself when somebody else has changed the host.
+// What the parts of network_manager share: network_manager.cpp has what is asked of it, network_addresses.cpp
+// and network_ports.cpp what it decides about addresses and published ports, network_drift.cpp what it does
+// by itself when somebody else has changed the host.
 namespace engine {
 
 /// What a new network must keep clear of.
 struct surroundings {
     std::vector<ipv4_subnet> routed;
-    std::vector<ipv4_subnet> own; // this host's addresses
-    bool has_ipv6 = false;        // its kernel
-    std::set<std::string> links;  // interfaces that are no bridges
+    std::vector<host_address> own;              // this host's addresses, but for those of our bridges
+    bool has_ipv6 = false;                      // its kernel
+    std::set<std::string> links;                // interfaces that are no bridges
+    std::map<std::string, lent_bridge> bridges; // those of others, by name
 };
 
 /// Whether the kernel was started with IPv6.
 bool kernel_has_ipv6();
+
+/// Where a container's published ports lead.
+struct way_in {
+    ip_address address;  // of the container
+    bool routed = false; // it is reached there itself; nothing of the host's leads to it
+};
 
 /// Changes of the firewall's table that go there in one transaction.
 struct rules_batch {
@@ -66,13 +75,17 @@ struct network_manager::implementation {
     network_record draw_up(network_definition wanted, const surroundings& host) const;
     void check_subnet(const network_definition& wanted, const surroundings& host) const;
     ipv4_lan choose_ipv4(const network_definition& wanted, const surroundings& host) const;
+    ipv4_lan ipv4_of_bridge(network_definition wanted, const surroundings& host) const;
     ipv6_lan choose_ipv6(const network_definition& wanted, const surroundings& host) const;
     void check_bridge_name(
         const network_definition& wanted, const std::string& name, const surroundings& host) const;
     std::optional<std::size_t> way_out_of(const attachment& of, bool ipv6) const;
     bool is_held_back(const attachment& of) const { return of.held_back || draining.contains(of.container); }
-    std::optional<ip_address> published_at(const attachment& of, bool ipv6) const;
+    std::optional<way_in> published_at(const attachment& of, bool ipv6) const;
     std::vector<firewall_port> firewall_ports(const attachment& of) const;
+    std::vector<published_port> open_ports(
+        const attachment& of, const std::vector<port_request>& wanted) const;
+    std::optional<port_request> bindable(const attachment& of, port_request request) const;
     std::vector<plug_step> plan_plug(const attachment& of, pid_t pid) const;
     endpoint lease(const endpoint_request& wanted);
     void lease_ipv4(endpoint& into, const endpoint_request& wanted, const network_record& network);

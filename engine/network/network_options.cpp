@@ -105,9 +105,9 @@ class option_reader {
         else if (name == "enable_ip_masquerade")
             options_.masquerade = options_.masquerade6 = truth(key, value);
         else if (name == "gateway_mode_ipv4")
-            options_.masquerade = is_nat(key, value);
+            options_.masquerade = !(options_.routed = is_routed(key, value));
         else if (name == "gateway_mode_ipv6")
-            options_.masquerade6 = is_nat(key, value);
+            options_.masquerade6 = !(options_.routed6 = is_routed(key, value));
         else if (name == "host_binding_ipv4") {
             options_.published_on = parse_ipv4(value);
             if (!options_.published_on)
@@ -119,10 +119,10 @@ class option_reader {
                 "enable_ip_masquerade, host_binding_ipv4, gateway_mode_ipv4, gateway_mode_ipv6}");
     }
 
-    bool is_nat(const std::string& key, const std::string& value) const {
+    bool is_routed(const std::string& key, const std::string& value) const {
         if (value != "nat" && value != "routed")
             refuse(key, fmt::format("is \"{}\"; there are nat and routed", value));
-        return value == "nat";
+        return value == "routed";
     }
 
     const network_definition& of_;

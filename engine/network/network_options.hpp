@@ -14,6 +14,9 @@ struct network_options {
     bool between_members = true; // its containers reach one another
     bool masquerade = true;      // IPv4 that leaves it bears this host's address
     bool masquerade6 = true;
+    bool routed =
+        false; // others know a route to its containers: their published ports are open, not translated
+    bool routed6 = false;
     std::optional<ipv4_address> published_on; // host address of ports that name none
     std::string interface_prefix = "eth";     // of the interfaces in the containers
     std::string parent;                       // macvlan and ipvlan: the host's interface

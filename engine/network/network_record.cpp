@@ -64,6 +64,42 @@ void put_wanted(json::object& object, const network_definition& wanted) {
         object["reserved"] = std::move(reserved);
 }
 
+void put_lent(json::object& object, const std::optional<lent_bridge>& lent) {
+    if (!lent)
+        return;
+    json::array addresses;
+    for (const ip_address& each : lent->addresses)
+        addresses.emplace_back(to_string(each));
+    object["lent"] = json::object{
+        {"up", lent->up}, {"route_localnet", lent->route_localnet}, {"addresses", std::move(addresses)}};
+}
+
+std::optional<lent_bridge> lent_in(const json::object& object) {
+    const json::value* found = object.if_contains("lent");
+    if (found == nullptr)
+        return std::nullopt;
+    lent_bridge lent{.up = found->at("up").as_bool(),
+        .route_localnet = found->at("route_localnet").as_bool(),
+        .addresses = {}};
+    for (const json::value& each : found->at("addresses").as_array())
+        lent.addresses.insert(required(parse_ip(std::string_view(each.as_string()))));
+    return lent;
+}
+
+template <typename Lan>
+auto given(const std::optional<lent_bridge>& lent, const std::optional<Lan>& lan)
+    -> std::optional<decltype(lan->gateway)> {
+    if (!lan)
+        return std::nullopt;
+    const auto within = [&](const ip_address& each) {
+        const auto* address = std::get_if<decltype(lan->gateway)>(&each);
+        return address != nullptr && lan->subnet.contains(*address);
+    };
+    if (lent && std::any_of(lent->addresses.begin(), lent->addresses.end(), within))
+        return std::nullopt;
+    return lan->gateway;
+}
+
 network_definition wanted_in(const json::object& object) {
     const auto string = [&](std::string_view name) { return std::string(object.at(name).as_string()); };
     network_definition wanted;
@@ -102,6 +138,14 @@ std::optional<network_driver> parse_network_driver(std::string_view name) noexce
     return static_cast<network_driver>(found - driver_names.begin());
 }
 
+std::optional<ipv4_address> given_ipv4(const network_record& record) {
+    return given(record.lent, record.ipv4);
+}
+
+std::optional<ipv6_address> given_ipv6(const network_record& record) {
+    return given(record.lent, record.ipv6);
+}
+
 std::string encode(const network_record& record) {
     const network_definition& wanted = record.definition;
     json::object object{{"v", format_version}, {"id", record.id}, {"name", wanted.name},
@@ -115,6 +159,7 @@ std::string encode(const network_record& record) {
         object["subnet6"] = to_string(record.ipv6->subnet);
         object["gateway6"] = to_string(record.ipv6->gateway);
     }
+    put_lent(object, record.lent);
     put_wanted(object, wanted);
     return json::serialize(object);
 }
@@ -127,6 +172,7 @@ network_record decode_network(std::string_view key, std::string_view text) {
         record.id = object.at("id").as_string();
         record.bridge = object.at("bridge").as_string();
         record.created = object.at("created").as_string();
+        record.lent = lent_in(object);
         if (const auto subnet = address_in(object, "subnet", parse_subnet))
             record.ipv4 = {.subnet = *subnet, .gateway = required(address_in(object, "gateway", parse_ipv4))};
         if (const auto subnet = address_in(object, "subnet6", parse_subnet6))

@@ -57,6 +57,15 @@ struct ipv6_lan {
     bool operator==(const ipv6_lan&) const = default;
 };
 
+/// How somebody else's bridge was before a network came to use it.
+struct lent_bridge {
+    bool up = false;
+    bool route_localnet = false;
+    std::set<ip_address> addresses; // they stay its own: no container gets one
+
+    bool operator==(const lent_bridge&) const = default;
+};
+
 /// A network as it is kept in the store (table::network, key: its name). The bridge may be missing at any
 /// moment; the record says how to make it again.
 struct network_record {
@@ -64,9 +73,14 @@ struct network_record {
     network_definition definition;
     std::optional<ipv4_lan> ipv4;
     std::optional<ipv6_lan> ipv6;
-    std::string bridge;  // empty: another driver's
-    std::string created; // RFC 3339
+    std::string bridge;              // empty: another driver's
+    std::optional<lent_bridge> lent; // the bridge is not ours: neither made nor deleted, and given back
+    std::string created;             // RFC 3339
 };
+
+/// The addresses that we give to the bridge: none where it has one of its own in the subnet.
+std::optional<ipv4_address> given_ipv4(const network_record& record);
+std::optional<ipv6_address> given_ipv6(const network_record& record);
 
 std::string encode(const network_record& record);
 /// Throws error{invalid} naming the record when the text is none.

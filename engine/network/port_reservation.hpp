@@ -26,9 +26,10 @@ struct port_request {
     std::uint16_t target = 0;
 };
 
-/// One port of the host that leads to one of a container.
+/// One port of the host that leads to one of a container; or one of the container itself that is open to who
+/// has a route to it.
 struct published_port {
-    ip_address host;
+    ip_address host; // the container's own address where it is reached there
     std::uint16_t port = 0;
     transport protocol = transport::tcp;
     std::uint16_t target = 0;

@@ -76,6 +76,10 @@ struct container_manager::implementation {
     std::vector<wanted_mount> mounts_wanted(const container_record& record, unsigned depth = 0) const;
     const container_record& mount_owner(const container_record& of, const std::string& entry) const;
     std::string counterpart_of(const container_record& of) const;
+    /// Who has the network of a container of another project by container:NAME, and has a former one of it,
+    /// is ended and started again. Within a project that is the project's business.
+    void reattach_guests(const managed_container& started);
+    task<> reattach(std::string guest, std::string owner, std::uint64_t generation);
     task<std::vector<held_socket>> connect(std::string id, pid_t shim);
     void on_started(const std::string& id, const start_record& started);
     task<> on_exited(std::string id, exit_record exit);

@@ -322,6 +322,7 @@ void container_manager::implementation::on_started(const std::string& id, const 
     save(of);
     set_state(of, run_state::running);
     watch_health(of);
+    reattach_guests(of);
 }
 
 /// What is being started can be neither stopped nor removed: waits until it runs or has failed. False when it

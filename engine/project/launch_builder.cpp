@@ -255,8 +255,9 @@ launch build_launch(const launch_parts& parts) {
     } else if (of_host) {
         what.network = network_kind::host;
     }
-    what.hosts = of_host ? parts.host.hosts : hosts_file(parts.named, parts.network, parts.host_gateway);
-    what.resolv_conf = of_host ? parts.host.resolv_conf : resolv_file(named);
+    what.hosts = of_host ? hosts_file_of_host(named, parts.host.hosts)
+                         : hosts_file(parts.named, parts.network, parts.host_gateway);
+    what.resolv_conf = of_host ? resolv_file_of_host(named, parts.host.resolv_conf) : resolv_file(named);
 
     what.join_pid = parts.join_pid;
     what.join_ipc = parts.join_ipc;

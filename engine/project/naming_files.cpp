@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <sstream>
 
 namespace engine {
 
@@ -160,6 +161,55 @@ std::string hostname_of(const container_record& record) {
     return wanted.empty() ? record.id.substr(0, 12) : wanted;
 }
 
+namespace {
+
+std::string extra_hosts_of(const compose::service& service, const std::string& host_gateway) {
+    std::string text;
+    for (const std::string& entry : service.extra_hosts) {
+        const auto split = entry.find('=');
+        if (split == std::string::npos)
+            throw compose::error(compose::error_kind::invalid,
+                fmt::format("service \"{}\": extra host \"{}\" has no address", service.name, entry));
+        std::string address = entry.substr(split + 1);
+        if (address == "host-gateway")
+            address = host_gateway;
+        if (address.empty())
+            throw compose::error(compose::error_kind::invalid,
+                fmt::format("service \"{}\": extra_hosts: {}: none of its networks leads to the host",
+                    service.name, entry));
+        text += fmt::format("{}\t{}\n", address, entry.substr(0, split));
+    }
+    return text;
+}
+
+} // namespace
+
+std::string hosts_file_of_host(const compose::service& service, std::string hosts) {
+    if (!hosts.empty() && !hosts.ends_with('\n'))
+        hosts += '\n';
+    return hosts + extra_hosts_of(service, "127.0.0.1");
+}
+
+std::string resolv_file_of_host(const compose::service& service, const std::string& resolv_conf) {
+    std::string text;
+    std::istringstream lines(resolv_conf);
+    for (std::string line; std::getline(lines, line);) {
+        const std::string key = line.substr(0, line.find_first_of(" \t"));
+        const bool replaced = (key == "nameserver" && !service.dns.empty()) ||
+                              ((key == "search" || key == "domain") && !service.dns_search.empty()) ||
+                              (key == "options" && !service.dns_opt.empty());
+        if (!replaced)
+            text += line + "\n";
+    }
+    for (const std::string& server : service.dns)
+        text += fmt::format("nameserver {}\n", server);
+    if (!service.dns_search.empty())
+        text += fmt::format("search {}\n", fmt::join(service.dns_search, " "));
+    if (!service.dns_opt.empty())
+        text += fmt::format("options {}\n", fmt::join(service.dns_opt, " "));
+    return text;
+}
+
 std::string hosts_file(
     const container_record& record, const attachment* network, const std::string& host_gateway) {
     std::string text =
@@ -167,16 +217,7 @@ std::string hosts_file(
         "::1\tlocalhost ip6-localhost ip6-loopback\n"
         "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
     const compose::service& service = record.service_definition();
-    for (const std::string& entry : service.extra_hosts) {
-        const auto split = entry.find('=');
-        if (split == std::string::npos)
-            throw compose::error(compose::error_kind::invalid,
-                fmt::format("service \"{}\": extra host \"{}\" has no address", record.service, entry));
-        std::string address = entry.substr(split + 1);
-        if (address == "host-gateway")
-            address = host_gateway;
-        text += fmt::format("{}\t{}\n", address, entry.substr(0, split));
-    }
+    text += extra_hosts_of(service, host_gateway);
     if (network != nullptr && !network->endpoints.empty()) {
         const std::string hostname = hostname_of(record);
         const std::string full =

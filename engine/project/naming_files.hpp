@@ -22,6 +22,11 @@ std::string hostname_of(const container_record& record);
 std::string hosts_file(
     const container_record& record, const attachment* network, const std::string& host_gateway);
 
+/// Those of this host for who is on its network, with what the service adds to them: `host-gateway` is the
+/// host itself; `dns`, `dns_search` and `dns_opt` stand in the place of what the host has.
+std::string hosts_file_of_host(const compose::service& service, std::string hosts);
+std::string resolv_file_of_host(const compose::service& service, const std::string& resolv_conf);
+
 /// /etc/resolv.conf that leads to the engine's DNS at 127.0.0.11, or to the service's own `dns`.
 std::string resolv_file(const compose::service& service);
 

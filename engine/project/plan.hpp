@@ -130,6 +130,10 @@ plan plan_up(const up_request& wanted, const observed_project& now);
 /// The services that have `order: start-first` and cannot be replaced so: one line each, for people.
 std::vector<std::string> not_start_first(const up_request& wanted, const observed_project& now);
 
+/// What of the networks and ports of what is brought up has no effect, by its key and with the reason: one
+/// line each, for people.
+std::vector<std::string> networks_without_effect(const up_request& wanted, const observed_project& now);
+
 /// What an `up` leaves as it is although the file has another definition of it by now: one line each, for
 /// people. Data is at stake, so volumes are not made anew.
 std::vector<std::string> left_unchanged(const up_request& wanted, const observed_project& now);

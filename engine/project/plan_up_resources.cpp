@@ -60,7 +60,17 @@ void up_planner::networks() {
                 {.kind = step_kind::create_network, .name = network.name, .key = key, .reason = "missing"});
             continue;
         }
-        if (network.external || there->second.project != wanted_.project.name || !wanted_.containers)
+        if (network.external)
+            continue;
+        if (there->second.project != wanted_.project.name)
+            throw error(error_kind::conflict,
+                fmt::format("network \"{}\" is {}, not of project \"{}\"; to be on it too: networks.{}: "
+                            "{{external: true, name: {}}}; else give it another name",
+                    network.name,
+                    there->second.project.empty() ? "that of network_mode: bridge"
+                                                  : fmt::format("of project \"{}\"", there->second.project),
+                    wanted_.project.name, key, network.name));
+        if (!wanted_.containers)
             continue;
         network_definition asked = network_of(wanted_.project, key);
         const bool relabelled = asked.labels != there->second.labels;

@@ -128,6 +128,8 @@ void project_manager::implementation::announce_left_unchanged(
     }
     for (std::string& note : not_start_first(request, observe_project(wanted.name, wanted)))
         notes.push_back(std::move(note));
+    for (std::string& note : networks_without_effect(request, observe_project(wanted.name, wanted)))
+        notes.push_back(std::move(note));
     for (std::string& note : limits_without_effect(wanted, services))
         notes.push_back(std::move(note));
     for (const std::string& note : notes) {

@@ -230,6 +230,8 @@ void netlink_socket::create_veth(const veth_request& request) {
     append(message, header);
     put_text(message, IFLA_IFNAME, request.name);
     ::nla_put_u32(message.get(), IFLA_MASTER, static_cast<std::uint32_t>(request.bridge));
+    if (request.mac)
+        ::nla_put(message.get(), IFLA_ADDRESS, static_cast<int>(request.mac->size()), request.mac->data());
     if (request.mtu != 0)
         ::nla_put_u32(message.get(), IFLA_MTU, request.mtu);
     {
@@ -320,16 +322,17 @@ void netlink_socket::delete_link(const std::string& name) {
         refuse(result, "delete network interface", name);
 }
 
-void netlink_socket::set_up(int index) {
+void netlink_socket::set_up(int index, bool up) {
     const auto message = make_message(RTM_NEWLINK, 0);
     ifinfomsg header{};
     header.ifi_family = AF_UNSPEC;
     header.ifi_index = index;
-    header.ifi_flags = IFF_UP;
+    header.ifi_flags = up ? IFF_UP : 0;
     header.ifi_change = IFF_UP;
     append(message, header);
     if (const int result = exchange(message.get()); result < 0)
-        refuse(result, "bring up network interface", std::to_string(index));
+        refuse(
+            result, up ? "bring up network interface" : "take down network interface", std::to_string(index));
 }
 
 void netlink_socket::add_address(int index, std::uint32_t address, unsigned prefix_length) {
@@ -361,6 +364,35 @@ void netlink_socket::add_address(int index, const ipv6_bytes& address, unsigned 
     ::nla_put(message.get(), IFA_ADDRESS, sizeof(address), address.data());
     if (const int result = exchange(message.get()); result < 0 && result != -EEXIST)
         refuse(result, "add an IPv6 address to network interface", std::to_string(index));
+}
+
+namespace {
+
+/// Of the order to delete an address.
+message_ptr address_message(unsigned char family, int index, unsigned prefix_length) {
+    message_ptr message = make_message(RTM_DELADDR, 0);
+    ifaddrmsg header{};
+    header.ifa_family = family;
+    header.ifa_prefixlen = static_cast<std::uint8_t>(prefix_length);
+    header.ifa_index = static_cast<std::uint32_t>(index);
+    append(message, header);
+    return message;
+}
+
+} // namespace
+
+void netlink_socket::remove_address(int index, std::uint32_t address, unsigned prefix_length) {
+    const auto message = address_message(AF_INET, index, prefix_length);
+    ::nla_put_u32(message.get(), IFA_LOCAL, htonl(address));
+    if (const int result = exchange(message.get()); result < 0 && result != -EADDRNOTAVAIL)
+        refuse(result, "remove an address from network interface", std::to_string(index));
+}
+
+void netlink_socket::remove_address(int index, const ipv6_bytes& address, unsigned prefix_length) {
+    const auto message = address_message(AF_INET6, index, prefix_length);
+    ::nla_put(message.get(), IFA_LOCAL, sizeof(address), address.data());
+    if (const int result = exchange(message.get()); result < 0 && result != -EADDRNOTAVAIL)
+        refuse(result, "remove an IPv6 address from network interface", std::to_string(index));
 }
 
 namespace {

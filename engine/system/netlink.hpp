@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,8 @@ using mac_address = std::array<std::uint8_t, 6>;
 /// A veth pair to make: the near end in this namespace under a bridge, the far end born in another one.
 struct veth_request {
     std::string name;
-    int bridge = 0;     // interface index of the bridge
+    int bridge = 0;                 // interface index of the bridge
+    std::optional<mac_address> mac; // of the near end; none: the kernel's choice
     pid_t peer_pid = 0; // a process of the far end's network namespace, alive for the time of the call
     std::string peer_name;
     mac_address peer_mac{};
@@ -82,13 +84,16 @@ class netlink_socket {
     /// No error when it is gone already.
     void delete_link(const std::string& name);
 
-    void set_up(int index);
+    void set_up(int index, bool up = true);
     /// Makes it a port of the bridge, as create_veth() does.
     void set_master(int index, int bridge, bool isolated);
     /// No error when the interface has the address already.
     void add_address(int index, std::uint32_t address, unsigned prefix_length);
     /// Without duplicate address detection: the addresses are leased.
     void add_address(int index, const ipv6_bytes& address, unsigned prefix_length);
+    /// No error when it does not have it.
+    void remove_address(int index, std::uint32_t address, unsigned prefix_length);
+    void remove_address(int index, const ipv6_bytes& address, unsigned prefix_length);
     void add_default_route(std::uint32_t gateway);
     void add_default_route(const ipv6_bytes& gateway);
     /// Out by an interface, where there is no gateway to name.

@@ -48,7 +48,13 @@ std::vector<host_address> host_addresses() {
             continue;
         sockaddr_in address{};
         std::memcpy(&address, each->ifa_addr, sizeof(address));
-        addresses.push_back({.address = ntohl(address.sin_addr.s_addr), .interface = each->ifa_name});
+        sockaddr_in mask{};
+        mask.sin_addr.s_addr = INADDR_NONE;
+        if (each->ifa_netmask != nullptr)
+            std::memcpy(&mask, each->ifa_netmask, sizeof(mask));
+        addresses.push_back({.address = ntohl(address.sin_addr.s_addr),
+            .length = static_cast<unsigned>(std::popcount(mask.sin_addr.s_addr)),
+            .interface = each->ifa_name});
     }
     return addresses;
 }

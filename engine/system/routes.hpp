@@ -18,6 +18,7 @@ std::vector<routed_subnet> routed_subnets();
 
 struct host_address {
     std::uint32_t address = 0; // in host byte order
+    unsigned length = 32;      // of its prefix
     std::string interface;
 };
 

@@ -110,6 +110,37 @@ class DependentsTest(DaemonTest):
         self.assertEqual(refused.returncode, 1)
         self.assertIn('its network is that of service "vpn", which does not run; start that first', refused.stderr)
 
+    def test_a_guest_of_another_stack_follows(self):
+        (self.project / "vpn.yaml").write_text(f"name: vpn\nservices:\n  vpn: {{{SLEEP}, container_name: tunnel, restart: always}}\n")
+        (self.project / "guest.yaml").write_text(f"name: guest\nservices:\n  app: {{{SLEEP}, network_mode: 'container:tunnel'}}\n")
+        self.compose("-f", "vpn.yaml", "up", "-d")
+        self.compose("-f", "guest.yaml", "up", "-d")
+
+        def together():
+            with contextlib.suppress(OSError):  # one ends at this moment
+                spaces = [os.readlink(f"/proc/{each['pid']}/ns/net") for each in self.containers() if each["state"] == "running"]
+                return len(spaces) == 2 and len(set(spaces)) == 1
+
+        self.assertTrue(together())
+        self.kill("vpn")
+        wait_until(together, 10, "the guest to follow a restart")
+        self.compose("-f", "vpn.yaml", "restart", "-t", "0")
+        wait_until(together, 10, "the guest to follow a restart by hand")
+        self.compose("-f", "vpn.yaml", "up", "-d", "--force-recreate", "-t", "0")
+        wait_until(together, 10, "the guest to follow what was made anew")
+        self.assertIn("whose network it has, has begun anew", self.compose("-p", "guest", "ps").stderr + self.compose("-p", "guest", "ps").stdout)
+        owner = self.container("vpn")["pid"]
+        self.stop_daemon(signal.SIGKILL)
+        os.kill(owner, signal.SIGKILL)
+        time.sleep(0.3)
+        self.start_daemon()
+        wait_until(together, 10, "the guest to follow what has happened without a daemon")
+        before = self.started()
+        self.stop_daemon()
+        self.start_daemon()
+        time.sleep(0.5)
+        self.assertEqual(self.started(), before, "who is where he belongs stays")
+
     def test_what_follows_a_restart_does_so_though_the_daemon_ends_meanwhile(self):
         self.write(SHARED % 1)
         self.compose("up", "-d")

@@ -1,6 +1,8 @@
 """IPv6: networks that have it, ports published on it, and what may reach what. A second "machine" is a network namespace with a veth to the host."""
+import ipaddress
 import socket
 import subprocess
+import sys
 import unittest
 
 from harness import BIN, DaemonTest, enter_own_network, set_bridge_netfilter, wait_until
@@ -31,7 +33,8 @@ services:
     environment: {ROUND: '1'}
   peer: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, networks: [one]}
   stranger: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, networks: [two]}
-  inner: {image: busybox, init: true, command: sleep 1000, networks: [inside]}
+  inner: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, networks: [inside], ports: ["18183:80"]}
+  closed: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, networks: [inside_four], ports: ["18184:80"]}
   only: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, networks: [six], ports: ["18182:80"]}
 networks:
   one: {enable_ipv6: true, ipam: {config: [{subnet: "fd77:1::/64"}, {subnet: 10.71.0.0/24}]}}
@@ -39,6 +42,7 @@ networks:
   six: {enable_ipv6: true, enable_ipv4: false}
   old: {}
   inside: {enable_ipv6: true, internal: true}
+  inside_four: {internal: true}
 """.replace("UDP_ECHO", str(BIN / "udp_echo"))
 
 
@@ -99,10 +103,21 @@ class Ipv6Test(DaemonTest):
         self.assertNotIn("inet6", self.inside("four", "ip", "addr", "show", "eth0"))
         self.assertEqual(self.inside("web", "cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra"), "0\n")
 
+    def reaches_the_host(self, service, gateway):
+        server = subprocess.Popen([sys.executable, "-m", "http.server", "--bind", "::", "7001", "--directory", "/etc"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: self.from_host("http://[::1]:7001/group"), 5, "the host's server")
+            return self.from_container(service, f"http://[{gateway}]:7001/group")
+        finally:
+            server.kill()
+            server.wait()
+
     def probes(self):
         stranger = self.address_of("stranger")
         only = self.address_of("only")
         inner = self.address_of("inner")
+        gateway = ipaddress.ip_interface(f"{inner}/64").network[1]  # this host, on the internal network
         run("ip", "-n", self.outside, "-6", "route", "add", "fd77:1::/64", "via", "fd99::1")
         return {
             "another machine": (self.from_outside("http://[fd99::1]:18180/group"), True),
@@ -125,6 +140,14 @@ class Ipv6Test(DaemonTest):
             "an internal network, outwards": (self.from_container("inner", f"http://[{only}]/group"), False),
             "an internal network, inwards": (
                 self.compose("exec", "-T", "peer", "ping", "-6", "-c1", "-W1", inner, check=False).returncode == 0, False),
+            "another machine, published from an internal network": (self.from_outside("http://[fd99::1]:18183/group"), False),
+            "another machine, published from one without IPv6": (self.from_outside("http://[fd99::1]:18184/group"), False),
+            "the host, published from an internal network": (self.from_host("http://[::1]:18183/group"), False),
+            "the host, published from one without IPv6": (self.from_host("http://[::1]:18184/group"), False),
+            "a neighbour on an internal network": (self.from_container("inner", f"http://[{inner}]/group"), True),
+            "an internal network, to a service of the host, as with Docker": (self.reaches_the_host("inner", gateway), True),
+            "an internal network, to what is published": (self.from_container("inner", f"http://[{gateway}]:18180/group"), False),
+            "an internal network, to what a shim passes on": (self.from_container("inner", f"http://[{gateway}]:18181/group"), False),
             "the way out": (self.compose("exec", "-T", "peer", "ping", "-6", "-c1", "-W1", "fd99::2", check=False).returncode == 0, True),
         }
 

@@ -1,7 +1,9 @@
 """What the keys of networks do, as seen from inside the containers and in the kernel. All of it happens in a network namespace of the test's own."""
 import json
+import pathlib
 import socket
 import subprocess
+import time
 import unittest
 
 from harness import DaemonTest, enter_own_network, wait_until
@@ -104,6 +106,54 @@ networks: {default: {driver_opts: {com.docker.network.bridge.name: theirs0}}}
         self.wait_for_link("net-two-br", True)
         self.compose("down")
         self.wait_for_link("net-two-br", False)
+
+    def test_a_bridge_of_others_is_used_as_it_is(self):
+        run("ip", "link", "add", "theirs1", "type", "bridge")
+        self.addCleanup(run, "ip", "link", "del", "theirs1")
+        run("ip", "link", "add", "port1", "type", "veth", "peer", "name", "port2")
+        self.addCleanup(run, "ip", "link", "del", "port1")
+        for command in ("link set port1 master theirs1", "link set port1 up", "link set port2 up", "link set theirs1 up", "addr add 10.91.0.9/24 dev theirs1",
+                        "addr add fd91::9/64 dev theirs1 nodad"):
+            self.assertEqual(run("ip", *command.split()).returncode, 0, command)
+
+        def state():
+            settings = [f"/proc/sys/net/ipv{each}" for each in ("6/conf/theirs1/disable_ipv6", "4/conf/theirs1/route_localnet")]
+            link = json.loads(run("ip", "-j", "addr", "show", "theirs1").stdout)[0]
+            return ([pathlib.Path(each).read_text() for each in settings], link["address"], link["flags"], link["mtu"],
+                    sorted(each["local"] for each in link["addr_info"]))
+
+        wait_until(lambda: any(each.startswith("fe80") for each in state()[4]), 5, "the kernel's own address")
+        before = state()
+        text = """
+services: {a: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, ports: ["18286:80"]}}
+networks: {default: {%s driver_opts: {com.docker.network.bridge.name: theirs1}}}
+"""
+        for more, gateway in {"": "10.91.0.9", "ipam: {config: [{subnet: 10.91.0.0/24}]},": "10.91.0.9",
+                              "ipam: {config: [{subnet: 10.92.0.0/24}]},": "10.92.0.1",
+                              "enable_ipv6: true, ipam: {config: [{subnet: 'fd91::/64'}]},": "10.91.0.9",
+                              "enable_ipv6: true,": "10.91.0.9"}.items():
+            self.up(text % more)
+            self.assertIn(f"default via {gateway} ", self.inside("a", "ip", "route"), more)
+            if "fd91" in more:
+                self.assertIn("default via fd91::9 ", self.inside("a", "ip", "-6", "route"))
+            fetched = run("curl", "-sS", "-m", "2", "-o", "/dev/null", "http://127.0.0.1:18286/group")
+            self.assertEqual(fetched.returncode, 0, more + fetched.stderr)
+            now = state()
+            self.assertEqual((now[0][0], now[1]), (before[0][0], before[1]), more)
+            self.assertLessEqual(set(before[4]), set(now[4]), more)
+            self.compose("down", "-t", "0")
+            wait_until(lambda: state()[3:] == before[3:], 5, "the interface of the container to be gone")
+            self.assertEqual(state(), before, more)
+        run("ip", "link", "set", "theirs1", "down")
+        self.up(text % "")
+        self.assertIn("UP", state()[2])
+        run("ip", "link", "del", "theirs1")
+        time.sleep(0.5)
+        done = self.compose("restart", "-t", "0", "a", check=False)
+        self.assertIn('its bridge "theirs1", which is not ours to make, is not there', done.stdout + done.stderr)
+        self.stop_daemon()
+        self.start_daemon()
+        self.compose("down", "-t", "0")
 
     def wait_for_link(self, name, there):
         wait_until(lambda: (run("ip", "link", "show", name).returncode == 0) == there, 5, f"{name} to be {'there' if there else 'gone'}")
@@ -285,6 +335,97 @@ networks: {bound: {driver_opts: {com.docker.network.bridge.host_binding_ipv4: 12
             wait_until(lambda u=url: run("curl", "-gsS", "-m", "2", "-o", "/dev/null", f"http://{u}/group").returncode == 0, 5, url)
         for other in "18285:80", "127.0.0.1:18285:80":
             self.assertIn("published twice", self.refused(f"services: {{a: {{image: busybox, ports: ['0.0.0.0:18285:80', '{other}']}}}}\n"))
+
+    def test_a_network_of_another_stack_is_joined_by_who_says_so(self):
+        self.up("services: {a: {image: busybox, init: true, command: sleep 1000}}\nnetworks: {default: {name: shared}}\n")
+        other = "name: other\nservices: {b: {image: busybox, init: true, command: sleep 1000}}\nnetworks: {default: {%sname: shared}}\n"
+        (self.project / "other.yaml").write_text(other % "")
+        refused = self.compose("-f", "other.yaml", "up", "-d", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn('network "shared" is of project "net", not of project "other"; to be on it too: networks.default: {external: true, name: shared}',
+                      refused.stderr)
+        (self.project / "other.yaml").write_text(other % "external: true, driver: bridge, internal: true, enable_ipv6: true, attachable: true, labels: {a: b}, "
+                                                         "ipam: {config: [{subnet: 10.1.0.0/24}]}, ")
+        told = self.compose("-f", "other.yaml", "up", "-d").stderr
+        for key in "driver", "internal", "enable_ipv6", "attachable", "labels", "ipam":
+            self.assertIn(f"networks.default.{key} has no effect: an external network is made elsewhere", told)
+        self.inside("b", "ping", "-c1", "-W1", self.container("a")["networks"]["shared"], project="other")
+        self.compose("-p", "other", "down", "-t", "0")
+
+    def test_what_a_network_mode_leaves_no_room_for_is_said(self):
+        service = "services:\n  v: {image: busybox, init: true, command: sleep 1000}\n  a: {image: busybox, init: true, command: sleep 1000, %s}\n"
+        for mode, keys in {"service:v": ("dns: 1.1.1.1", "extra_hosts: ['a:1.2.3.4']", "mac_address: '02:42:00:00:00:01'", "links: [v]", "ports: ['80']"),
+                           "host": ("mac_address: '02:42:00:00:00:01'", "links: [v]", "external_links: [x]"),
+                           "none": ("extra_hosts: ['a:host-gateway']",)}.items():
+            for key in keys:
+                self.assertIn(f"services.a.{key.split(':')[0]}", self.refused(service % f"network_mode: '{mode}', {key}"), (mode, key))
+        for mode, keys in {"service:v": ("dns_search: x.test", "dns_opt: ['timeout:1']", "expose: ['80']"), "host": ("ports: ['18287:80']",),
+                           "none": ("ports: ['18287:80']", "dns: 1.1.1.1", "dns_search: x.test", "mac_address: '02:42:00:00:00:01'", "links: [v]")}.items():
+            told = self.up(service % f"network_mode: '{mode}', {', '.join(keys)}").stderr
+            for key in keys:
+                self.assertIn(f"services.a.{key.split(':')[0]} has no effect: ", told, (mode, key))
+        self.up(service % "network_mode: host, extra_hosts: ['a:1.2.3.4', 'me:host-gateway'], dns: 192.0.2.53, dns_search: x.test, dns_opt: ['ndots:3']")
+        hosts = self.inside("a", "cat", "/etc/hosts")
+        self.assertTrue(hosts.startswith(pathlib.Path("/etc/hosts").read_text()), hosts)
+        self.assertIn("1.2.3.4\ta\n127.0.0.1\tme\n", hosts)
+        resolv = self.inside("a", "cat", "/etc/resolv.conf")
+        self.assertEqual([line for line in resolv.splitlines() if line.startswith(("nameserver", "search", "options"))],
+                         ["nameserver 192.0.2.53", "search x.test", "options ndots:3"])
+
+    def test_ports_that_lead_nowhere_are_not_bound(self):
+        run("ip", "link", "add", "wire1", "type", "veth", "peer", "name", "wire2")
+        self.addCleanup(run, "ip", "link", "del", "wire1")
+        service = "services: {a: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, networks: [lan], ports: [%s]}}\nnetworks: {lan: {%s}}\n"
+        six = "enable_ipv6: true, enable_ipv4: false"
+        for ports, network, words in (("'18288:80'", "internal: true", "services.a.ports has no effect: all of its networks are internal"),
+                                      ("'18288:80'", "driver: macvlan, driver_opts: {parent: wire1}", "of driver macvlan, on whose wire it has an address of its own"),
+                                      ("'0.0.0.0:18288:80'", six, "services.a.ports 0.0.0.0:18288 has no effect: the container has no IPv4"),
+                                      ("'18288:80'", six, "")):
+            told = self.up(service % (ports, network)).stderr
+            self.assertIn(words, told)
+            self.assertEqual("no effect" in told, bool(words), told)
+            refused = run("curl", "-sS", "-m", "2", "http://127.0.0.1:18288/group")
+            self.assertEqual(refused.returncode, 7, (network, refused.stderr))  # connection refused, at once
+            reached = run("curl", "-gsS", "-m", "2", "-o", "/dev/null", "http://[::1]:18288/group").returncode == 0
+            self.assertEqual(reached, not words, network)
+            self.compose("down", "-t", "0")
+
+    def test_routed_networks_have_their_ports_open_and_not_translated(self):
+        run("ip", "netns", "add", self.instance)
+        self.addCleanup(run, "ip", "netns", "del", self.instance)
+        for command in (f"ip link add wire3 type veth peer name eth0 netns {self.instance}", "ip link set wire3 up", "ip addr add 10.93.0.1/24 dev wire3",
+                        f"ip -n {self.instance} addr add 10.93.0.2/24 dev eth0", f"ip -n {self.instance} link set eth0 up",
+                        f"ip -n {self.instance} route add default via 10.93.0.1", "ip -6 addr add fd93::1/64 dev wire3 nodad",
+                        f"ip -n {self.instance} -6 addr add fd93::2/64 dev eth0 nodad", f"ip -n {self.instance} -6 route add default via fd93::1"):
+            self.assertEqual(run(*command.split()).returncode, 0, command)
+        text = """
+services:
+  a: {image: busybox, init: true, command: sh -c 'httpd -p 81 -h /etc; httpd -f -p 80 -h /etc', ports: ["18289:80", "127.0.0.1:18290:81"], networks: [lan]}
+  b: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, ports: ["18289:80"], networks: [lan]}
+  c: {image: busybox, init: true, command: sleep 1000, networks: [other]}
+  d: {image: busybox, init: true, command: httpd -f -p 80 -h /etc, ports: ["18291:80"], networks: {lan6: {ipv6_address: "fd94::7"}}}
+networks:
+  lan6: {enable_ipv6: true, driver_opts: {com.docker.network.bridge.gateway_mode_ipv6: routed}, ipam: {config: [{subnet: "fd94::/64"}]}}
+  lan: {driver_opts: {com.docker.network.bridge.gateway_mode_ipv4: routed}, ipam: {config: [{subnet: 10.94.0.0/24}]}}
+  other: {}
+"""
+        self.assertIn("services.a.ports 127.0.0.1:18290 has no effect: its network is routed", self.up(text).stderr)
+        a = self.container("a")["networks"]["net_lan"]
+
+        def reached(*url, where=()):
+            return run(*where, "curl", "-gsS", "-m", "2", "-o", "/dev/null", *url).returncode == 0
+
+        outside = ("ip", "netns", "exec", self.instance)
+        self.assertTrue(reached(f"http://{a}:80/group", where=outside), "by its route")
+        self.assertFalse(reached(f"http://{a}:81/group", where=outside), "what is published on an address of the host")
+        self.assertFalse(reached("http://10.93.0.1:18289/group", where=outside), "nothing of the host leads there")
+        self.inside("c", "timeout", "2", "wget", "-qO", "/dev/null", f"http://{a}:80/group")
+        wait_until(lambda: reached("http://[fd94::7]:80/group", where=outside), 5, "IPv6 by its route")
+        self.assertTrue(reached("http://127.0.0.1:18291/group"), "of the family that is translated")
+        self.assertFalse(reached("http://[::1]:18291/group"), "of the family that is routed")
+        self.assertIn(f"{a}:80->80/tcp", self.compose("ps").stdout)
+        self.compose("stop", "-t", "0", "a")
+        self.assertNotIn(a, run("nft", "list", "set", "ip", self.instance, "open").stdout)
 
     def test_services_are_found_by_port(self):
         self.up("""

@@ -241,6 +241,39 @@ class OutsideNamesTest(DaemonTest):
         self.assertEqual(self.run_in("app", "nslookup", "web").returncode, 0)
         self.assertEqual(self.upstream.asked, [])
 
+    def test_names_of_who_does_not_run_are_not_passed_on(self):
+        web = self.address_of("web")
+        self.compose("stop", "-t", "0", "web")
+        reverse = ".".join(reversed(web.split("."))) + ".in-addr.arpa"
+        for name in ("web", "o-web-1", "portal", "www.example.test", "web.o_default", "secret"):
+            self.assertEqual(self.ask("app", name), (NAME_ERROR, False, []), name)
+            self.assertEqual(self.ask("app", name, AAAA), (NAME_ERROR, False, []), name)
+        self.assertEqual(self.ask("app", reverse, PTR), (NAME_ERROR, False, []))
+        self.assertEqual(self.upstream.asked, [])
+        self.compose("start", "web")
+        self.assertEqual(self.ask("app", "web"), (NO_ERROR, False, [web]))
+
+    def test_what_is_no_question_of_ours_is_answered_all_the_same(self):
+        def code_of(message):
+            with socket_in(self.of["app"]["pid"], socket.SOCK_DGRAM) as to:
+                to.settimeout(5)
+                to.connect(("127.0.0.11", 53))
+                to.sendall(message)
+                reply = to.recv(4096)
+            self.assertEqual(reply[:2], message[:2])
+            return reply[3] & 15, reply
+
+        name = encode_name("web")
+        self.assertEqual(code_of(struct.pack("!6H", 7, 0x2000, 1, 0, 0, 0) + name + struct.pack("!HH", 6, 1))[0], 4, "NOTIFY")
+        self.assertEqual(code_of(struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + encode_name("version.bind") + struct.pack("!HH", 16, 3))[0], 5)
+        opt = struct.pack("!BHHBBHH", 0, 41, 1232, 0, 0, 0, 0)
+        asked = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 1) + name + struct.pack("!HH", A, 1)
+        code, reply = code_of(asked + opt)
+        self.assertEqual((code, struct.unpack_from("!H", reply, 10)[0]), (NO_ERROR, 1))
+        bad = struct.pack("!BHHBBHH", 0, 41, 1232, 0, 1, 0, 0)
+        code, reply = code_of(asked + bad)
+        self.assertEqual((code, reply[-6], reply[-5]), (0, 1, 0), "BADVERS")
+
     def test_a_name_with_its_network_is_ours_as_well(self):
         # The embedded DNS of Docker owns the networks' names as domains, and PTR answers have them.
         for name in ("web.o_default", "o-web-1.o_default", "portal.o_default"):

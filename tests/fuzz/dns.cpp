@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     records.names.assign(3, "name.of.a.container");
     records.services.push_back({.port = 80, .host = "web"});
     const std::size_t limit = std::min<std::size_t>(question->size_limit, 4096);
-    for (const engine::dns_code code : {engine::dns_code::no_error, engine::dns_code::name_error}) {
+    for (const engine::dns_code code :
+        {engine::dns_code::no_error, engine::dns_code::name_error, question->refusal}) {
         engine::dns_bytes answer = engine::make_answer(
             message, code, code == engine::dns_code::no_error ? records : engine::dns_records(), limit);
         if (answer.size() > std::max<std::size_t>(limit, 512) ||

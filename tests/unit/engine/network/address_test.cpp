@@ -156,11 +156,15 @@ TEST(records, come_back_as_they_were_written) {
         .ipv4 = ipv4_lan{.subnet = subnet("10.1.0.0/16"), .gateway = address("10.1.0.1")},
         .ipv6 = six,
         .bridge = "b",
+        .lent = lent_bridge{.up = true, .route_localnet = false, .addresses = {address("10.1.0.7")}},
         .created = "now"};
     const network_record again = decode_network("n", encode(record));
     EXPECT_EQ(again.definition, record.definition);
     EXPECT_EQ(again.ipv4, record.ipv4);
     EXPECT_EQ(again.ipv6, record.ipv6);
+    EXPECT_EQ(again.lent, record.lent);
+    EXPECT_FALSE(given_ipv4(again)) << "the bridge has an address of its own there";
+    EXPECT_EQ(given_ipv6(again), six.gateway);
 
     const attachment lease{.container = "c",
         .endpoints = {{.network = "n",

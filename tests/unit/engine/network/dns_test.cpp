@@ -57,6 +57,63 @@ TEST(dns_message, an_answer_above_the_limit_is_cut_and_says_so) {
     EXPECT_EQ(cut[2] & 2, 2);
 }
 
+/// The query with an OPT record (RFC 6891 6.1.2).
+dns_bytes with_opt(dns_bytes message, unsigned size, std::uint8_t version = 0) {
+    message[11] = 1;
+    for (const unsigned byte :
+        {0U, 0U, 41U, size >> 8U, size & 255U, 0U, static_cast<unsigned>(version), 0U, 0U, 0U, 0U})
+        message.push_back(static_cast<std::uint8_t>(byte));
+    return message;
+}
+
+TEST(dns_message, what_is_cut_has_what_fits) {
+    const std::vector<ipv4_address> many(100, ipv4_address{0x0a000001});
+    const dns_bytes cut = make_answer(query("web", 1), dns_code::no_error, {.addresses = many}, 512);
+    EXPECT_EQ(cut[7], (512 - 12 - 9) / 16);
+    EXPECT_GT(cut.size(), 512U - 16);
+    const dns_bytes more =
+        make_answer(with_opt(query("web", 1), 1232), dns_code::no_error, {.addresses = many}, 1232);
+    EXPECT_EQ(more[7], (1232 - 12 - 9 - 11) / 16);
+    EXPECT_EQ(more[11], 1);
+}
+
+TEST(dns_message, an_opt_record_is_answered_by_one) {
+    const dns_bytes plain = make_answer(query("web", 1), dns_code::no_error, {}, 512);
+    EXPECT_EQ(plain[11], 0);
+    const dns_bytes asked = with_opt(query("web", 1), 1232);
+    ASSERT_TRUE(parse_query(asked));
+    EXPECT_EQ(parse_query(asked)->size_limit, 1232U);
+    const dns_bytes answer = make_answer(asked, dns_code::name_error, {}, 512);
+    ASSERT_EQ(answer.size(), plain.size() + 11);
+    EXPECT_EQ(answer[11], 1);
+    EXPECT_EQ(answer[plain.size() + 2], 41);
+}
+
+TEST(dns_message, what_we_do_not_answer_is_refused_by_its_code) {
+    const auto refusal = [](const dns_bytes& message) {
+        const auto question = parse_query(message);
+        return question ? question->refusal : dns_code::no_error;
+    };
+    const dns_bytes version = with_opt(query("web", 1), 1232, 1);
+    EXPECT_EQ(refusal(version), dns_code::bad_version);
+    const dns_bytes answer = make_answer(version, dns_code::bad_version, {}, 512);
+    EXPECT_EQ(answer[3] & 15, 0);
+    EXPECT_EQ(answer[answer.size() - 6], 1); // the upper bits of the code
+    EXPECT_EQ(answer[answer.size() - 5], 0); // our version
+    dns_bytes notify = query("web", 1);
+    notify[2] = 4 << 3;
+    EXPECT_EQ(refusal(notify), dns_code::not_implemented);
+    EXPECT_EQ(make_answer(notify, dns_code::not_implemented, {}, 512)[2], 0x80 | 4 << 3);
+    dns_bytes chaos = query("version.bind", 16);
+    chaos.back() = 3;
+    EXPECT_EQ(refusal(chaos), dns_code::refused);
+    dns_bytes none = query("web", 1);
+    none.resize(12);
+    none[5] = 0;
+    EXPECT_EQ(refusal(none), dns_code::format_error);
+    EXPECT_EQ(make_answer(none, dns_code::format_error, {}, 512).size(), 12U);
+}
+
 TEST(dns_message, reverse_names_hold_an_address) {
     EXPECT_EQ(to_string(address_in_ptr("4.3.2.1.in-addr.arpa").value()), "1.2.3.4");
     EXPECT_FALSE(address_in_ptr("web"));
@@ -99,6 +156,34 @@ TEST_F(dns_zone_test, a_known_name_without_that_type_is_known_and_empty) {
     const dns_answer answer = ask("a", "b", dns_type::aaaa);
     EXPECT_TRUE(answer.known);
     EXPECT_THAT(answer.records.addresses, IsEmpty());
+}
+
+TEST_F(dns_zone_test, names_of_ours_that_nobody_runs_by_are_absent) {
+    networks["front"].definition.project = "p";
+    networks["back"].definition.project = "p";
+    EXPECT_FALSE(ask("a", "b").absent);
+    running.erase("b");
+    for (const char* name : {"b", "p-b-1", "b.front", "_80._tcp.b"})
+        EXPECT_TRUE(ask("a", name).absent) << name;
+    EXPECT_TRUE(ask("a", "c").absent) << "of the project, on another network";
+    attachments["c"].endpoints[0].aliases.emplace_back("www.example.com");
+    EXPECT_FALSE(ask("a", "www.example.com").absent) << "it may be another one's outside";
+    networks["back"].definition.project = "other";
+    EXPECT_FALSE(ask("a", "c").absent);
+    EXPECT_FALSE(ask("a", "nobody").absent);
+    running["b"] = 2;
+    draining = {"b"};
+    EXPECT_TRUE(ask("a", "b").absent);
+}
+
+TEST_F(dns_zone_test, addresses_of_our_subnets_are_asked_of_nobody_else) {
+    networks["front"].bridge = "b0";
+    networks["front"].ipv4 = {
+        .subnet = parse_subnet("10.0.0.0/24").value(), .gateway = ipv4_address{0x0a000001}};
+    EXPECT_TRUE(ask("a", "9.0.0.10.in-addr.arpa", dns_type::ptr).absent);
+    EXPECT_FALSE(ask("a", "9.1.0.10.in-addr.arpa", dns_type::ptr).absent);
+    networks["front"].lent.emplace();
+    EXPECT_FALSE(ask("a", "9.0.0.10.in-addr.arpa", dns_type::ptr).absent);
 }
 
 TEST_F(dns_zone_test, both_families_and_reverse_names_are_known) {

@@ -32,6 +32,20 @@ TEST(link_audit, puts_a_deleted_bridge_before_the_ports_that_go_under_it) {
     EXPECT_EQ(faults(links), expected);
 }
 
+TEST(link_audit, leaves_a_bridge_of_others_to_them) {
+    const std::vector<wanted_bridge> theirs{
+        {.network = "front", .bridge = "b0", .lent = true, .gateway = gateway}};
+    auto links = whole();
+    links[1].up = false;
+    EXPECT_TRUE(find_link_faults(theirs, ports, links).empty());
+    links[1].addresses.clear(); // which it had from us
+    const std::vector<link_fault> expected{{link_fault_kind::address_gone, 0}};
+    EXPECT_EQ(find_link_faults(theirs, ports, links), expected);
+    links.erase(links.begin() + 1);
+    links.back().master = 0;
+    EXPECT_TRUE(find_link_faults(theirs, ports, links).empty());
+}
+
 TEST(link_audit, sees_what_a_bridge_lacks) {
     auto links = whole();
     links[1].up = false;

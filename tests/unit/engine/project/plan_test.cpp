@@ -334,6 +334,15 @@ TEST_F(plan_test, a_changed_network_is_made_anew_with_the_containers_on_it) {
     EXPECT_THROW(up(), compose::error);
 }
 
+TEST_F(plan_test, a_network_of_another_project_is_joined_as_an_external_one_only) {
+    for (const std::string service : {"db", "job", "web"})
+        running(service);
+    now.networks.at("p_default").project = "other";
+    EXPECT_THROW(up(), compose::error);
+    project.networks.at("default").external = true;
+    EXPECT_NO_THROW(up());
+}
+
 TEST_F(plan_test, new_labels_of_a_network_leave_the_containers_alone) {
     for (const std::string service : {"db", "web"})
         running(service);
