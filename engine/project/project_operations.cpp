@@ -131,6 +131,12 @@ void project_manager::implementation::announce_left_unchanged(
         notes.push_back(std::move(note));
     for (std::string& note : limits_without_effect(wanted, services))
         notes.push_back(std::move(note));
+    std::set<std::string> known;
+    for (const container_view* each : containers.all())
+        known.insert(
+            {each->record.name, each->record.service, each->record.id, each->record.id.substr(0, 12)});
+    for (std::string& note : links_to_nothing(request, std::move(known)))
+        notes.push_back(std::move(note));
     for (const std::string& note : notes) {
         event what;
         what.project = wanted.name;
