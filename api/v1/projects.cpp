@@ -220,8 +220,8 @@ engine::task<> act(exchange& request, daemon_parts parts) {
         under_way = co_await parts.projects.restart(
             project, std::move(services), grace, request.query.flag("dependents", true));
     else if (action == "kill")
-        under_way = co_await parts.projects.kill(
-            project, std::move(services), engine::signal_number(request.query.text("signal", "SIGKILL")));
+        under_way = co_await parts.projects.kill(project, std::move(services),
+            engine::signal_number(request.query.text("signal", "SIGKILL")), request.query.flag("orphans"));
     else if (action == "remove")
         under_way = co_await parts.projects.remove_stopped(
             project, std::move(services), request.query.flag("volumes"));
