@@ -12,6 +12,7 @@
 #include "engine/system/memory_file.hpp"
 #include "engine/system/service_notice.hpp"
 #include "engine/system/unix_socket.hpp"
+#include "engine/volume/known_mounts.hpp"
 #include "engine/volume/sealer.hpp"
 #include "engine/volume/secret_store.hpp"
 #include "engine/volume/volume_store.hpp"
@@ -59,15 +60,17 @@ void open_log(const daemon_options& options) {
 struct daemon {
     daemon(boost::asio::io_context& io, boost::asio::thread_pool& workers, const daemon_options& options)
         : on{.io = io, .workers = workers}, records(on, options.state / "state.db"),
-          images(on, records, options.state / "image", options.images),
-          volumes(on, records, options.state / "volume"), secrets(records, options.state / secret_key),
-          networks(on, records, options.networks), events(io), parts{.on = on,
-                                                                   .records = records,
-                                                                   .images = images,
-                                                                   .volumes = volumes,
-                                                                   .secrets = secrets,
-                                                                   .networks = networks,
-                                                                   .events = events},
+          images(on, records, options.state / "image", options.images), mounts(records),
+          volumes(on, records, mounts, options.state / "volume"),
+          secrets(records, options.state / secret_key), networks(on, records, options.networks),
+          events(io), parts{.on = on,
+                          .records = records,
+                          .images = images,
+                          .mounts = mounts,
+                          .volumes = volumes,
+                          .secrets = secrets,
+                          .networks = networks,
+                          .events = events},
           containers(parts,
               {.instance = options.instance,
                   .state = options.state,
@@ -90,6 +93,7 @@ struct daemon {
     engine::executors on;
     engine::store records;
     engine::image_store images;
+    engine::known_mounts mounts;
     engine::volume_store volumes;
     engine::secret_store secrets;
     engine::network_manager networks;

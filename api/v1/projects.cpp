@@ -28,7 +28,8 @@ std::optional<std::chrono::nanoseconds> seconds_in(const exchange& request, cons
     return std::chrono::seconds(*number);
 }
 
-compose::project read_definition(const exchange& request, const std::string& text) {
+compose::project read_definition(
+    const exchange& request, const std::string& text, std::vector<std::string>& warnings) {
     const std::string type = request.header("Content-Type");
     const std::string& name = request.parameters.at("project");
     if (type.starts_with("application/json")) {
@@ -40,7 +41,7 @@ compose::project read_definition(const exchange& request, const std::string& tex
         return wanted;
     }
     if (type.starts_with("application/yaml"))
-        return compose::load_text(text, name);
+        return compose::load_text(text, name, &warnings);
     throw compose::error(compose::error_kind::invalid,
         fmt::format("content type \"{}\": send application/json or application/yaml", type));
 }
@@ -73,7 +74,8 @@ std::string closed_port(const daemon_parts& parts, const compose::project& proje
 
 engine::task<> put(exchange& request, daemon_parts parts) {
     std::string text = co_await request.body(definition_limit);
-    compose::project wanted = read_definition(request, text);
+    std::vector<std::string> warnings;
+    compose::project wanted = read_definition(request, text, warnings);
     engine::wipe(text); // it may have secrets
     engine::up_options options{.services = request.query.list("services"),
         .dependencies = request.query.flag("dependencies", true),
@@ -105,6 +107,8 @@ engine::task<> put(exchange& request, daemon_parts parts) {
     std::string closed = closed_port(parts, wanted);
     std::shared_ptr<engine::operation> under_way =
         co_await parts.projects.up(std::move(wanted), std::move(options));
+    for (std::string& each : warnings)
+        warn(parts, name, std::move(each));
     if (!file.empty())
         warn(parts, name,
             fmt::format(
@@ -216,8 +220,8 @@ engine::task<> act(exchange& request, daemon_parts parts) {
         under_way = co_await parts.projects.restart(
             project, std::move(services), grace, request.query.flag("dependents", true));
     else if (action == "kill")
-        under_way = co_await parts.projects.kill(
-            project, std::move(services), engine::signal_number(request.query.text("signal", "SIGKILL")));
+        under_way = co_await parts.projects.kill(project, std::move(services),
+            engine::signal_number(request.query.text("signal", "SIGKILL")), request.query.flag("orphans"));
     else if (action == "remove")
         under_way = co_await parts.projects.remove_stopped(
             project, std::move(services), request.query.flag("volumes"));

@@ -26,6 +26,7 @@ struct lifecycle_flags {
     bool stop = false;
     bool no_deps = false;
     bool volumes = false;
+    bool orphans = false;
     std::vector<std::string> services;
 };
 using flags_ptr = std::shared_ptr<lifecycle_flags>;
@@ -54,7 +55,7 @@ engine::task<> run(context& with, flags_ptr flags, std::string action, std::stri
     if (flags->timeout)
         query += fmt::format("&timeout={}", *flags->timeout);
     if (action == "kill")
-        query += "&signal=" + flags->signal;
+        query += "&signal=" + flags->signal + (flags->orphans ? "&orphans=1" : "");
     if (flags->no_deps)
         query += "&dependents=0";
     const std::string name = with.project_name();
@@ -127,8 +128,10 @@ void add_lifecycle(const command_line& app) {
             command.add_flag("--no-deps", flags->no_deps, "Don't restart dependent services");
     }
     const auto kill_flags = std::make_shared<lifecycle_flags>();
-    add(app, "kill", "Force stop service containers", kill_flags, "Killing")
-        .add_option("-s,--signal", kill_flags->signal, "SIGNAL to send to the container");
+    const command_line kill = add(app, "kill", "Force stop service containers", kill_flags, "Killing");
+    kill.add_option("-s,--signal", kill_flags->signal, "SIGNAL to send to the container");
+    kill.add_flag("--remove-orphans", kill_flags->orphans,
+        "Also containers for services not defined in the Compose file; none is removed");
 
     const auto flags = std::make_shared<lifecycle_flags>();
     const command_line command = app.add_subcommand("rm", "Removes stopped service containers");

@@ -249,7 +249,8 @@ engine::task<project> load_wanted(context& with, std::shared_ptr<up_flags> flags
     const std::vector<provider> providers = take_providers(read, flags->services, !flags->no_deps);
     std::erase_if(
         flags->services, [&](const std::string& name) { return !read.project.services.contains(name); });
-    check_supported(read);
+    for (const std::string& warning : check_supported(read))
+        fmt::print(stderr, "warning: {}\n", warning);
     if (!read.ignored.empty())
         fmt::print(
             stderr, "warning: composed does not act on these yet: {}\n", fmt::join(read.ignored, ", "));

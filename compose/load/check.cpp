@@ -118,9 +118,23 @@ class checker {
         }
     }
 
+    /// The key that makes it a dependency: others than depends_on imply one.
+    static std::string place_of_dependency(const service& of, const std::string& name) {
+        for (const auto& [key, entries] :
+            {std::pair("links", &of.links), std::pair("volumes_from", &of.volumes_from)})
+            for (std::size_t index = 0; index < entries->size(); ++index)
+                if (entries->at(index).substr(0, entries->at(index).find(':')) == name)
+                    return fmt::format("{}[{}]", key, index);
+        for (const auto& [key, mode] : {std::pair("network_mode", &of.network_mode), {"ipc", &of.ipc},
+                 {"pid", &of.pid}, {"uts", &of.uts}, {"cgroup", &of.cgroup}})
+            if (*mode == "service:" + name)
+                return key;
+        return "depends_on." + name;
+    }
+
     void dependencies(const service& of) {
         for (const auto& [name, how] : of.depends_on) {
-            const std::string key = "depends_on." + name;
+            const std::string key = place_of_dependency(of, name);
             if (name == of.name)
                 fail(of, key, "a service cannot depend on itself");
             else if (const auto off = project_.disabled_services.find(name);
@@ -130,8 +144,9 @@ class checker {
                         off->second.profiles.front()));
             else if (!project_.services.contains(name) && !project_.disabled_services.contains(name))
                 fail(of, key,
-                    fmt::format(
-                        "depends on undefined service \"{}\"{}", name, near(name, project_.services)));
+                    fmt::format("{} undefined service \"{}\"{}",
+                        key.starts_with("depends_on") ? "depends on" : "refers to", name,
+                        near(name, project_.services)));
         }
     }
 

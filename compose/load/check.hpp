@@ -8,6 +8,8 @@
 
 namespace compose {
 
+struct node;
+
 /// Where a path of the project ("services.web.depends_on") stands in its files.
 using place_lookup = std::function<position(const std::string& path)>;
 
@@ -30,7 +32,20 @@ void check_update(const service& of, const report_fault& fail);
 /// What runs by a schedule (x-composed) and what depends on such.
 void check_schedule(const project& in, const service& of, const report_fault& fail);
 
-/// What the language allows and this engine cannot do yet.
-void check_supported(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong);
+/// How a service is on its networks, what it publishes and how it asks for names.
+void check_network_use(
+    const project& in, const service& of, const report_fault& fail, const report_fault& warn);
+
+/// `ipam` of a network; keys are below it.
+void check_pools(const network& of, const report_fault& fail);
+
+/// Where mounts, secrets and configs of a service go, and with what options.
+void check_mount_use(const service& of, const report_fault& fail, const report_fault& warn);
+
+/// What a mount says that is for one of another type, and a project does not carry.
+void check_mount_members(const node& tree, std::vector<diagnostic>& told);
+
+/// What the language allows and this engine cannot do, and (diagnostic::warning) what has no effect.
+void check_supported(const project& of, const place_lookup& place, std::vector<diagnostic>& told);
 
 } // namespace compose

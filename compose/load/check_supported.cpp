@@ -105,6 +105,12 @@ class support_checker {
             };
             check_limits(service, report);
             check_update(service, report);
+            const report_fault warn = [this](const std::string& key, const std::string& message) {
+                fail(key, "{}", message);
+                wrong_.back().warning = true;
+            };
+            check_network_use(project_, service, report, warn);
+            check_mount_use(service, report, warn);
         }
         path_.clear();
         for (const auto& [key, volume] : project_.volumes)
@@ -140,6 +146,9 @@ class support_checker {
                 four, six);
         if (six > 0 && !of.enable_ipv6)
             fail(path + ".ipam.config", "has an IPv6 subnet, but enable_ipv6 is not true");
+        check_pools(of, [&](const std::string& at, const std::string& message) {
+            fail(fmt::format("{}.{}", path, at), "{}", message);
+        });
     }
 
     /// `key`: below the service, or of the project when there is none.
@@ -231,12 +240,6 @@ class support_checker {
         if (!how.mac_address.empty() && !is_mac_address(how.mac_address))
             fail(path + ".mac_address", "\"{}\" is no hardware address like 02:42:ac:11:00:02",
                 how.mac_address);
-        // IFNAMSIZ with its zero, and what the kernel refuses.
-        if (!how.interface_name.empty() &&
-            (how.interface_name.size() > 15 ||
-                how.interface_name.find_first_of("/: \t") != std::string::npos))
-            fail(path + ".interface_name", "{:?} is no name of an interface (up to 15 characters)",
-                how.interface_name);
         for (const auto& [key, value] : how.driver_opts)
             if (key != "com.docker.network.endpoint.sysctls" && key != "com.docker.network.endpoint.ifname")
                 fail(fmt::format("{}.driver_opts.{}", path, key),
@@ -346,6 +349,13 @@ class support_checker {
             const std::string path = fmt::format("{}.{}", list, key);
             if (!is_key(key) || (each.external && !is_key(each.name)))
                 fail(path, "a name has letters, digits, _ . -");
+            for (const auto& [member, given] : {std::pair("file", !each.file.empty()),
+                     {"environment", !each.environment.empty()}, {"content", each.content.has_value()}})
+                if (each.external && given)
+                    fail(fmt::format("{}.{}", path, member),
+                        "cannot be beside external: true, which means one that the engine keeps (compose {} "
+                        "create); leave out one of them",
+                        list == "secrets" ? "secret" : "configs");
             if (!each.driver.empty())
                 fail(path + ".driver", "\"{}\" is not supported; there are file, environment and external",
                     each.driver);

@@ -70,14 +70,15 @@ mount mount_of(const node& item) {
         made.recursive = bind->text_at("recursive");
         made.selinux = bind->text_at("selinux");
     }
-    if (const node* volume = item.find("volume")) {
+    // Of another type they mean nothing (check_mounts.cpp).
+    if (const node* volume = item.find("volume"); volume != nullptr && type == "volume") {
         made.nocopy = switched(*volume, "nocopy");
         made.subpath = volume->text_at("subpath");
         made.labels = options_in(*volume, "labels");
     }
-    if (const node* image = item.find("image"))
+    if (const node* image = item.find("image"); image != nullptr && type == "image")
         made.subpath = image->text_at("subpath");
-    if (const node* tmpfs = item.find("tmpfs")) {
+    if (const node* tmpfs = item.find("tmpfs"); tmpfs != nullptr && type == "tmpfs") {
         made.tmpfs_size = number_in(*tmpfs, "size");
         made.tmpfs_mode = number_in<std::uint32_t>(*tmpfs, "mode");
     }
@@ -400,8 +401,13 @@ project decode(const node& tree, const node& disabled, std::vector<std::string>&
     for (const auto& [name, from] : disabled.entries)
         made.disabled_services.emplace(name, service_of(name, from));
     if (const node* networks = tree.find("networks"))
-        for (const auto& [key, from] : networks->entries)
+        for (const auto& [key, from] : networks->entries) {
             made.networks.emplace(key, network_of(from));
+            const node* ipam = from.find("ipam"); // its one driver has no options
+            if (const node* options = ipam == nullptr ? nullptr : ipam->find("options");
+                options != nullptr && !options->entries.empty())
+                ignored.push_back(fmt::format("networks.{}.ipam.options", key));
+        }
     if (const node* volumes = tree.find("volumes"))
         for (const auto& [key, from] : volumes->entries)
             made.volumes.emplace(key, volume_of(from));

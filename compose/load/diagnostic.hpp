@@ -19,8 +19,9 @@ struct position {
 /// One thing that is wrong with a file.
 struct diagnostic {
     position at;
-    std::string path;    // services.web.ports[1]; empty for the whole file
-    std::string message; // what is wrong and what is allowed
+    std::string path;     // services.web.ports[1]; empty for the whole file
+    std::string message;  // what is wrong and what is allowed
+    bool warning = false; // what it says has no effect, but all goes on
 };
 
 /// "compose.yaml:4:7: services.web.prots: unknown key, did you mean \"ports\"?"

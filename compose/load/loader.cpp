@@ -332,7 +332,30 @@ node part_of(const node& tree, const std::vector<std::string>& services) {
     return part;
 }
 
-project load_text(std::string_view text, const std::string& name) {
+namespace {
+
+/// Throws load_error unless all that is told are warnings; gives these.
+std::vector<std::string> warnings_of(std::vector<diagnostic> told) {
+    std::vector<diagnostic> ordered = both({}, std::move(told));
+    std::vector<std::string> warnings;
+    for (const diagnostic& each : ordered)
+        if (each.warning)
+            warnings.push_back(to_string(each));
+    std::erase_if(ordered, [](const diagnostic& each) { return each.warning; });
+    fail_if(std::move(ordered));
+    return warnings;
+}
+
+} // namespace
+
+std::vector<std::string> check_supported(const loaded& read) {
+    std::vector<diagnostic> told;
+    check_supported(read.project, places_in(*read.tree), told);
+    check_mount_members(*read.tree, told);
+    return warnings_of(std::move(told));
+}
+
+project load_text(std::string_view text, const std::string& name, std::vector<std::string>* warnings) {
     check_project_name(name);
     source_file file{.name = "(request)", .documents = parse_yaml(text, "(request)")};
     std::vector<diagnostic> wrong;
@@ -358,13 +381,12 @@ project load_text(std::string_view text, const std::string& name) {
                     {.at = place(path), .path = path, .message = "a request needs absolute paths"});
             }
     fail_if(std::move(wrong));
+    std::vector<std::string> odd = check_supported(read);
+    if (warnings != nullptr) {
+        *warnings = std::move(read.warnings);
+        warnings->insert(warnings->end(), odd.begin(), odd.end());
+    }
     return std::move(read.project);
-}
-
-void check_supported(const loaded& read) {
-    std::vector<diagnostic> wrong;
-    check_supported(read.project, places_in(*read.tree), wrong);
-    fail_if(both({}, std::move(wrong)));
 }
 
 void check_project(project& of) {
@@ -389,7 +411,7 @@ void check_project(project& of) {
     const place_lookup nowhere = [](const std::string&) { return position(); };
     check_consistency(of, nowhere, wrong);
     check_supported(of, nowhere, wrong);
-    fail_if(std::move(wrong));
+    warnings_of(std::move(wrong)); // who has the files has told them
 }
 
 } // namespace compose

@@ -57,16 +57,17 @@ loaded load(const load_options& options);
 node part_of(const node& tree, const std::vector<std::string>& services);
 
 /// A project from one YAML text, as the API takes it: variables have no values but their defaults, and no
-/// file of this host is read. Throws load_error.
-project load_text(std::string_view text, const std::string& name);
+/// file of this host is read. Throws load_error; `warnings` gets those of load() and check_supported().
+project load_text(
+    std::string_view text, const std::string& name, std::vector<std::string>* warnings = nullptr);
 
 /// What was read in its wire form and not by load() must hold all the same: a name, images, declared networks
 /// and volumes, dependencies without a circle. Fills in what may be left out. Throws load_error.
 void check_project(project& of);
 
-/// What the files say and this engine cannot do yet, at its place in them, as the daemon would refuse it
-/// without. Throws load_error.
-void check_supported(const loaded& read);
+/// What the files say and this engine cannot do, at its place in them, as the daemon would refuse it without.
+/// Throws load_error; gives warnings of what has no effect.
+std::vector<std::string> check_supported(const loaded& read);
 
 /// The project's name, for commands that need no file: -p, COMPOSE_PROJECT_NAME, or nothing when only a file
 /// can tell.

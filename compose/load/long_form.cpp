@@ -372,6 +372,20 @@ std::vector<node> mount(const node& item) {
     return {made};
 }
 
+std::vector<std::string> mount_remarks(const node& item) {
+    std::vector<std::string> remarks;
+    if (!item.is_scalar() || kind_of(item) != scalar_kind::text)
+        return remarks;
+    for (const std::string& mode : unknown_modes(text_of(item))) {
+        const std::string near = nearest_mode(mode);
+        remarks.push_back(
+            fmt::format("\"{}\": there is no mode \"{}\", it has no effect; {}", item.text, mode,
+                near.empty() ? "there are ro, rw, z, Z, nocopy and those of propagation like rslave"
+                             : fmt::format("did you mean \"{}\"?", near)));
+    }
+    return remarks;
+}
+
 std::vector<node> file_reference(const node& item) {
     if (!item.is_scalar())
         return {item};

@@ -35,6 +35,9 @@ std::vector<node> mount(const node& item);
 std::vector<node> file_reference(const node& item); // of configs and secrets: NAME -> {source: NAME}
 std::vector<node> device(const node& item);         // A:B:rwm
 
+// What is left out of items, for a warning.
+std::vector<std::string> mount_remarks(const node& item); // "./a:/b:readonly"
+
 // What tells items apart.
 std::string by_value(const node& item);
 std::string by_name(const node& item); // of NAME=VALUE

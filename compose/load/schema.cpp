@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <map>
 #include <set>
+#include <utility>
 
 namespace compose {
 
@@ -255,6 +256,9 @@ class conformer {
                 expanded.push_back(item);
             else if (!guarded(item, here, [&] { expanded = expand(item, to); }))
                 continue;
+            if (to.remarks != nullptr && !variables_stay_)
+                for (std::string& remark : to.remarks(item))
+                    warn(item.at, here, std::move(remark));
             for (node& each : expanded) {
                 const std::size_t before = wrong_.size();
                 if (each.is_null() && !to.element->null_is_value)
@@ -265,7 +269,24 @@ class conformer {
             }
         }
         value.items = std::move(items);
+        if (to.tells_twins && !variables_stay_)
+            tell_twins(value, to, path);
         keep_unique(value, to);
+    }
+
+    void tell_twins(const node& list, const schema& of, const std::string& path) {
+        std::map<std::string, std::size_t> places;
+        for (std::size_t index = 0; index < list.items.size(); ++index) {
+            const auto [twin, fresh] = places.emplace(of.identity(list.items[index]), index);
+            if (!fresh)
+                warn(list.items[index].at, fmt::format("{}[{}]", path, index),
+                    fmt::format("takes the place of {}[{}], for both have the target {}", path,
+                        std::exchange(twin->second, index), twin->first));
+        }
+    }
+
+    void warn(const position& at, const std::string& path, std::string message) {
+        warnings_.push_back(to_string({.at = at, .path = path, .message = std::move(message)}));
     }
 
     /// Ranges of ports may be many ports each.

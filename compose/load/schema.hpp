@@ -40,6 +40,8 @@ struct schema {
     void (*write_out)(node& value) = nullptr;
     /// The same of one item of a list, which may become several.
     std::vector<node> (*expand)(const node& item) = nullptr;
+    /// What such an item says and nobody hears: each a warning.
+    std::vector<std::string> (*remarks)(const node& item) = nullptr;
     /// What tells the items of a list apart: of two that have it in common the later stays, in the place of
     /// the first. Without it all stay.
     std::string (*identity)(const node& item) = nullptr;
@@ -59,6 +61,7 @@ struct schema {
     bool settled = false;       // of a scalar: turned into what it means also there
     bool each_alone = false;    // of a list: items are expanded also beside one that still has a variable
     bool merges_items = false;  // of a list: two items of one identity are laid over one another
+    bool tells_twins = false;   // of a list: an item that takes the place of another of one file is a warning
     bool lists = false;         // of what is as_written: laid over one another as lists of NAME=VALUE
     bool lone_replaced = false; // of a list: written as its only item it is replaced, not added to
 };

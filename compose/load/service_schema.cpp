@@ -51,12 +51,14 @@ constexpr schema config_references{.is = form::list,
     .element = &reference,
     .expand = long_form::file_reference,
     .identity = long_form::by_config_target,
-    .each_alone = true};
+    .each_alone = true,
+    .tells_twins = true};
 constexpr schema references{.is = form::list,
     .element = &reference,
     .expand = long_form::file_reference,
     .identity = long_form::by_secret_target,
-    .each_alone = true};
+    .each_alone = true,
+    .tells_twins = true};
 
 // --- build
 
@@ -306,8 +308,10 @@ constexpr schema mount = object(mount_members);
 constexpr schema mounts{.is = form::list,
     .element = &mount,
     .expand = long_form::mount,
+    .remarks = long_form::mount_remarks,
     .identity = long_form::by_target,
-    .each_alone = true};
+    .each_alone = true,
+    .tells_twins = true};
 
 constexpr schema restart{.is = form::text, .check = [](const std::string& value) {
                              try {

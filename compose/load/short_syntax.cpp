@@ -1,10 +1,12 @@
 #include "compose/load/short_syntax.hpp"
 
+#include "compose/load/diagnostic.hpp"
 #include "compose/model/error.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <utility>
@@ -118,6 +120,32 @@ std::vector<port> parse_port(std::string_view text) {
     return ports;
 }
 
+namespace {
+
+/// Whether it is a known one.
+bool take_mode(mount& of, const std::string& option) {
+    // Docker Desktop's, which mean nothing on Linux.
+    constexpr std::array<std::string_view, 3> of_desktop{"cached", "consistent", "delegated"};
+    constexpr std::array<std::string_view, 6> propagations{
+        "rprivate", "private", "rshared", "shared", "rslave", "slave"};
+    const auto is_among = [&](const auto& known) {
+        return std::find(known.begin(), known.end(), option) != known.end();
+    };
+    if (option == "ro" || option == "rw")
+        of.read_only = option == "ro";
+    else if (option == "z" || option == "Z")
+        of.selinux = option;
+    else if (option == "nocopy")
+        of.nocopy = true;
+    else if (is_among(propagations))
+        of.propagation = option;
+    else
+        return is_among(of_desktop);
+    return true;
+}
+
+} // namespace
+
 mount parse_mount(std::string_view text) {
     const std::vector<std::string> parts = split_outside_braces(text, ':');
     if (text.empty() || parts.size() > 3)
@@ -135,21 +163,31 @@ mount parse_mount(std::string_view text) {
         return made;
     if (parts[2].empty())
         fail(fmt::format("\"{}\": there is nothing after the last colon", text));
-    for (const std::string& option : split_outside_braces(parts[2], ',')) {
-        if (option == "ro")
-            made.read_only = true;
-        else if (option == "rw")
-            made.read_only = false;
-        else if (option == "z" || option == "Z")
-            made.selinux = option;
-        else if (option == "nocopy")
-            made.nocopy = true;
-        else if (option.starts_with("rprivate") || option.starts_with("private") ||
-                 option.ends_with("shared") || option.ends_with("slave"))
-            made.propagation = option;
-        // Others (cached, delegated …) are Docker Desktop's and mean nothing on Linux.
-    }
+    for (const std::string& option : split_outside_braces(parts[2], ','))
+        take_mode(made, option);
     return made;
+}
+
+std::vector<std::string> unknown_modes(std::string_view text) {
+    std::vector<std::string> unknown;
+    const std::vector<std::string> parts = split_outside_braces(text, ':');
+    compose::mount ignored;
+    if (parts.size() == 3)
+        for (const std::string& option : split_outside_braces(parts[2], ','))
+            if (!take_mode(ignored, option))
+                unknown.push_back(option);
+    return unknown;
+}
+
+std::string nearest_mode(std::string_view mode) {
+    std::string plain;
+    for (const char c : mode)
+        if (std::isalpha(static_cast<unsigned char>(c)) != 0)
+            plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (plain.starts_with("read")) // readonly, read-only, read_write: as others write it
+        return plain.find("write") == std::string::npos ? "ro" : "rw";
+    return nearest(
+        plain, {"ro", "rw", "nocopy", "rprivate", "private", "rshared", "shared", "rslave", "slave"});
 }
 
 std::vector<std::string> split_command(std::string_view text) {

@@ -16,6 +16,12 @@ std::vector<port> parse_port(std::string_view text);
 /// Throws error{invalid}.
 mount parse_mount(std::string_view text);
 
+/// Those of its OPTIONS that nobody knows: they are left out, as Docker Compose does.
+std::vector<std::string> unknown_modes(std::string_view text);
+
+/// The known option that is meant by one that is none, or empty.
+std::string nearest_mode(std::string_view mode);
+
 /// At each `at` that does not stand in a ${...}, which may be there still.
 std::vector<std::string> split_outside_braces(std::string_view text, char at);
 

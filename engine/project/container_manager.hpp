@@ -16,6 +16,7 @@
 namespace engine {
 
 class image_store;
+class known_mounts;
 class network_manager;
 class store;
 class volume_store;
@@ -26,6 +27,7 @@ struct engine_parts {
     executors on;
     store& records;
     image_store& images;
+    known_mounts& mounts;
     volume_store& volumes;
     secret_store& secrets;
     network_manager& networks;

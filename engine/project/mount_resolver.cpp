@@ -4,6 +4,7 @@
 #include "engine/image/digest.hpp"
 #include "engine/image/image_store.hpp"
 #include "engine/system/mount.hpp"
+#include "engine/volume/known_mounts.hpp"
 #include "engine/volume/volume_store.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -58,10 +59,12 @@ void check_propagation(const compose::mount& from, const std::string& service) {
             service, from.propagation, from.source, shared ? "" : " nor a slave"));
 }
 
-/// Gives whether the source is on another file system than /.
-bool check_bind_source(const compose::mount& from, const container_record& record) {
+/// Gives where the file system of the source is mounted.
+fs::path check_bind_source(
+    const compose::mount& from, const container_record& record, const std::set<fs::path>& known) {
     std::error_code none;
     const bool has_run = !record.started.empty();
+    check_disk_of(from.source, known, fmt::format("service \"{}\": bind source", record.service));
     if (!fs::exists(from.source, none)) {
         if (has_run || !from.create_host_path)
             throw error(error_kind::not_found,
@@ -74,13 +77,13 @@ bool check_bind_source(const compose::mount& from, const container_record& recor
                     record.service, from.source, none.message()));
     }
     check_propagation(from, record.service);
-    const bool elsewhere = !is_on_root_mount(from.source);
-    if (!elsewhere && record.mounted_sources.contains(from.source))
+    fs::path disk = mount_point_of(from.source);
+    if (disk == "/" && record.mounted_sources.contains(from.source))
         throw error(error_kind::not_found,
             fmt::format("service \"{}\": the disk of bind source \"{}\" is not mounted; mount it, or make "
                         "the container anew if the source has moved: compose up -d --force-recreate",
                 record.service, from.source));
-    return elsewhere;
+    return disk;
 }
 
 /// An anonymous volume is found again by whom it was made for: it stays with the service when its container
@@ -236,10 +239,13 @@ task<resolved_mounts> resolve_mounts(
             result.mounts.push_back(image_of(parts, how, record, result.images));
             break;
         case compose::mount_type::bind: {
-            auto work = [how, record] { return check_bind_source(how, record); };
-            const bool elsewhere = co_await blocking(parts.on.workers, work);
-            if (elsewhere)
+            auto work = [how, record, known = parts.mounts.all()] {
+                return check_bind_source(how, record, known);
+            };
+            const fs::path disk = co_await blocking(parts.on.workers, work);
+            if (disk != "/")
                 result.mounted_sources.insert(how.source);
+            parts.mounts.learn(disk);
             result.mounts.push_back(bind_of(how));
             break;
         }

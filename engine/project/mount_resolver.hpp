@@ -39,7 +39,8 @@ struct resolved_mounts {
 /// Makes sure that what a container mounts is there and says where: volumes (made, filled from the image when
 /// they are empty and new), bind sources (made as folders where create_host_path allows it, but never for a
 /// container that has run with them: then a disk is missing, as it is when a source that was on another file
-/// system is on that of / now), images. Throws error{not_found} naming what is missing.
+/// system is on that of / now, or where fstab or known_mounts has one), images. Throws error{not_found}
+/// naming what is missing.
 task<resolved_mounts> resolve_mounts(
     engine_parts parts, container_record record, std::vector<wanted_mount> wanted);
 

@@ -142,6 +142,10 @@ std::vector<std::string> left_unchanged(const up_request& wanted, const observed
 /// people. `selinux`: whether the host runs it.
 std::vector<std::string> mounts_without_effect(const up_request& wanted, bool selinux);
 
+/// external_links to containers that there are none of, by `known` (names and services of all) and
+/// those that the project itself is to have.
+std::vector<std::string> links_to_nothing(const up_request& wanted, std::set<std::string> known);
+
 /// What is to be taken down: the last definition with the services that are off.
 struct down_request {
     const compose::project& project;

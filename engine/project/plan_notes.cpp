@@ -60,4 +60,21 @@ std::vector<std::string> mounts_without_effect(const up_request& wanted, bool se
     return notes;
 }
 
+std::vector<std::string> links_to_nothing(const up_request& wanted, std::set<std::string> known) {
+    for (const auto& [name, service] : wanted.project.services) { // which may be made only now
+        known.insert({name, service.container_name});
+        for (unsigned number = 1; number <= service.scale; ++number)
+            known.insert(fmt::format("{}-{}-{}", wanted.project.name, name, number));
+    }
+    std::vector<std::string> notes;
+    for (const std::string& name : wanted.services)
+        for (const std::string& link : wanted.project.services.at(name).external_links)
+            if (const std::string target = link.substr(0, link.find(':')); !known.contains(target))
+                notes.push_back(
+                    fmt::format("services.{}.external_links: there is no container \"{}\"; it is found "
+                                "once there is one on a network of this service",
+                        name, target));
+    return notes;
+}
+
 } // namespace engine

@@ -182,12 +182,18 @@ task<> kill_all(engine_parts parts, container_manager& containers, std::vector<s
 } // namespace
 
 task<std::shared_ptr<operation>> project_manager::kill(
-    std::string project, std::set<std::string> services, int signal) {
+    std::string project, std::set<std::string> services, int signal, bool orphans) {
     const auto self = implementation_;
-    services = check_services(self->projects.at(project).definition, std::move(services), among::all);
+    const compose::project& definition = self->projects.at(project).definition;
+    const bool all = services.empty();
+    services = check_services(definition, std::move(services), among::all);
+    const auto is_meant = [&](const std::string& service) {
+        return services.contains(service) || (all && orphans && !definition.services.contains(service) &&
+                                                 !definition.disabled_services.contains(service));
+    };
     std::vector<std::string> ids;
     for (const container_view* each : self->containers.of_project(project))
-        if ((each->run || is_up(each->state)) && services.contains(each->record.service))
+        if ((each->run || is_up(each->state)) && is_meant(each->record.service))
             ids.push_back(each->record.id);
     if (ids.empty())
         throw error(error_kind::conflict, fmt::format("project \"{}\": no container to kill: none of {} runs",

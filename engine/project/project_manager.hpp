@@ -51,7 +51,9 @@ class project_manager {
     /// `dependents`: also what is to be restarted with them (restarted_with()).
     task<std::shared_ptr<operation>> restart(std::string project, std::set<std::string> services,
         std::optional<std::chrono::nanoseconds> grace, bool dependents = true);
-    task<std::shared_ptr<operation>> kill(std::string project, std::set<std::string> services, int signal);
+    /// `orphans`: when no service is named, also containers of services that the project has not.
+    task<std::shared_ptr<operation>> kill(
+        std::string project, std::set<std::string> services, int signal, bool orphans = false);
 
     /// Makes a container of a service for one run, beside those that the service has (it is not started):
     /// with all it needs, and what it depends on brought up. `alone`: the project with nothing but the

@@ -9,6 +9,7 @@
 #include "engine/project/plan_steps.hpp"
 #include "engine/project/pull_policy.hpp"
 #include "engine/project/shutdown.hpp"
+#include "engine/project/source_disks.hpp"
 #include "engine/project/step_performer.hpp"
 #include "engine/project/up_waiter.hpp"
 #include "engine/store/store.hpp"
@@ -131,6 +132,12 @@ void project_manager::implementation::announce_left_unchanged(
     for (std::string& note : networks_without_effect(request, observe_project(wanted.name, wanted)))
         notes.push_back(std::move(note));
     for (std::string& note : limits_without_effect(wanted, services))
+        notes.push_back(std::move(note));
+    std::set<std::string> known;
+    for (const container_view* each : containers.all())
+        known.insert(
+            {each->record.name, each->record.service, each->record.id, each->record.id.substr(0, 12)});
+    for (std::string& note : links_to_nothing(request, std::move(known)))
         notes.push_back(std::move(note));
     for (const std::string& note : notes) {
         event what;
@@ -264,6 +271,15 @@ task<> project_manager::implementation::bring_up(compose::project wanted, up_opt
     }
     pulls.insert(pulls.end(), steps.begin(), steps.end());
     projects.note_plan(wanted.name, pulls, options);
+    if (options.start && !options.carry_on) { // after a boot disks come late: each start waits for its own
+        std::set<std::string> made;
+        for (const step& each : steps)
+            if (each.kind == step_kind::create_container)
+                made.insert(each.service);
+        if (options.force_recreate)
+            co_await accept_folders(parts, wanted, made);
+        co_await check_disks(parts, wanted, made);
+    }
     announce_unchanged(wanted, services, steps);
     announce_left_unchanged(wanted, services);
     if (options.start)

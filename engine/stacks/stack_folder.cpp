@@ -45,6 +45,7 @@ struct stack_file {
     std::string name;
     std::optional<compose::project> project; // nothing: it is wrong, or still being written
     std::string problem;
+    std::vector<std::string> warnings = {};
 };
 
 stack_file read(const fs::path& root, const std::string& name) {
@@ -64,6 +65,9 @@ stack_file read(const fs::path& root, const std::string& name) {
             return found; // its end is told
         compose::loaded all = compose::load(options);
         compose::refuse_providers(all);
+        found.warnings = all.warnings;
+        for (std::string& each : compose::check_supported(all))
+            found.warnings.push_back(std::move(each));
         compose::read_contents(all.project, all.variables);
         found.project = std::move(all.project);
     } catch (const std::exception& wrong) {
@@ -118,7 +122,7 @@ struct stack_folder::implementation {
 
     static task<> follow(std::shared_ptr<implementation> self);
     static task<> watch(std::shared_ptr<implementation> self, fs::path folder);
-    static task<> bring_up(std::shared_ptr<implementation> self, compose::project wanted);
+    static task<> bring_up(std::shared_ptr<implementation> self, stack_file wanted);
     task<> look(std::shared_ptr<implementation> self);
     void wake() {
         look_again = true;
@@ -170,15 +174,17 @@ void stack_folder::implementation::forget_problem(const std::string& name) {
     failed.erase(name);
 }
 
-task<> stack_folder::implementation::bring_up(std::shared_ptr<implementation> self, compose::project wanted) {
+task<> stack_folder::implementation::bring_up(std::shared_ptr<implementation> self, stack_file wanted) {
     const std::string name = wanted.name;
+    for (const std::string& warning : wanted.warnings)
+        spdlog::warn("project {}: {}", name, warning);
     std::string problem;
     bool given_way = false;
     try {
         spdlog::info("project {}: brought up as {} says", name, (self->root / name / file_name).native());
         up_options options;
         options.remove_orphans = true;
-        const auto under_way = co_await self->projects.up(std::move(wanted), std::move(options));
+        const auto under_way = co_await self->projects.up(std::move(*wanted.project), std::move(options));
         co_await under_way->wait();
         given_way = under_way->given_way();
         if (under_way->failure())
@@ -249,17 +255,17 @@ task<> stack_folder::implementation::look(std::shared_ptr<implementation> self) 
     for (const fs::path& folder : seen.folders)
         if (watched.insert(folder).second)
             spawn(on.io, "watch " + folder.native(), watch(self, folder));
-    std::vector<compose::project> wanted;
+    std::vector<stack_file> wanted;
     for (const stack_file& each : seen.found)
         if (each.project)
-            wanted.push_back(*each.project);
+            wanted.push_back(each);
         else if (!each.problem.empty())
             tell_problem(each.name, each.problem);
     co_await take_down_removed(self, std::move(seen));
-    for (compose::project& each : wanted) {
-        if (projects.has_refused(each))
+    for (stack_file& each : wanted) {
+        if (projects.has_refused(*each.project))
             continue;
-        const bool as_it_says = projects.is_defined_as(each);
+        const bool as_it_says = projects.is_defined_as(*each.project);
         if (as_it_says && !failed.contains(each.name))
             problems.erase(each.name);
         else if (!as_it_says || !coming_up.contains(each.name)) { // another definition does not wait for it

@@ -28,7 +28,7 @@ long version_of(sqlite_connection& connection, const std::filesystem::path& file
 }
 
 std::span<const std::string_view> tables_of(long version) noexcept {
-    constexpr std::array<std::size_t, schema_version + 1> counts{0, 7, 8, 9}; // by version
+    constexpr std::array<std::size_t, schema_version + 1> counts{0, 7, 8, 9, 10}; // by version
     const std::span all(table_names);
     return version > schema_version ? all
                                     : all.first(counts.at(static_cast<std::size_t>(std::max(version, 0L))));

@@ -12,11 +12,11 @@ namespace engine {
 
 class sqlite_connection;
 
-inline constexpr std::array<std::string_view, 9> table_names{
-    "project", "revision", "container", "network", "lease", "volume", "image", "operation", "secret"};
+inline constexpr std::array<std::string_view, 10> table_names{"project", "revision", "container", "network",
+    "lease", "volume", "image", "operation", "secret", "mount"};
 
 // Raised by one for each change of the tables, together with a step in migrate().
-inline constexpr long schema_version = 3;
+inline constexpr long schema_version = 4;
 
 std::string_view name_of(table which) noexcept;
 

@@ -11,7 +11,7 @@
 namespace engine {
 
 /// The kinds of records, each a table of state.db. The names are part of the format: never change one.
-enum class table { project, revision, container, network, lease, volume, image, operation, secret };
+enum class table { project, revision, container, network, lease, volume, image, operation, secret, mount };
 
 /// One record: its key within the table and its value, JSON text in the writer's own versioned form.
 struct record {

@@ -6,10 +6,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <fcntl.h>
 #include <libmount.h>
+#include <list>
 #include <memory>
 #include <sstream>
 #include <sys/mount.h>
@@ -18,6 +21,7 @@
 #include <sys/syscall.h>
 #include <system_error>
 #include <unistd.h>
+#include <vector>
 
 namespace engine {
 
@@ -67,13 +71,88 @@ bool is_mount_point(const std::filesystem::path& path) {
     return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0; // Linux 5.8
 }
 
-bool is_on_root_mount(const std::filesystem::path& path) {
-    struct statx root {};
-    struct statx there {};
-    if (::statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &root) != 0 ||
-        ::statx(AT_FDCWD, path.c_str(), AT_NO_AUTOMOUNT, STATX_MNT_ID, &there) != 0)
-        return false;
-    return root.stx_mnt_id == there.stx_mnt_id; // Linux 5.8
+namespace {
+
+namespace fs = std::filesystem;
+
+/// As `readlink -m`: weakly_canonical() would leave a link alone that leads to nothing, as one into a disk
+/// that is not mounted does.
+fs::path resolved(const fs::path& path) {
+    constexpr int most_links = 40; // the kernel's
+    std::list<fs::path> left(path.begin(), path.end());
+    fs::path made = "/";
+    int links = 0;
+    while (!left.empty()) {
+        const fs::path name = std::move(left.front());
+        left.pop_front();
+        if (name.empty() || name == "." || name == "/")
+            continue;
+        std::error_code none;
+        const fs::path target =
+            name == ".." ? fs::path() : fs::read_symlink(made / name, none); // no link: an error and empty
+        if (name == "..")
+            made = made.parent_path();
+        else if (target.empty() || ++links > most_links)
+            made /= name;
+        else {
+            if (target.is_absolute())
+                made = "/";
+            left.insert(left.begin(), target.begin(), target.end());
+        }
+    }
+    return made;
+}
+
+bool is_at_or_above(const fs::path& upper, const fs::path& path) {
+    return std::mismatch(upper.begin(), upper.end(), path.begin(), path.end()).first == upper.end();
+}
+
+/// What fstab(5) has mounted when the host is up. With `noauto` it does not: whether something is mounted
+/// there is up to a person then, and without it the folder is one like others, unless who starts a container
+/// has seen it mounted before. x-systemd.automount is what goes with noauto where the first access mounts.
+std::vector<fs::path> points_of_fstab() {
+    const std::unique_ptr<libmnt_table, decltype(&mnt_unref_table)> table(mnt_new_table(), mnt_unref_table);
+    const std::unique_ptr<libmnt_iter, decltype(&mnt_free_iter)> each(
+        mnt_new_iter(MNT_ITER_FORWARD), mnt_free_iter);
+    std::vector<fs::path> points;
+    // libmount itself does not look at its variable in a process that writes no core files, as the daemon.
+    if (!table || !each || mnt_table_parse_fstab(table.get(), std::getenv("LIBMOUNT_FSTAB")) != 0)
+        return points; // a host need not have one
+    for (libmnt_fs* entry = nullptr; mnt_table_next_fs(table.get(), each.get(), &entry) == 0;) {
+        const char* target = mnt_fs_get_target(entry);
+        const auto has = [&](const char* option) {
+            return mnt_fs_get_option(entry, option, nullptr, nullptr) == 0;
+        };
+        const bool by_hand = has("noauto") && !has("x-systemd.automount");
+        if (target != nullptr && *target == '/' && !by_hand)
+            points.push_back(resolved(target));
+    }
+    return points;
+}
+
+} // namespace
+
+fs::path mount_point_of(const fs::path& path) {
+    fs::path at = resolved(path);
+    while (at != "/" && !is_mount_point(at))
+        at = at.parent_path();
+    return at;
+}
+
+std::optional<missing_mount> missing_mount_of(const fs::path& path, const std::set<fs::path>& known) {
+    const fs::path meant = resolved(path);
+    const fs::path mounted = mount_point_of(meant);
+    std::optional<missing_mount> found;
+    const auto consider = [&](const fs::path& point, bool of_fstab) {
+        if (is_at_or_above(point, meant) && !is_at_or_above(point, mounted) &&
+            (!found || is_at_or_above(point, found->point)))
+            found = missing_mount{.point = point, .of_fstab = of_fstab};
+    };
+    for (const fs::path& point : known)
+        consider(point, false);
+    for (const fs::path& point : points_of_fstab())
+        consider(point, true);
+    return found;
 }
 
 bool is_mounted_read_only(const std::filesystem::path& path) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <set>
 #include <string>
 
 namespace engine {
@@ -29,8 +31,21 @@ bool is_mounted_read_only(const std::filesystem::path& path);
 /// Whether something is mounted at the very path.
 bool is_mount_point(const std::filesystem::path& path);
 
-/// Whether the path is on the mount of /: nothing else is mounted at it or above it.
-bool is_on_root_mount(const std::filesystem::path& path);
+/// Where the file system is mounted that the path is on, or would be on if it is not there. Links are
+/// followed as far as they lead, also where they lead to nothing.
+std::filesystem::path mount_point_of(const std::filesystem::path& path);
+
+/// A place where something ought to be mounted and nothing is.
+struct missing_mount {
+    std::filesystem::path point;
+    bool of_fstab = false; // which says so; else it is one of `known`
+};
+
+/// Of the places at the path or above it where fstab(5), or who knows of others, has something mounted: the
+/// topmost that is not mounted now, so that the path is not what it is meant to be. A test has its own table
+/// by libmount's variable LIBMOUNT_FSTAB.
+std::optional<missing_mount> missing_mount_of(
+    const std::filesystem::path& path, const std::set<std::filesystem::path>& known);
 
 /// How mounts that come and go below a mount are passed on.
 struct mount_propagation {

@@ -9,6 +9,7 @@
 #include "engine/system/socket.hpp"
 #include "engine/system/tree_writer.hpp"
 #include "engine/volume/copy_up.hpp"
+#include "engine/volume/known_mounts.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
@@ -150,8 +151,8 @@ std::string missing_volume(const std::string& name, const fs::path& folder) {
 }
 
 struct volume_store::implementation {
-    implementation(executors on, store& to, fs::path where)
-        : executors_(on), records(to), folder(std::move(where)) {
+    implementation(executors on, store& to, known_mounts& points, fs::path where)
+        : executors_(on), records(to), mounts(points), folder(std::move(where)) {
         fs::create_directories(folder);
         for (const record& row : records.load(table::volume))
             if (volume_record loaded = decode(row); loaded.removing)
@@ -176,6 +177,7 @@ struct volume_store::implementation {
 
     executors executors_;
     store& records;
+    known_mounts& mounts;
     fs::path folder;
     /// Its folder and then its record. The caller has its turn.
     task<> clear_away(std::string name) {
@@ -196,8 +198,8 @@ struct volume_store::implementation {
     std::set<std::string> missing;                        // that were used and whose folder has gone
 };
 
-volume_store::volume_store(executors on, store& records, fs::path folder)
-    : implementation_(std::make_shared<implementation>(on, records, std::move(folder))) {}
+volume_store::volume_store(executors on, store& records, known_mounts& mounts, fs::path folder)
+    : implementation_(std::make_shared<implementation>(on, records, mounts, std::move(folder))) {}
 
 volume_store::~volume_store() = default;
 
@@ -247,9 +249,14 @@ task<> volume_store::hold(std::string name, std::string container) {
     if (found == self->volumes.end())
         throw error(error_kind::not_found, fmt::format("volume \"{}\": there is none of that name", name));
     if (!found->second.definition.driver_opts.empty()) {
-        auto work = [name, wanted = mount_of(found->second.definition, path(name))] {
+        auto work = [name, wanted = mount_of(found->second.definition, path(name)),
+                        known = self->mounts.all()] {
+            const bool of_host = wanted.source.starts_with('/');
+            const fs::path disk = of_host ? mount_point_of(wanted.source) : fs::path("/");
             if (is_mount_point(wanted.target))
-                return;
+                return disk;
+            if (of_host)
+                check_disk_of(wanted.source, known, fmt::format("volume \"{}\": driver_opts.device", name));
             fs::create_directories(wanted.target);
             try {
                 mount_request resolved = wanted;
@@ -258,8 +265,10 @@ task<> volume_store::hold(std::string name, std::string container) {
             } catch (const error& failure) {
                 throw error(failure.kind(), fmt::format("volume \"{}\": {}", name, failure.what()));
             }
+            return disk;
         };
-        co_await blocking(self->executors_.workers, work);
+        const fs::path disk = co_await blocking(self->executors_.workers, work);
+        self->mounts.learn(disk);
     }
     self->holders[name].insert(std::move(container));
 }

@@ -12,6 +12,7 @@
 
 namespace engine {
 
+class known_mounts;
 class store;
 
 /// A volume as it was asked for.
@@ -40,7 +41,7 @@ struct volume_record {
 /// containers that use them. Engine state: used on the engine's thread only.
 class volume_store {
   public:
-    volume_store(executors on, store& records, std::filesystem::path folder);
+    volume_store(executors on, store& records, known_mounts& mounts, std::filesystem::path folder);
     ~volume_store();
 
     /// Makes it if there is none of that name. Throws error{invalid} for a bad name or a driver option that

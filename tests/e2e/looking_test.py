@@ -22,6 +22,29 @@ services:
 
 
 class LookingTest(DaemonTest):
+    def test_kill_of_orphans_too(self):
+        service = "{image: busybox, init: true, command: sleep 1000}"
+        self.write(f"name: k\nservices: {{a: {service}, b: {service}}}\n")
+        self.compose("up", "-d")
+        self.write(f"name: k\nservices: {{a: {service}}}\n")
+        self.compose("up", "-d")
+        self.compose("kill")
+        self.wait_for_state("a", "exited")
+        self.assertEqual(self.container("b")["state"], "running")
+        self.compose("kill", "--remove-orphans")
+        self.wait_for_state("b", "exited")
+
+    def test_ls_of_some(self):
+        for name in "shop-a", "shop-b", "other":
+            self.write(f"name: {name}\nservices: {{s: {{image: busybox, init: true, command: sleep 1000}}}}\n")
+            self.compose("up", "-d")
+        self.assertEqual(self.compose("ls", "-q", "--filter", "name=^shop").stdout.split(), ["shop-a", "shop-b"])
+        self.assertEqual(self.compose("ls", "-q", "--filter", "name=-a$", "--filter", "name=oth").stdout.split(), ["other", "shop-a"])
+        for wrong in "nme=a", "name", "name=(":
+            refused = self.compose("ls", "--filter", wrong, check=False)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn(f'--filter "{wrong}"', refused.stderr)
+
     def test_top_and_port(self):
         self.write(STACK)
         self.assertEqual(self.compose("-p", "none", "top").stdout, "")

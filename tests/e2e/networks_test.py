@@ -303,6 +303,22 @@ networks:
         self.assertIn("there are bridge, host, none, service:NAME and container:NAME",
                       self.refused("services: {a: {image: busybox, network_mode: overlay}}\n"))
 
+    def test_what_has_no_effect_is_told_by_its_place(self):
+        told = self.up("services:\n  a:\n    image: busybox\n    init: true\n    command: sleep 1000\n    dns_opt: [rotat]\n"
+                       "    external_links: [nope, net-b-1:b]\n    volumes: [/tmp:/b:readonly]\n"
+                       "  b: {image: busybox, init: true, command: sleep 1000}\n").stderr
+        self.assertIn('compose.yaml:7:15: services.a.dns_opt[0]: resolvers do not know "rotat" and pass over it, did you mean "rotate"?', told)
+        self.assertIn('compose.yaml:9:15: services.a.volumes[0]: "/tmp:/b:readonly": there is no mode "readonly"', told)
+        self.assertIn('services.a.external_links: there is no container "nope"', told)
+        self.assertNotIn('no container "net-b-1"', told)
+
+    def test_a_definition_sent_as_yaml_is_checked_as_a_file_is(self):
+        put = {"method": "PUT", "content_type": "application/yaml"}
+        told = self.api("/projects/net", body="services: {a: {image: busybox, networks: {default: {interface_name: lo}}}}", **put)
+        self.assertIn('services.a.networks.default.interface_name: "lo" is the loopback', str(told))
+        told = self.api("/projects/net", body="services: {a: {image: busybox, command: 'true', dns_opt: [rotat]}}", **put)
+        self.assertIn('did you mean "rotate"?', str(told))
+
     def test_ports_are_local_where_the_daemon_says_so(self):
         self.stop_daemon()
         self.config = self.folder / "composed.yaml"

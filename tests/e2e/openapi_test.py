@@ -551,7 +551,7 @@ class OperationsTest(OpenApiTest):
         self.assertEqual([line["status"] for line in act("pause", services="job")], ["Paused"])
         self.assertEqual(self.call("getContainer", container="api-job-1")["state"], "paused")
         self.assertEqual([line["status"] for line in act("unpause", services="job")], ["Unpaused"])
-        act("kill", services="job", signal="KILL")
+        act("kill", services="job", signal="KILL", orphans=True)
         wait_until(lambda: self.call("getContainer", container="api-job-1")["state"] == "exited", 10, "the job to end")
         ended = self.call("getContainer", container="api-job-1")
         self.assertEqual(ended["exit_code"], 137)

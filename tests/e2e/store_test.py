@@ -161,13 +161,14 @@ class DamageTest(DaemonTest):
 
     def test_a_store_of_a_later_version_is_refused_while_containers_go_on(self):
         self.stop_daemon()
+        ours = schema_of(self.state / "state.db")
         with contextlib.closing(sqlite3.connect(self.state / "state.db")) as store:
             store.execute("PRAGMA user_version = 99")
             store.commit()
         self.assertIn("was written by a newer composed (schema 99", self.refused())
         self.all_go_on()
         with contextlib.closing(sqlite3.connect(self.state / "state.db")) as store:
-            store.execute("PRAGMA user_version = 3")
+            store.execute(f"PRAGMA user_version = {ours}")
             store.commit()
         self.start_daemon()
         self.assertEqual({each["name"]: each["pid"] for each in self.containers()}, self.pids)

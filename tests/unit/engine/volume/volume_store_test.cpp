@@ -3,6 +3,7 @@
 #include "compose/model/error.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/file.hpp"
+#include "engine/volume/known_mounts.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -42,7 +43,8 @@ class volume_store_test : public ::testing::Test {
         records.reset();
         const executors on{.io = io, .workers = workers};
         records = std::make_unique<store>(on, folder / "state.db");
-        volumes = std::make_unique<volume_store>(on, *records, folder / "volume");
+        mounts = std::make_unique<known_mounts>(*records);
+        volumes = std::make_unique<volume_store>(on, *records, *mounts, folder / "volume");
     }
 
     fs::path layer() const { return folder / "layer"; }
@@ -89,8 +91,25 @@ class volume_store_test : public ::testing::Test {
     boost::asio::thread_pool workers{2};
     fs::path folder;
     std::unique_ptr<store> records;
+    std::unique_ptr<known_mounts> mounts;
     std::unique_ptr<volume_store> volumes;
 };
+
+TEST_F(volume_store_test, mount_points_are_known_after_a_new_start_and_never_more_than_a_thousand) {
+    mounts->learn("/");
+    mounts->learn("/mnt/gone");
+    mounts->learn("/mnt/disk");
+    mounts->forget("/mnt/gone");
+    settle();
+    open();
+    EXPECT_EQ(mounts->all(), std::set<fs::path>{"/mnt/disk"});
+    EXPECT_THROW(check_disk_of("/mnt/disk/data", mounts->all(), "source"), compose::error);
+    for (int number = 0; number < 1200; ++number)
+        mounts->learn("/mnt/" + std::to_string(number));
+    settle();
+    open();
+    EXPECT_THAT(mounts->all(), SizeIs(1000));
+}
 
 TEST_F(volume_store_test, a_volume_is_there_after_a_new_start) {
     create("shop_db");
