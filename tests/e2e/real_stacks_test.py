@@ -12,6 +12,7 @@ can publish the ports that people publish.
 """
 import concurrent.futures
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -31,6 +32,8 @@ STACKS = ROOT / "tests/stacks"
 TOGETHER = 7
 AT_ONCE = 3
 
+CLONE_NEWNS = 0x20000
+
 PRELUDE = r"""
 set -euo pipefail
 compose() { command compose --progress plain "$@"; }
@@ -44,6 +47,15 @@ wait_for() {
     echo "«$*» did not print /$regex/ within ten seconds but: $said"; return 1
 }
 """
+
+
+def share_mounts():
+    """In a mount namespace of its own, the mounts are shared among those below it, as systemd has them."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    for kind in "--make-rprivate", "--make-rshared":
+        subprocess.run(["mount", kind, "/"], check=True)
 
 
 class Stack:
@@ -67,6 +79,10 @@ class Stack:
 
     def containers(self):
         return [each for each in self.test.containers() if each["project"] == self.project]
+
+    def state(self):
+        """For who reads of a failure."""
+        return "".join(self.compose(*arguments, check=False).stdout for arguments in (("ps", "-a"), ("logs", "--tail", "15")))
 
     def prepare(self):
         shutil.copytree(STACKS / self.name, self.folder)
@@ -159,6 +175,7 @@ class RealStacksTest(DaemonTest):
         subprocess.run([ROOT / "tests/images/make-images.sh", base], check=True, stdout=sys.stderr)
         subprocess.run([STACKS / "make-images.sh", storage, base], check=True, stdout=sys.stderr)
         enter_own_network()
+        share_mounts()
         cls.registry, stop = serve_registry(storage, CACHE / "registry-stacks")
         cls.addClassCleanup(stop)
         # In memory: there are disks that take minutes to remove the files of these images.
@@ -178,7 +195,7 @@ class RealStacksTest(DaemonTest):
                 try:
                     getattr(stack, step)()
                 except Exception as error:
-                    stack.error = f"{step}: {error}"
+                    stack.error = f"{step}: {error}\n{stack.state()}"
                 stack.took[step] = time.monotonic() - began
 
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:

@@ -14,7 +14,7 @@ if [ ! -e /storage/conf ]; then
     rm -f /storage/conf/apache.conf
     cp -rL /var/lib/dokuwiki/data/. /storage/data/ 2>/dev/null || true
     mkdir -p /storage/data/{pages,media,meta,attic,cache,index,locks,tmp,media_meta,media_attic,log}
-    printf "<?php\n\$conf['title'] = '%s';\n\$conf['useacl'] = 0;\n\$conf['savedir'] = '/storage/data';\n\$conf['remote'] = 1;\n" "${DOKUWIKI_TITLE:-Wiki}" >/storage/conf/local.php
+    printf "<?php\n\$conf['title'] = '%s';\n\$conf['useacl'] = 0;\n\$conf['savedir'] = '/storage/data';\n\$conf['remote'] = 1;\n\$conf['remoteuser'] = '';\n" "${DOKUWIKI_TITLE:-Wiki}" >/storage/conf/local.php
     chown -R www-data:www-data /storage
 fi
 exec "$@"

@@ -1,6 +1,7 @@
 #!/bin/sh
 set -eu
-rm -f /run/fcgiwrap.socket
-setpriv --reuid www-data --regid www-data --init-groups true
-spawn-fcgi -s /run/fcgiwrap.socket -M 766 -u www-data -g www-data -- /usr/sbin/fcgiwrap -f
+mkdir -p /run/git
+rm -f /run/git/socket
+chown www-data /run/git
+setpriv --reuid www-data --regid www-data --init-groups fcgiwrap -f -s unix:/run/git/socket &
 exec nginx -g 'daemon off;'
