@@ -45,14 +45,15 @@ bool address_pool<Subnet>::is_host(address_type address) const noexcept {
 }
 
 template <typename Subnet>
-std::optional<typename address_pool<Subnet>::address_type> address_pool<Subnet>::allocate() {
-    // The network's own, the gateway, the broadcast address and those that are taken are no answer; one more
-    // is, unless the range is smaller than that.
+std::optional<typename address_pool<Subnet>::address_type> address_pool<Subnet>::allocate(
+    const std::set<address_type>& but) {
+    // The network's own, the gateway, the broadcast address, those that are taken and those of `but` are no
+    // answer; one more is, unless the range is smaller than that.
     const address_type first = next_;
-    for (std::size_t tried = 0; tried < taken_.size() + 4; ++tried) {
+    for (std::size_t tried = 0; tried < taken_.size() + but.size() + 4; ++tried) {
         const address_type candidate = next_;
         next_ = candidate == last_of(range_) ? range_.base : after(candidate);
-        if (take(candidate))
+        if (!but.contains(candidate) && take(candidate))
             return candidate;
         if (next_ == first)
             break;

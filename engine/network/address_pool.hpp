@@ -22,8 +22,8 @@ class address_pool {
     /// `range` narrows what is given out by itself (`ip_range`); take() reaches the whole subnet.
     address_pool(Subnet subnet, address_type gateway, std::optional<Subnet> range = std::nullopt);
 
-    /// A free address, or nothing when all are taken.
-    std::optional<address_type> allocate();
+    /// A free address that is none of `but`, or nothing when there is none.
+    std::optional<address_type> allocate(const std::set<address_type>& but = {});
 
     /// Takes a given address. False when it is taken already or no host address of the subnet.
     bool take(address_type address);

@@ -41,10 +41,11 @@ address_pool<Subnet> make_pool(const network_record& record, const Subnet& subne
     return pool;
 }
 
-/// A wish, or what is free.
+/// A wish, or what is free: what is set aside for others last.
 template <typename Subnet>
 decltype(Subnet::base) take_address(address_pool<Subnet>& pool, const std::string& network,
-    const Subnet& subnet, const std::optional<decltype(Subnet::base)>& wanted) {
+    const Subnet& subnet, const std::optional<decltype(Subnet::base)>& wanted,
+    const std::vector<ip_address>& set_aside) {
     if (wanted) {
         if (!pool.take(*wanted))
             throw error(error_kind::conflict,
@@ -53,7 +54,13 @@ decltype(Subnet::base) take_address(address_pool<Subnet>& pool, const std::strin
                                           : "not a host address of " + to_string(subnet)));
         return *wanted;
     }
-    const auto chosen = pool.allocate();
+    std::set<decltype(Subnet::base)> others;
+    for (const ip_address& each : set_aside)
+        if (const auto* address = std::get_if<decltype(Subnet::base)>(&each))
+            others.insert(*address);
+    auto chosen = pool.allocate(others);
+    if (!chosen)
+        chosen = pool.allocate();
     if (!chosen)
         throw error(
             error_kind::exhausted, fmt::format("join network \"{}\": all addresses of {} are taken; remove "
@@ -218,7 +225,8 @@ network_record network_manager::implementation::draw_up(
 void network_manager::implementation::lease_ipv4(
     endpoint& into, const endpoint_request& wanted, const network_record& network) {
     if (network.ipv4)
-        into.ipv4 = take_address(pool_of(network), wanted.network, network.ipv4->subnet, wanted.ipv4);
+        into.ipv4 = take_address(
+            pool_of(network), wanted.network, network.ipv4->subnet, wanted.ipv4, wanted.set_aside);
     else if (wanted.ipv4)
         throw error(error_kind::invalid, fmt::format("join network \"{}\": it has no IPv4 for the address {}",
                                              wanted.network, to_string(*wanted.ipv4)));
@@ -227,7 +235,8 @@ void network_manager::implementation::lease_ipv4(
 void network_manager::implementation::lease_ipv6(
     endpoint& into, const endpoint_request& wanted, const network_record& network) {
     if (network.ipv6)
-        into.ipv6 = take_address(pool6_of(network), wanted.network, network.ipv6->subnet, wanted.ipv6);
+        into.ipv6 = take_address(
+            pool6_of(network), wanted.network, network.ipv6->subnet, wanted.ipv6, wanted.set_aside);
     else if (wanted.ipv6)
         throw error(error_kind::invalid,
             fmt::format("join network \"{}\": it has no IPv6 for the address {}; give it enable_ipv6: true",

@@ -33,6 +33,8 @@ struct endpoint_request {
     std::vector<std::string> aliases;
     std::optional<ipv4_address> ipv4;
     std::optional<ipv6_address> ipv6;
+    std::vector<ip_address>
+        set_aside; // for others that come later: given out only when there is nothing else
     int gateway_priority = 0;
     std::string interface; // its name inside; empty: the next of ethN
     std::optional<mac_address> mac;

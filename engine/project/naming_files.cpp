@@ -85,6 +85,20 @@ endpoint_request endpoint_of(const std::string& service, const compose::service_
     return request;
 }
 
+/// The addresses on a network that services of the project ask for: who comes first takes none of them.
+std::vector<ip_address> fixed_addresses(const compose::project& project, const std::string& network) {
+    std::vector<ip_address> fixed;
+    for (const auto* services : {&project.services, &project.disabled_services})
+        for (const auto& [name, service] : *services)
+            for (const auto& [key, how] : service.networks)
+                if (const auto found = project.networks.find(key);
+                    found != project.networks.end() && found->second.name == network)
+                    for (const std::string* text : {&how.ipv4_address, &how.ipv6_address})
+                        if (const auto address = parse_ip(*text))
+                            fixed.push_back(*address);
+    return fixed;
+}
+
 /// Ports that SRV records tell of: those that the file names, each once.
 std::vector<offered_port> offers_of(const compose::service& service) {
     std::vector<offered_port> offers;
@@ -136,6 +150,7 @@ attachment_request attachment_of(const compose::project& project, const containe
     for (const auto& [key, how] : ordered) {
         endpoint_request request = endpoint_of(record.service, how);
         request.network = project.networks.at(key).name;
+        request.set_aside = fixed_addresses(project, request.network);
         add_once(request.aliases, record.name);
         if (request.network != default_bridge().name)
             add_once(request.aliases, record.service);

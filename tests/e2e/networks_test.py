@@ -60,6 +60,18 @@ networks:
         - {subnet: 10.77.0.0/24, ip_range: 10.77.0.16/28, gateway: 10.77.0.254, aux_addresses: {router: 10.77.0.16, printer: 10.77.0.17}}
 """))
 
+    def test_addresses_of_the_file_are_not_given_to_others_before(self):
+        self.up("""
+services:
+  a: {image: busybox, init: true, command: sleep 1000, scale: 3, networks: [lan]}
+  b: {image: busybox, init: true, command: sleep 1000, depends_on: [a], networks: {lan: {ipv4_address: 10.77.0.3}}}
+  c: {image: busybox, init: true, command: sleep 1000, profiles: [later], networks: {lan: {ipv4_address: 10.77.0.4}}}
+networks: {lan: {ipam: {config: [{subnet: 10.77.0.0/24}]}}}
+""")
+        self.assertIn("inet 10.77.0.3/24 ", self.inside("b", "ip", "-4", "addr", "show", "eth0"))
+        self.compose("--profile", "later", "up", "-d", "c")
+        self.assertIn("inet 10.77.0.4/24 ", self.inside("c", "ip", "-4", "addr", "show", "eth0"))
+
     def test_interfaces_are_those_of_the_file(self):
         self.up("""
 services:

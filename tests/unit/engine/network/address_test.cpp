@@ -50,6 +50,16 @@ TEST(address_pool, what_was_given_back_is_used_last) {
     EXPECT_NE(pool.allocate(), first);
 }
 
+TEST(address_pool, what_is_excepted_is_not_given_out) {
+    address_pool<ipv4_subnet> pool(subnet("10.0.0.0/29"), address("10.0.0.1"));
+    const std::set<ipv4_address> but{address("10.0.0.2"), address("10.0.0.3"), address("10.0.0.6")};
+    EXPECT_EQ(to_string(pool.allocate(but).value()), "10.0.0.4");
+    EXPECT_EQ(to_string(pool.allocate(but).value()), "10.0.0.5");
+    EXPECT_EQ(pool.allocate(but), std::nullopt);
+    EXPECT_TRUE(pool.take(address("10.0.0.3")));
+    EXPECT_TRUE(pool.allocate());
+}
+
 TEST(address_pool, a_range_narrows_the_choice_but_not_the_wish) {
     address_pool<ipv4_subnet> pool(subnet("10.0.0.0/24"), address("10.0.0.1"), subnet("10.0.0.128/25"));
     EXPECT_EQ(to_string(pool.allocate().value()), "10.0.0.128");

@@ -1,0 +1,1 @@
+insert into bicycles values ('from the second one');
