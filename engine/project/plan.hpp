@@ -135,7 +135,7 @@ std::vector<std::string> not_start_first(const up_request& wanted, const observe
 std::vector<std::string> networks_without_effect(const up_request& wanted, const observed_project& now);
 
 /// What an `up` leaves as it is although the file has another definition of it by now: one line each, for
-/// people. Data is at stake, so volumes are not made anew.
+/// people. Data is at stake, so volumes are not made anew; a network of another project is the other's.
 std::vector<std::string> left_unchanged(const up_request& wanted, const observed_project& now);
 
 /// What of the mounts of the services that are brought up has no effect on this host: one line each, for

@@ -15,8 +15,25 @@ std::set<std::string> volumes_used(const up_request& wanted) {
     return used;
 }
 
+std::set<std::string> networks_used(const up_request& wanted) {
+    std::set<std::string> used;
+    for (const std::string& name : wanted.services)
+        for (const auto& [key, how] : wanted.project.services.at(name).networks)
+            used.insert(key);
+    return used;
+}
+
 std::vector<std::string> left_unchanged(const up_request& wanted, const observed_project& now) {
     std::vector<std::string> notes;
+    for (const std::string& key : networks_used(wanted)) {
+        const compose::network& network = wanted.project.networks.at(key);
+        const auto there = now.networks.find(network.name);
+        if (there != now.networks.end() && !network.external && there->second.project != wanted.project.name)
+            notes.push_back(fmt::format(
+                "network \"{}\" is of project \"{}\" and is used as it is there; say so with networks.{}: "
+                "{{external: true, name: {}}}",
+                network.name, there->second.project, key, network.name));
+    }
     for (const std::string& key : volumes_used(wanted)) {
         const compose::volume& volume = wanted.project.volumes.at(key);
         const auto there = now.volumes.find(volume.name);

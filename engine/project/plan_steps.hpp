@@ -15,6 +15,7 @@ bool is_up(run_state state) noexcept;
 
 /// Keys of the volumes that the services that are brought up mount.
 std::set<std::string> volumes_used(const up_request& wanted);
+std::set<std::string> networks_used(const up_request& wanted);
 
 /// The containers of each service, in the order of their numbers; `beside` the ones that come to take a place
 /// or leave as well.

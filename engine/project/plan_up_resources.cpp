@@ -45,11 +45,7 @@ void up_planner::remake(const std::string& key, const network_definition& there)
 }
 
 void up_planner::networks() {
-    std::set<std::string> used;
-    for (const std::string& name : wanted_.services)
-        for (const auto& [key, how] : wanted_.project.services.at(name).networks)
-            used.insert(key);
-    for (const std::string& key : used) {
+    for (const std::string& key : networks_used(wanted_)) {
         const compose::network& network = wanted_.project.networks.at(key);
         const auto there = now_.networks.find(network.name);
         if (there == now_.networks.end() && network.external)
@@ -62,14 +58,19 @@ void up_planner::networks() {
         }
         if (network.external)
             continue;
-        if (there->second.project != wanted_.project.name)
+        if (there->second.project != wanted_.project.name) {
+            // Docker Compose joins one that bears the same key in the other's file, with a warning.
+            if (there->second.key == key && !there->second.project.empty())
+                continue;
             throw error(error_kind::conflict,
                 fmt::format("network \"{}\" is {}, not of project \"{}\"; to be on it too: networks.{}: "
                             "{{external: true, name: {}}}; else give it another name",
                     network.name,
                     there->second.project.empty() ? "that of network_mode: bridge"
-                                                  : fmt::format("of project \"{}\"", there->second.project),
+                                                  : fmt::format("networks.{} of project \"{}\"",
+                                                        there->second.key, there->second.project),
                     wanted_.project.name, key, network.name));
+        }
         if (!wanted_.containers)
             continue;
         network_definition asked = network_of(wanted_.project, key);

@@ -368,10 +368,14 @@ networks: {bound: {driver_opts: {com.docker.network.bridge.host_binding_ipv4: 12
         self.up("services: {a: {image: busybox, init: true, command: sleep 1000}}\nnetworks: {default: {name: shared}}\n")
         other = "name: other\nservices: {b: {image: busybox, init: true, command: sleep 1000}}\nnetworks: {default: {%sname: shared}}\n"
         (self.project / "other.yaml").write_text(other % "")
-        refused = self.compose("-f", "other.yaml", "up", "-d", check=False)
+        self.assertIn('network "shared" is of project "net" and is used as it is there; say so with networks.default: {external: true, name: shared}',
+                      self.compose("-f", "other.yaml", "up", "-d").stderr)
+        self.inside("b", "ping", "-c1", "-W1", self.container("a")["networks"]["shared"], project="other")
+        (self.project / "key.yaml").write_text((other % "").replace("other", "third").replace("default", "front").replace("busybox,", "busybox, networks: [front],"))
+        refused = self.compose("-f", "key.yaml", "up", "-d", check=False)
         self.assertNotEqual(refused.returncode, 0)
-        self.assertIn('network "shared" is of project "net", not of project "other"; to be on it too: networks.default: {external: true, name: shared}',
-                      refused.stderr)
+        self.assertIn('network "shared" is networks.default of project "net", not of project "third"; to be on it too: '
+                      "networks.front: {external: true, name: shared}", refused.stderr)
         (self.project / "other.yaml").write_text(other % "external: true, driver: bridge, internal: true, enable_ipv6: true, attachable: true, labels: {a: b}, "
                                                          "ipam: {config: [{subnet: 10.1.0.0/24}]}, ")
         told = self.compose("-f", "other.yaml", "up", "-d").stderr
