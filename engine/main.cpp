@@ -78,6 +78,7 @@ struct daemon {
                   .shim_program = options.shim,
                   .oci_runtime = options.runtime,
                   .cdi_folders = options.cdi_folders,
+                  .user_ids = options.user_ids,
                   .api_socket = options.run / socket_name},
               options.logs),
           stats(on, containers), projects(parts, containers), stacks(on, projects, events, options.stacks),

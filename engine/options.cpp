@@ -97,6 +97,13 @@ unsigned check_log_files(unsigned count) {
     return count;
 }
 
+std::optional<user_id_range> read_user_ids(const std::string& text) {
+    if (text.empty())
+        return std::nullopt;
+    return parse_user_ids(text, read_file_if_there("/etc/subuid", 1U << 20U).value_or(""),
+        read_file_if_there("/etc/subgid", 1U << 20U).value_or(""));
+}
+
 std::vector<std::filesystem::path> folders(const std::vector<std::string>& names) {
     return {names.begin(), names.end()};
 }
@@ -122,6 +129,8 @@ class config_reader {
                 into_.cdi_folders = folders(value.as<std::vector<std::string>>());
             else if (key == "group")
                 into_.group = value.as<std::string>();
+            else if (key == "userns-remap")
+                into_.user_ids = read_user_ids(value.as<std::string>());
             else if (key == "log-file")
                 into_.log_file = value.as<std::string>();
             else if (key == "log-level")
@@ -138,7 +147,8 @@ class config_reader {
                 logs(value);
             else
                 unknown(key, value,
-                    "instance, state, run, stacks, runtime, cdi_spec_dirs, group, log-file, log-level, "
+                    "instance, state, run, stacks, runtime, cdi_spec_dirs, group, userns_remap, log-file, "
+                    "log-level, "
                     "live_restore, "
                     "shutdown_timeout, registries, networks and logs");
         });
@@ -241,6 +251,7 @@ daemon_options read_options(int count, char** arguments) {
     std::vector<std::string> insecure;
     std::string max_size;
     std::string timeout;
+    std::string user_ids;
     auto* config = app.add_option("--config", from_line.config, "configuration file");
     auto* instance = app.add_option(
         "--instance", from_line.instance, "name that bridges, cgroups and the firewall table derive from");
@@ -262,6 +273,8 @@ daemon_options read_options(int count, char** arguments) {
         "address of the host where ports are published that name none; all addresses when left out");
     app.add_option("--registry-mirror", mirrors, "REGISTRY=URL; may be given several times");
     app.add_option("--insecure-registry", insecure, "HOST:PORT without TLS; may be given several times");
+    auto* users = app.add_option("--userns-remap", user_ids,
+        "ids of the host that containers have as 0 and up: FIRST:COUNT, or a user of /etc/subuid");
     auto* live_restore = app.add_flag("--live-restore,!--no-live-restore", from_line.live_restore,
         "whether containers go on when only the daemon ends; they do unless told otherwise");
     auto* shutdown_timeout = app.add_option("--shutdown-timeout", timeout,
@@ -299,6 +312,8 @@ daemon_options read_options(int count, char** arguments) {
     take(cdi_folders, options.cdi_folders, from_line.cdi_folders);
     take(group, options.group, from_line.group);
     take(live_restore, options.live_restore, from_line.live_restore);
+    if (users->count() > 0)
+        options.user_ids = read_user_ids(user_ids);
     if (shutdown_timeout->count() > 0)
         options.shutdown_timeout = parse_timeout(timeout);
     if (log_count->count() > 0)

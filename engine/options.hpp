@@ -1,11 +1,13 @@
 #pragma once
 
 #include "engine/container/launch.hpp"
+#include "engine/container/user_ids.hpp"
 #include "engine/image/image_store.hpp"
 #include "engine/network/network_manager.hpp"
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +26,10 @@ struct daemon_options {
     std::filesystem::path stacks;  // empty: none; /etc/composed/stacks for the instance "composed"
     std::filesystem::path runtime; // empty: crun, else runc, by PATH
     std::vector<std::filesystem::path> cdi_folders = {"/etc/cdi", "/var/run/cdi"}; // the later one wins
-    std::filesystem::path shim;     // empty: beside this program
-    std::string group = "composed"; // owns the socket, when there is such a group
-    bool live_restore = true;       // containers go on when only the daemon ends
+    std::filesystem::path shim;            // empty: beside this program
+    std::string group = "composed";        // owns the socket, when there is such a group
+    std::optional<user_id_range> user_ids; // of containers (userns_remap); not set: the host's
+    bool live_restore = true;              // containers go on when only the daemon ends
     std::chrono::nanoseconds shutdown_timeout =
         std::chrono::seconds(90); // for all to end in order; systemd's own
     bool daemonize = false;

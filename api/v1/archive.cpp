@@ -41,7 +41,7 @@ struct transfer {
 using transfer_ptr = std::shared_ptr<transfer>;
 
 engine::task<> copy(transfer_ptr of, daemon_parts parts, std::string id,
-    std::function<void(const std::filesystem::path& root)> work) {
+    std::function<void(const engine::container_tree&)> work) {
     try {
         co_await parts.containers.with_files(std::move(id), std::move(work));
     } catch (...) {
@@ -53,17 +53,17 @@ engine::task<> copy(transfer_ptr of, daemon_parts parts, std::string id,
 
 /// `write`: the thread writes and we read.
 transfer_ptr begin_copy(const daemon_parts& parts, const std::string& id, bool write,
-    std::function<void(const std::filesystem::path& root, const engine::unique_fd& pipe)> work) {
+    std::function<void(const engine::container_tree&, const engine::unique_fd& pipe)> work) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0)
         engine::throw_errno("create", "pipe");
     auto made = std::make_shared<transfer>(parts.engine.on.io);
     const auto theirs = std::make_shared<engine::unique_fd>(ends[write ? 1 : 0]);
     made->ours.assign(ends[write ? 0 : 1]);
-    std::function<void(const std::filesystem::path&)> with_pipe = [theirs, work = std::move(work)](
-                                                                      const std::filesystem::path& root) {
+    std::function<void(const engine::container_tree&)> with_pipe = [theirs, work = std::move(work)](
+                                                                       const engine::container_tree& tree) {
         const engine::unique_fd pipe = std::move(*theirs); // closed when it is done
-        work(root, pipe);
+        work(tree, pipe);
     };
     engine::spawn(parts.engine.on.io, "copy", copy(made, parts, id, std::move(with_pipe)));
     return made;
@@ -92,8 +92,8 @@ engine::task<> get(exchange& request, daemon_parts parts) {
             : std::filesystem::path(path.substr(0, path.find_last_not_of('/') + 1)).filename().native();
     const std::string name = last.empty() || last == "." || last == ".." ? "root" : last;
     const transfer_ptr under_way = begin_copy(parts, id, true,
-        [path, follow, name](const std::filesystem::path& root, const engine::unique_fd& to) {
-            engine::pack_tree(root, path, follow, name, to);
+        [path, follow, name](const engine::container_tree& tree, const engine::unique_fd& to) {
+            engine::pack_tree(tree.root, path, follow, name, to, tree.first_id);
         });
     std::string part(64U << 10U, '\0');
     bool begun = false;
@@ -128,8 +128,10 @@ engine::task<> put(exchange& request, daemon_parts parts) {
         .contents = request.query.flag("contents"),
         .owners = request.query.flag("owners")};
     const transfer_ptr under_way = begin_copy(
-        parts, id, false, [path, how](const std::filesystem::path& root, const engine::unique_fd& from) {
-            engine::unpack_tree(root, path, from, how);
+        parts, id, false, [path, how](const engine::container_tree& tree, const engine::unique_fd& from) {
+            engine::unpack_options here = how;
+            here.first_id = tree.first_id;
+            engine::unpack_tree(tree.root, path, from, here);
         });
     bool taken = true; // until the thread wants no more
     for (;;) {

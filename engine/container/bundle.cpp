@@ -58,6 +58,14 @@ void make_folder(const fs::path& path, mode_t mode) {
         throw_errno("create folder", path.native());
 }
 
+/// The OCI runtime comes through to the root as the container's own root, whom the host knows by that group alone.
+void let_pass(const fs::path& folder, const std::optional<user_id_range>& ids) {
+    if (!ids)
+        return;
+    if (::chown(folder.c_str(), static_cast<uid_t>(-1), ids->first) != 0 || ::chmod(folder.c_str(), 0710) != 0)
+        throw_errno("give the containers' root a way through", folder.native());
+}
+
 /// With what its devices of the Container Device Interface need.
 launch with_cdi_devices(const runtime_host& host, launch what) {
     container_spec& spec = what.spec;
@@ -70,6 +78,42 @@ launch with_cdi_devices(const runtime_host& host, launch what) {
     for (const std::string& name : spec.cdi_devices)
         known.add(spec, name);
     return what;
+}
+
+/// Nothing where its ids are the host's.
+std::optional<user_id_range> ids_of(const runtime_host& host, const launch& what) {
+    return what.spec.host_users ? std::nullopt : host.options.user_ids;
+}
+
+/// Whose user namespace it is in, as that owns the namespaces that it joins; 0: its own.
+pid_t owner_of_users(const launch& what) {
+    return what.join_pid != 0 ? what.join_pid : what.join_ipc != 0 ? what.join_ipc : what.join_network;
+}
+
+/// With the host's ids a mount is as it is.
+launch with_owners(const runtime_host& host, launch what) {
+    const bool own = ids_of(host, what).has_value();
+    for (container_mount& each : what.spec.mounts)
+        each.owners_inside = each.owners_inside && own;
+    const pid_t owner = own ? owner_of_users(what) : 0;
+    std::error_code ignored;
+    if (owner != 0 && fs::read_symlink(fmt::format("/proc/{}/ns/user", owner), ignored) ==
+                          fs::read_symlink("/proc/self/ns/user", ignored))
+        throw compose::error(compose::error_kind::conflict,
+            fmt::format(
+                "container \"{}\" joins one with the host's users: give it `userns_mode: host` as well",
+                what.name));
+    return what;
+}
+
+void check_user(const std::optional<user_id_range>& ids, const resolved_user& user) {
+    if (!ids || (user.uid < ids->count && user.gid < ids->count))
+        return;
+    throw compose::error(
+        compose::error_kind::invalid, fmt::format("user {}:{} is beyond the {} ids that containers have here "
+                                                  "(userns_remap); choose lower ones, or set "
+                                                  "userns_mode: host",
+                                          user.uid, user.gid, ids->count));
 }
 
 resolved_user user_of(const launch& what, const fs::path& upper) {
@@ -170,9 +214,18 @@ shim_setup setup_for(const runtime_host& host, const launch& what) {
         setup.mount_files.emplace_back("etc/resolv.conf");
     if (!what.spec.hostname.empty())
         setup.mount_files.emplace_back("etc/hostname");
-    for (const container_mount& each : what.spec.mounts)
-        if (each.is_prepared())
-            setup.mounts.push_back(prepared(each));
+    for (const container_mount& each : what.spec.mounts) {
+        if (!each.is_prepared())
+            continue;
+        if (each.owners_inside)
+            setup.mapped_mounts.push_back(static_cast<std::int64_t>(setup.mounts.size()));
+        setup.mounts.push_back(prepared(each));
+    }
+    if (const auto ids = ids_of(host, what)) {
+        setup.first_user_id = ids->first;
+        setup.user_ids = ids->count;
+        setup.user_namespace_of = owner_of_users(what);
+    }
     std::int64_t offset = 0;
     for (const secret_mount& each : what.secrets.mounts) {
         setup.secrets.push_back({.target = each.destination,
@@ -216,6 +269,10 @@ std::string config_for(const runtime_host& host, const launch& what, const resol
     values.ipc_namespace = namespace_of(what.join_ipc, "ipc");
     if (what.join_ipc != 0)
         values.shared_memory = host.run_folder(what.id) / run_file::shared_memory;
+    if (const auto ids = ids_of(host, what)) {
+        values.user_namespace = host.run_folder(what.id) / run_file::user_namespace;
+        values.user_ids = *ids;
+    }
     values.rows = what.rows;
     values.columns = what.columns;
     values.own_network = what.network == network_kind::own || what.network == network_kind::none;
@@ -271,6 +328,7 @@ bool learns_seccomp(const runtime_host& host, const launch& what) {
 runtime_host::runtime_host(runtime_options given)
     : options(std::move(given)), oci_runtime(find_runtime(options.oci_runtime)),
       abilities(look_at_host(detect_cgroup_mode())), seccomp(options.seccomp_profile) {
+    abilities.own_users = options.user_ids.has_value();
     if (::access(options.shim_program.c_str(), X_OK) != 0)
         throw compose::error(compose::error_kind::unavailable,
             fmt::format("\"{}\" is not there or not executable: it belongs beside composed",
@@ -281,6 +339,7 @@ runtime_host::runtime_host(runtime_options given)
     fs::create_directories(oci_root());
     for (const fs::path& secret : {options.run / "container", oci_root(), options.state / "trash"})
         fs::permissions(secret, fs::perms::owner_all);
+    let_pass(options.run / "container", options.user_ids);
     spdlog::debug("OCI runtime {}, cgroups {}, limits {}", oci_runtime.native(),
         abilities.cgroups == cgroup_mode::unified  ? "v2"
         : abilities.cgroups == cgroup_mode::hybrid ? "v1, hybrid"
@@ -306,17 +365,19 @@ fs::path runtime_host::runtime_of(const std::string& id) const {
 }
 
 prepared_run prepare_run(const runtime_host& host, const launch& given) {
-    const launch what = with_cdi_devices(host, given);
+    const launch what = with_owners(host, with_cdi_devices(host, given));
     const fs::path run = host.run_folder(what.id);
     const fs::path state = host.state_folder(what.id);
     make_state_folder(state, what);
     crash_point("start: its state folder is made");
     const resolved_user user = user_of(what, state / "upper");
+    check_user(ids_of(host, what), user);
     if (::mkdir(run.c_str(), 0700) != 0)
         throw_errno("create folder", run.native());
     crash_point("start: its run folder is made");
     prepared_run prepared;
     try {
+        let_pass(run, ids_of(host, what));
         make_folder(run / run_file::root, 0755);
         if (!what.cgroup_parent.empty())
             write_file(run / run_file::cgroup, fmt::format("{}/{}", what.cgroup_parent, what.id));

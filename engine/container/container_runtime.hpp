@@ -3,6 +3,7 @@
 #include "engine/container/exec_session.hpp"
 #include "engine/container/former_logs.hpp"
 #include "engine/container/launch.hpp"
+#include "engine/container/user_ids.hpp"
 #include "engine/system/blocking.hpp"
 #include "engine/system/cgroup.hpp"
 
@@ -28,7 +29,8 @@ struct runtime_options {
     std::filesystem::path seccomp_profile =
         "/usr/share/containers/seccomp.json"; // not there: unconfined, with a warning
     std::vector<std::filesystem::path> cdi_folders = {"/etc/cdi", "/var/run/cdi"};
-    std::filesystem::path api_socket; // of the daemon, for `use_api_socket`
+    std::optional<user_id_range> user_ids = {}; // of containers; not set: the host's
+    std::filesystem::path api_socket;           // of the daemon, for `use_api_socket`
 };
 
 /// What the owner hears; called on the engine's thread. For each start() that came so far, first one

@@ -169,7 +169,9 @@ class fitter {
                     spec_.oom_score_adj, host_.lowest_oom_score_adj));
             spec_.oom_score_adj = host_.lowest_oom_score_adj;
         }
-        if (host_.can_raise_limits)
+        // In a user namespace the runtime has no right over the host's limits either.
+        const bool free = host_.can_raise_limits && (!host_.own_users || spec_.host_users);
+        if (free)
             return;
         for (resource_limit& each : spec_.rlimits) {
             const std::int64_t most = host_.hard_limit(each.name);
@@ -177,8 +179,10 @@ class fitter {
                 continue;
             notes_.push_back(
                 fmt::format("ulimits.{}: {} is lowered to {}, the hard limit of the daemon, which "
-                            "has no CAP_SYS_RESOURCE",
-                    each.name, each.hard < 0 ? "unlimited" : std::to_string(each.hard), most));
+                            "{}",
+                    each.name, each.hard < 0 ? "unlimited" : std::to_string(each.hard), most,
+                    host_.can_raise_limits ? "a container with a user namespace cannot exceed"
+                                           : "has no CAP_SYS_RESOURCE"));
             each.hard = most;
             each.soft = each.soft < 0 ? most : std::min(each.soft, most);
         }

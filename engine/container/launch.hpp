@@ -33,6 +33,8 @@ struct container_mount {
     std::vector<std::string> options = {}; // further ones for the OCI runtime: size=64m, mode=1777, noexec
     std::string name = {};                 // for messages: volume "data"
     std::vector<std::filesystem::path> layers = {}; // image: topmost first
+    bool owners_inside =
+        false; // volume, image: its files' ids are the container's where those are not the host's
     std::string subpath = {};       // bind, image: what of it; links lead nowhere but into it. Empty: all
     bool read_only_below = false;   // bind that is read_only: the mounts below the source too
     bool read_only_or_fail = false; // likewise, and no start where the kernel cannot do it
@@ -100,6 +102,7 @@ struct container_spec {
     bool host_pid = false;                // pid: host
     bool host_ipc = false;                // ipc: host
     bool host_uts = false;                // uts: host
+    bool host_users = false;              // userns_mode: host
     bool no_shared_memory = false;        // ipc: none
     std::optional<bool> own_cgroups = {}; // a cgroup namespace; not set: where the host has v2
     std::vector<std::string> cap_add;     // with or without CAP_; ALL
@@ -186,6 +189,7 @@ struct launch {
         join_namespace;        // network_kind::join: container_runtime::network_namespace() of the other
     pid_t join_pid = 0;        // first process of the container whose pid namespace it is in; 0: its own
     pid_t join_ipc = 0;        // likewise, whose shared memory it has
+    pid_t join_network = 0;    // likewise, whose network it is in
     std::string cgroup_parent; // below the root of every hierarchy; empty: the instance's
     std::string oci_runtime;   // name or path; empty: the daemon's
     std::string hosts;         // text of /etc/hosts; empty: the image's own

@@ -78,8 +78,8 @@ json::object convert(const container_mount& from) {
 
 bool container_mount::is_prepared() const noexcept {
     // crun takes the "r" of rprivate for that of rbind, so `recursive` is ours to see to.
-    const bool own =
-        !recursive || !subpath.empty() || (read_only && read_only_below) || propagation.ends_with("shared");
+    const bool own = owners_inside || !recursive || !subpath.empty() || (read_only && read_only_below) ||
+                     propagation.ends_with("shared");
     return type == kind::image || (type == kind::bind && own);
 }
 

@@ -127,6 +127,8 @@ json::array namespaces(const container_spec& spec, const oci_host& host) {
     const auto join = [&](const char* type, const std::string& path) {
         out.push_back(json::object{{"type", type}, {"path", path}});
     };
+    if (!host.user_namespace.empty())
+        join("user", host.user_namespace);
     add("mount");
     if (!host.pid_namespace.empty())
         join("pid", host.pid_namespace);
@@ -161,7 +163,9 @@ json::object sysctl_object(const container_spec& spec, const oci_host& host) {
     if (host.own_network && !host.network_namespace.empty()) {
         // Docker's since 20.10: ports below 1024 and ping need no privilege in a namespace of one's own.
         out["net.ipv4.ip_unprivileged_port_start"] = "0";
-        out["net.ipv4.ping_group_range"] = "0 2147483647";
+        // The kernel refuses groups that the container does not have.
+        out["net.ipv4.ping_group_range"] =
+            fmt::format("0 {}", host.user_namespace.empty() ? INT32_MAX : host.user_ids.count - 1);
     }
     for (const auto& [name, value] : spec.sysctls)
         out[name] = value;
@@ -205,6 +209,13 @@ json::object hook_object(const std::vector<oci_hook>& hooks) {
 json::object linux_object(const container_spec& spec, const oci_host& host) {
     json::object out{{"namespaces", namespaces(spec, host)}, {"cgroupsPath", host.cgroup},
         {"resources", oci_resources(spec, host)}};
+    if (!host.user_namespace.empty()) {
+        // The runtime takes from them how to name the host's ids, though it makes no namespace.
+        const json::object ids{
+            {"containerID", 0}, {"hostID", host.user_ids.first}, {"size", host.user_ids.count}};
+        out["uidMappings"] = json::array{ids};
+        out["gidMappings"] = json::array{ids};
+    }
     if (!host.devices.empty())
         out["devices"] = device_nodes(host);
     if (json::object sysctls = sysctl_object(spec, host); !sysctls.empty())

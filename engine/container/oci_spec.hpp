@@ -2,6 +2,7 @@
 
 #include "engine/container/launch.hpp"
 #include "engine/container/user.hpp"
+#include "engine/container/user_ids.hpp"
 #include "engine/system/cgroup.hpp"
 
 #include <cstdint>
@@ -41,8 +42,10 @@ struct oci_host {
     std::string network_namespace; // path; empty: the host's
     std::string pid_namespace;     // path of another container's; empty: its own, or the host's
     std::string ipc_namespace;     // likewise
-    std::string shared_memory;     // what is bound as /dev/shm; empty: a tmpfs of its own
-    std::uint16_t rows = 0;        // of the first terminal; 0: the kernel's default
+    std::string user_namespace;    // likewise; it has the ids of `user_ids`
+    user_id_range user_ids;
+    std::string shared_memory; // what is bound as /dev/shm; empty: a tmpfs of its own
+    std::uint16_t rows = 0;    // of the first terminal; 0: the kernel's default
     std::uint16_t columns = 0;
     bool own_network = true;                     // sysctls of the namespace may be set
     std::string init_program;                    // for container_spec::init

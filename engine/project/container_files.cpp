@@ -1,5 +1,6 @@
 #include "engine/project/container_manager_state.hpp"
 #include "engine/project/plan_steps.hpp"
+#include "engine/shim/acting_as.hpp"
 #include "engine/system/file.hpp"
 #include "engine/system/own_thread.hpp"
 
@@ -8,6 +9,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <sstream>
 #include <utility>
 
 // The files of a container, for cp.
@@ -26,6 +28,16 @@ unique_fd root_of_process(pid_t process, const std::string& id) {
     if (cgroups.find(id) == std::string::npos)
         throw error(error_kind::conflict, fmt::format("container \"{}\" has just ended", id.substr(0, 12)));
     return root;
+}
+
+/// The host's id that the process has as 0 (userns_remap).
+uid_t first_id_of(pid_t process) {
+    const std::string map = read_file_if_there(fmt::format("/proc/{}/uid_map", process), 4096).value_or("");
+    std::istringstream words(map);
+    uid_t inside = 0;
+    uid_t first = 0;
+    words >> inside >> first;
+    return words && inside == 0 ? first : 0;
 }
 
 } // namespace
@@ -55,8 +67,7 @@ tree_parts container_manager::implementation::files_of(const container_record& r
     return files;
 }
 
-task<> container_manager::with_files(
-    std::string id, std::function<void(const std::filesystem::path& root)> work) {
+task<> container_manager::with_files(std::string id, std::function<void(const container_tree&)> work) {
     implementation& self = *implementation_;
     managed_container& of = self.at(id);
     if (of.view.state == run_state::starting)
@@ -66,7 +77,9 @@ task<> container_manager::with_files(
     if (of.view.run) {
         std::function<void()> inside = [process = of.view.run->pid, id, work = std::move(work)] {
             const unique_fd root = root_of_process(process, id);
-            work(fmt::format("/proc/self/fd/{}", root.get()));
+            const uid_t first_id = first_id_of(process);
+            const acting_as owner(first_id);
+            work({.root = fmt::format("/proc/self/fd/{}", root.get()), .first_id = first_id});
         };
         co_await on_own_thread(io, std::move(inside));
         co_return;
@@ -80,7 +93,7 @@ task<> container_manager::with_files(
     std::exception_ptr failure;
     try {
         std::function<void()> inside = [files = std::move(files), work = std::move(work)] {
-            in_tree_view(files, work);
+            in_tree_view(files, [&](const std::filesystem::path& root) { work({.root = root}); });
         };
         co_await on_own_thread(io, std::move(inside));
     } catch (...) {

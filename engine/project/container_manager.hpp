@@ -70,6 +70,13 @@ struct container_request {
     std::string replaces = {}; // id of the container whose place it is to take
 };
 
+/// A container's files, for work on them.
+struct container_tree {
+    std::filesystem::path root;
+    uid_t first_id =
+        0; // what its own programs see as 0 (userns_remap); what is made there belongs to that one
+};
+
 /// The containers of this engine, each on its way between the states of run_state. Engine state: used on the
 /// engine's thread only.
 ///
@@ -118,7 +125,7 @@ class container_manager {
     /// Runs `work` with the root of its files on a thread of its own: of one that runs as its processes see
     /// them, of another its layers with its volumes and binds. `work` never follows a link but inside that
     /// root (tar_copy.hpp). What does not run cannot be started meanwhile.
-    task<> with_files(std::string id, std::function<void(const std::filesystem::path& root)> work);
+    task<> with_files(std::string id, std::function<void(const container_tree&)> work);
 
     /// The end of its run, or of its next one when it does not run now. One that is restarted by its policy
     /// has not ended.

@@ -196,8 +196,12 @@ task<launch> container_manager::implementation::prepare(std::string id) {
     // Names are those of the network that it is on.
     container_record named = record;
     std::filesystem::path joined;
+    pid_t join_network = 0;
     while (joins_network(named.service_definition())) {
-        named = joined_container(named, "network", named.service_definition().network_mode).view.record;
+        const container_view& other =
+            joined_container(named, "network", named.service_definition().network_mode).view;
+        join_network = other.run->pid;
+        named = container_record(other.record);
         joined = runtime.network_namespace(named.id);
     }
     const attachment* network = parts.networks.find_attachment(named.id);
@@ -227,7 +231,8 @@ task<launch> container_manager::implementation::prepare(std::string id) {
         .secrets = std::move(secrets),
         .host = std::move(host),
         .join_pid = joined_process(record, "pid", record.service_definition().pid),
-        .join_ipc = joined_process(record, "ipc", record.service_definition().ipc)});
+        .join_ipc = joined_process(record, "ipc", record.service_definition().ipc),
+        .join_network = join_network});
     if (entries.contains(id) && at(id).client) {
         made.rows = at(id).client->rows;
         made.columns = at(id).client->columns;

@@ -261,6 +261,7 @@ launch build_launch(const launch_parts& parts) {
 
     what.join_pid = parts.join_pid;
     what.join_ipc = parts.join_ipc;
+    what.join_network = parts.join_network;
     what.cgroup_parent = service.cgroup_parent.substr(
         std::min(service.cgroup_parent.find_first_not_of('/'), service.cgroup_parent.size()));
     what.oci_runtime = service.runtime;

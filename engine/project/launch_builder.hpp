@@ -36,6 +36,7 @@ struct launch_parts {
     host_names_files host = {}; // of a container on the host's network
     pid_t join_pid = 0;         // first processes of those whose namespaces it shares
     pid_t join_ipc = 0;
+    pid_t join_network = 0;
 };
 
 /// The whole of a start as a value: image defaults and service merged as Docker does it. Pure.

@@ -57,6 +57,23 @@ std::string joined_by(const std::string& mode) {
                                                                           : std::string();
 }
 
+void refuse_own_users(const compose::service& service) {
+    if (service.userns_mode == "host")
+        return;
+    std::string key;
+    if (service.privileged)
+        key = "privileged: true";
+    for (const auto& [name, value] : {std::pair("network_mode", service.network_mode),
+             std::pair("pid", service.pid), std::pair("ipc", service.ipc)})
+        if (value == "host")
+            key = fmt::format("{}: host", name);
+    if (!key.empty())
+        throw error(error_kind::invalid, fmt::format("services.{}: {} is not possible in the user namespace "
+                                                     "that containers have here (userns_remap); add "
+                                                     "userns_mode: host",
+                                             service.name, key));
+}
+
 void apply_surroundings(container_spec& spec, const compose::service& service) {
     spec.privileged = service.privileged;
     spec.cap_add = service.cap_add;
@@ -87,6 +104,7 @@ void apply_surroundings(container_spec& spec, const compose::service& service) {
     spec.host_ipc = service.ipc == "host";
     spec.no_shared_memory = service.ipc == "none";
     spec.host_uts = service.uts == "host";
+    spec.host_users = service.userns_mode == "host";
     if (!service.cgroup.empty())
         spec.own_cgroups = service.cgroup == "private";
 }

@@ -32,6 +32,7 @@ container_mount bind_of(const compose::mount& from) {
     made.read_only_below = from.type == compose::mount_type::bind && from.read_only && below;
     made.read_only_or_fail = from.recursive == "readonly";
     made.subpath = from.subpath;
+    made.owners_inside = true;
     return made;
 }
 
@@ -204,6 +205,7 @@ task<container_mount> resolve_volume(engine_parts parts, std::string container, 
     made.source = parts.volumes.path(wanted.volume).native();
     made.options = restrictions_of(parts.volumes.find(wanted.volume)->definition);
     made.name = fmt::format("volume \"{}\"", wanted.volume);
+    made.owners_inside = true;
     co_return made;
 }
 

@@ -159,6 +159,8 @@ std::vector<std::string> project_manager::implementation::limits_without_effect(
         if (service == wanted.services.end())
             continue;
         container_spec spec;
+        if (containers.runtime().host().own_users)
+            refuse_own_users(service->second);
         apply_surroundings(spec, service->second);
         for (const std::string& note : fit_to_host(spec, containers.runtime().host()))
             notes.push_back(fmt::format("services.{}.{}", name, note));

@@ -319,7 +319,8 @@ void monitor::start_container() {
     if (setup_.tty)
         words.insert(words.end(), {"--console-socket", console_.name()});
     words.push_back(setup_.id);
-    start_ = start_runtime(setup_, words, stdio, runtime_view::with_root, network_.host, contents_);
+    start_ = start_runtime(setup_, words, stdio, runtime_view::with_root,
+        {.host_network = network_.host, .contents = contents_, .user_namespace = network_.user});
     const int failure = errno;
     close_fd(contents_);
     for (int& fd : stdio)

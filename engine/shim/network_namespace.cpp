@@ -1,6 +1,7 @@
 #include "engine/shim/network_namespace.hpp"
 
 #include "engine/shim/dns_redirect.hpp"
+#include "engine/shim/user_namespace.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -51,6 +52,34 @@ int listen_on_dns_address(int type, int& fd, std::uint16_t& port) {
     return 0;
 }
 
+/// A network namespace belongs to the user namespace it is made in, so both are made together.
+int unshare_network(const shim_setup& setup, network_descriptors& descriptors) {
+    if (setup.user_ids == 0)
+        return ::unshare(CLONE_NEWNET) == 0 ? 0 : errno;
+    own_namespaces made{.user = descriptors.user};
+    int failure = make_user_namespace(setup, true, made);
+    if (failure == 0 && ::setns(made.network, CLONE_NEWNET) != 0)
+        failure = errno;
+    if (made.network >= 0)
+        ::close(made.network);
+    descriptors.user = made.user;
+    return failure;
+}
+
+int enter_users(const shim_setup& setup, network_descriptors& descriptors) {
+    if (setup.user_ids == 0)
+        return 0;
+    if (setup.user_namespace_of != 0)
+        return user_namespace_of(static_cast<pid_t>(setup.user_namespace_of), descriptors.user);
+    const bool made_with_network = setup.network == shim_network::own || setup.network == shim_network::none;
+    if (made_with_network)
+        return 0;
+    own_namespaces made;
+    const int failure = make_user_namespace(setup, false, made);
+    descriptors.user = made.user;
+    return failure;
+}
+
 int join(const char* path) {
     const int space = ::open(path, O_RDONLY | O_CLOEXEC);
     if (space < 0)
@@ -63,14 +92,16 @@ int join(const char* path) {
 } // namespace
 
 int enter_network(const shim_setup& setup, network_descriptors& descriptors) {
+    if (const int failure = enter_users(setup, descriptors); failure != 0)
+        return failure;
     if (setup.network == shim_network::host)
         return 0;
     descriptors.host = ::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     if (setup.network == shim_network::join)
         return join(setup.join_namespace.c_str());
-    if (::unshare(CLONE_NEWNET) != 0)
-        return errno;
-    int result = loopback_up();
+    int result = unshare_network(setup, descriptors);
+    if (result == 0)
+        result = loopback_up();
     if (result != 0 || setup.network == shim_network::none)
         return result;
     std::uint16_t udp_port = 0;

@@ -1,6 +1,7 @@
 #include "engine/shim/prepared_mounts.hpp"
 
 #include "engine/shim/state_files.hpp"
+#include "engine/shim/user_namespace.hpp"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -9,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 
@@ -51,12 +53,22 @@ int tree_of_folder(const shim_mount& of) {
     return clone_of(enter(::open(of.source.c_str(), O_PATH | O_CLOEXEC), of.subpath), of.recursive);
 }
 
+/// The same with the ids of `user_namespace`.
+int mapped_tree(int opened, int user_namespace) {
+    const int tree = clone_of(opened, false);
+    errno = tree < 0 ? errno : map_owners(tree, user_namespace);
+    return errno == 0 ? tree : -1;
+}
+
 /// The layers are mounted at `place` for as long as it takes to get hold of them.
-int tree_of_layers(const shim_mount& of, const std::string& place) {
+/// `user_namespace`: of their files' ids; -1: the host's. An overlay itself takes no id map, its layers do.
+int tree_of_layers(const shim_mount& of, const std::string& place, int user_namespace) {
     // mount(2) takes one page of options: descriptors are short whatever the layers' paths are.
     std::string options = "index=off,lowerdir=";
     for (const std::string& layer : of.layers) {
-        const int fd = ::open(layer.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int fd = ::open(layer.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && user_namespace >= 0)
+            fd = mapped_tree(fd, user_namespace);
         if (fd < 0)
             return -1;
         options += (options.ends_with('=') ? "/proc/self/fd/" : ":/proc/self/fd/") + std::to_string(fd);
@@ -99,6 +111,12 @@ int attach(int tree, const std::string& place) {
 
 } // namespace
 
+bool prepared_mounts::is_mapped(std::size_t index) const {
+    const auto& mapped = setup_.mapped_mounts;
+    return user_namespace_ >= 0 &&
+           std::find(mapped.begin(), mapped.end(), static_cast<std::int64_t>(index)) != mapped.end();
+}
+
 int prepared_mounts::open_shared(const char*& what) {
     trees_.assign(wanted_.size(), -1);
     for (std::size_t index = 0; index < wanted_.size(); ++index) {
@@ -122,9 +140,13 @@ int prepared_mounts::place_all(const char*& what) {
         what = each.name.c_str();
         int tree = trees_[index];
         if (tree < 0)
-            tree = each.layers.empty() ? tree_of_folder(each) : tree_of_layers(each, place);
+            tree = each.layers.empty() ? tree_of_folder(each)
+                                       : tree_of_layers(each, place, is_mapped(index) ? user_namespace_ : -1);
         if (tree < 0)
             return errno;
+        if (is_mapped(index) && each.layers.empty())
+            if (const int failure = map_owners(tree, user_namespace_); failure != 0)
+                return failure;
         int failure = each.read_only ? make_read_only(tree, each.read_only_or_fail) : 0;
         if (failure == 0)
             failure = attach(tree, place);

@@ -12,7 +12,9 @@ namespace engine {
 /// executes another program.
 class prepared_mounts {
   public:
-    explicit prepared_mounts(const std::vector<shim_mount>& wanted) : wanted_(wanted) {}
+    /// `user_namespace`: of shim_setup::mapped_mounts; -1: none.
+    prepared_mounts(const shim_setup& setup, int user_namespace)
+        : setup_(setup), wanted_(setup.mounts), user_namespace_(user_namespace) {}
 
     /// Takes those with `shared`, while the namespace is still of one group with the host's. This and
     /// place_all(): 0, or errno with `what` naming the mount.
@@ -20,7 +22,11 @@ class prepared_mounts {
     int place_all(const char*& what);
 
   private:
+    bool is_mapped(std::size_t index) const;
+
+    const shim_setup& setup_;
     const std::vector<shim_mount>& wanted_;
+    int user_namespace_;
     std::vector<int> trees_; // by index; -1: not yet taken
 };
 

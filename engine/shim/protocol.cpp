@@ -159,6 +159,10 @@ std::string encode(const shim_setup& value) {
     const shim_log_target& target = value.log_target;
     out.number(target.kind).number(target.transport).text(target.place).number(target.port);
     out.number(target.facility).text(target.host_name).text(target.tag).text(target.fields);
+    out.number(value.first_user_id).number(value.user_ids).number(value.user_namespace_of);
+    out.number(static_cast<std::int64_t>(value.mapped_mounts.size()));
+    for (const std::int64_t each : value.mapped_mounts)
+        out.number(each);
     return out.take();
 }
 
@@ -199,6 +203,14 @@ bool decode(std::string_view payload, shim_setup& value) {
     target.host_name = in.text();
     target.tag = in.text();
     target.fields = in.text();
+    value.first_user_id = in.number();
+    value.user_ids = in.number();
+    value.user_namespace_of = in.number();
+    const std::int64_t mapped = in.number();
+    if (mapped < 0 || static_cast<std::size_t>(mapped) > max_list)
+        return false;
+    for (std::int64_t at = 0; at < mapped && !in.torn(); ++at)
+        value.mapped_mounts.push_back(in.number());
     return !in.torn();
 }
 

@@ -161,6 +161,13 @@ struct shim_setup {
     bool log_compress = false;  // what is rotated away
     std::string log_attributes; // a JSON object that each line has; empty: none
     shim_log_target log_target;
+    /// The container's ids are those from `first_user_id` on, `user_ids` many; 0: the host's.
+    std::int64_t first_user_id = 0;
+    std::int64_t user_ids = 0;
+    /// First process of the container whose user namespace it is in, as it joins others of its namespaces; 0:
+    /// its own.
+    std::int64_t user_namespace_of = 0;
+    std::vector<std::int64_t> mapped_mounts; // of `mounts`, by index: with the container's ids
 };
 
 enum class shim_state : std::int64_t { preparing = 0, starting = 1, running = 2, exited = 3, failed = 4 };

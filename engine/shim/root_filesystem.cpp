@@ -1,8 +1,11 @@
 #include "engine/shim/root_filesystem.hpp"
 
+#include "engine/shim/acting_as.hpp"
 #include "engine/shim/prepared_mounts.hpp"
 #include "engine/shim/secret_files.hpp"
 #include "engine/shim/shared_memory.hpp"
+#include "engine/shim/state_files.hpp"
+#include "engine/shim/user_namespace.hpp"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -35,30 +38,44 @@ int detach_mounts(const char*& what) {
 
 // mount(2) takes one page of options. Descriptors keep a layer at some twenty bytes whatever its path, and
 // spare the escaping of ':' and ','.
-int append_folder(std::string& options, const std::string& path) {
+int append_folder(std::string& options, const std::string& path, int user_namespace) {
     const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno;
-    options += "/proc/self/fd/" + std::to_string(fd);
+    if (user_namespace < 0) {
+        options += "/proc/self/fd/" + std::to_string(fd);
+        return 0;
+    }
+    const int tree = ::open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    ::close(fd);
+    options += "/proc/self/fd/" + std::to_string(tree);
+    return tree < 0 ? errno : map_owners(tree, user_namespace);
+}
+
+/// Both must be on one mount, which with an id map is one made for them: of the folder that they are in.
+int append_upper_and_work(std::string& options, const shim_setup& setup, int user_namespace) {
+    const auto parent = [](const std::string& path) { return path.substr(0, path.rfind('/')); };
+    if (parent(setup.upper) != parent(setup.work))
+        return EXDEV;
+    std::string folder;
+    if (const int failure = append_folder(folder, parent(setup.upper), user_namespace); failure != 0)
+        return failure;
+    options += ",upperdir=" + folder + setup.upper.substr(setup.upper.rfind('/'));
+    options += ",workdir=" + folder + setup.work.substr(setup.work.rfind('/'));
     return 0;
 }
 
-int mount_overlay(const shim_setup& setup, const char*& what) {
+int mount_overlay(const shim_setup& setup, int user_namespace, const char*& what) {
     std::string options = "index=off,lowerdir=";
     for (const std::string& layer : setup.layers) {
         what = layer.c_str();
         if (!options.ends_with('='))
             options += ':';
-        if (const int failure = append_folder(options, layer); failure != 0)
+        if (const int failure = append_folder(options, layer, user_namespace); failure != 0)
             return failure;
     }
     what = setup.upper.c_str();
-    options += ",upperdir=";
-    if (const int failure = append_folder(options, setup.upper); failure != 0)
-        return failure;
-    what = setup.work.c_str();
-    options += ",workdir=";
-    if (const int failure = append_folder(options, setup.work); failure != 0)
+    if (const int failure = append_upper_and_work(options, setup, user_namespace); failure != 0)
         return failure;
     what = "overlay";
     return ::mount("overlay", root_folder, "overlay", 0, options.c_str()) == 0 ? 0 : errno;
@@ -137,12 +154,37 @@ int hide_unified_cgroup(const char*& what) {
     return failure == 0 ? unmount_unified(what) : failure;
 }
 
-int prepare_root_filesystem(const shim_setup& setup, int contents, const char*& what, failure_step& step) {
+namespace {
+
+/// Where the runtime finds it, whatever becomes of descriptors.
+int place_user_namespace(int user_namespace, const char*& what) {
+    what = run_file::user_namespace;
+    const int file = ::open(run_file::user_namespace, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0)
+        return errno;
+    ::close(file);
+    const std::string source = "/proc/self/fd/" + std::to_string(user_namespace);
+    return ::mount(source.c_str(), run_file::user_namespace, nullptr, MS_BIND, nullptr) == 0 ? 0 : errno;
+}
+
+/// The overlay and what is made in it, as the container's root would.
+int make_root(const shim_setup& setup, const runtime_surroundings& with, const char*& what) {
+    const acting_as owner(setup.first_user_id);
+    int failure = mount_overlay(setup, with.user_namespace, what);
+    if (failure == 0)
+        failure = make_mount_points(setup, what);
+    return failure;
+}
+
+} // namespace
+
+int prepare_root_filesystem(
+    const shim_setup& setup, const runtime_surroundings& with, const char*& what, failure_step& step) {
     step = failure_step::root_filesystem;
     int failure = own_namespace(what);
     if (failure != 0)
         return failure;
-    prepared_mounts mounts(setup.mounts);
+    prepared_mounts mounts(setup, with.user_namespace);
     step = failure_step::mount;
     failure = mounts.open_shared(what); // while they are the host's own
     if (failure != 0)
@@ -151,12 +193,12 @@ int prepare_root_filesystem(const shim_setup& setup, int contents, const char*& 
     failure = detach_mounts(what);
     if (failure == 0 && setup.hide_unified)
         failure = unmount_unified(what);
+    if (failure == 0 && with.user_namespace >= 0)
+        failure = place_user_namespace(with.user_namespace, what);
     if (failure == 0)
-        failure = mount_overlay(setup, what);
+        failure = make_root(setup, with, what);
     if (failure == 0)
-        failure = write_secret_files(setup, contents, what);
-    if (failure == 0)
-        failure = make_mount_points(setup, what);
+        failure = write_secret_files(setup, with.contents, what);
     if (failure != 0)
         return failure;
     step = failure_step::mount;

@@ -60,19 +60,19 @@ void default_signals() {
 }
 
 [[noreturn]] void become_runtime(const shim_setup& setup, char* const* argv, const int stdio[3],
-    runtime_view view, int host_network, int contents, int report) {
+    runtime_view view, const runtime_surroundings& with, int report) {
     default_signals();
     // A half-made container must not outlive us; the kernel clears this for the container's own process.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!take_stdio(stdio))
         give_up(report, failure_step::runtime, errno, "stdio");
-    if (host_network >= 0 && ::setns(host_network, CLONE_NEWNET) != 0)
+    if (with.host_network >= 0 && ::setns(with.host_network, CLONE_NEWNET) != 0)
         give_up(report, failure_step::network, errno, "host");
     const char* what = "";
     failure_step step = failure_step::root_filesystem;
     int failure = 0;
     if (view == runtime_view::with_root)
-        failure = prepare_root_filesystem(setup, contents, what, step);
+        failure = prepare_root_filesystem(setup, with, what, step);
     else if (setup.hide_unified)
         failure = hide_unified_cgroup(what);
     if (failure != 0)
@@ -86,7 +86,7 @@ void default_signals() {
 } // namespace
 
 runtime_command start_runtime(const shim_setup& setup, const std::vector<std::string>& arguments,
-    const int stdio[3], runtime_view view, int host_network, int contents) {
+    const int stdio[3], runtime_view view, const runtime_surroundings& with) {
     std::vector<std::string> words{setup.runtime, "--root", setup.runtime_root, "--log-format", "json"};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
@@ -101,7 +101,7 @@ runtime_command start_runtime(const shim_setup& setup, const std::vector<std::st
         return command;
     command.pid = ::fork();
     if (command.pid == 0)
-        become_runtime(setup, argv.data(), stdio, view, host_network, contents, report[1]);
+        become_runtime(setup, argv.data(), stdio, view, with, report[1]);
     ::close(report[1]);
     if (command.pid < 0)
         ::close(report[0]);

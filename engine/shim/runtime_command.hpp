@@ -24,12 +24,19 @@ struct runtime_command {
 
 enum class runtime_view { plain, with_root };
 
+/// What a command that starts a container has of the shim; -1: nothing.
+struct runtime_surroundings {
+    int host_network = -1;   // the namespace to run in
+    int contents = -1;       // of secrets: write_secret_files()
+    int user_namespace = -1; // the container's
+};
+
 /// Forks and executes `setup.runtime` with `arguments` (without argv[0] and the global options) and the three
 /// descriptors as its stdio (-1: /dev/null). The child has default signals, no further descriptors, and dies
 /// with the caller until it has made the container. pid is -1 with errno set when there is no process to be
 /// had.
 runtime_command start_runtime(const shim_setup& setup, const std::vector<std::string>& arguments,
-    const int stdio[3], runtime_view view, int host_network = -1, int contents = -1);
+    const int stdio[3], runtime_view view, const runtime_surroundings& with = {});
 
 /// Once the command's exit was heard: whether it failed before exec. Closes the report.
 child_failure take_report(runtime_command& command);

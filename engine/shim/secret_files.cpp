@@ -38,14 +38,16 @@ int copy_part(int from, std::int64_t offset, std::int64_t size, int into) {
     return 0;
 }
 
-int write_one(const secret_file& of, int contents, const std::string& path) {
+/// `first`: what the container has as 0.
+int write_one(const secret_file& of, std::int64_t first, int contents, const std::string& path) {
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file < 0)
         return errno;
     int failure = copy_part(contents, of.offset, of.size, file);
     // The owner first: a change of owner takes the set-user-id bit away.
-    if (failure == 0 && (::fchown(file, static_cast<uid_t>(of.uid), static_cast<gid_t>(of.gid)) != 0 ||
-                            ::fchmod(file, static_cast<mode_t>(of.mode)) != 0))
+    if (failure == 0 &&
+        (::fchown(file, static_cast<uid_t>(first + of.uid), static_cast<gid_t>(first + of.gid)) != 0 ||
+            ::fchmod(file, static_cast<mode_t>(of.mode)) != 0))
         failure = errno;
     ::close(file);
     return failure;
@@ -61,8 +63,8 @@ int write_secret_files(const shim_setup& setup, int contents, const char*& what)
         return failure;
     for (std::size_t at = 0; at < setup.secrets.size(); ++at) {
         what = setup.secrets[at].target.c_str();
-        const int failure =
-            write_one(setup.secrets[at], contents, std::string(folder) + "/" + std::to_string(at));
+        const int failure = write_one(
+            setup.secrets[at], setup.first_user_id, contents, std::string(folder) + "/" + std::to_string(at));
         if (failure != 0)
             return failure;
     }

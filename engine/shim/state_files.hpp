@@ -20,6 +20,7 @@ constexpr const char* secrets = "secrets";         // mount point of their tmpfs
 constexpr const char* root = "rootfs";             // mount point of the overlay, empty on the host
 constexpr const char* mounts = "mounts";           // places of shim_setup::mounts, empty on the host
 constexpr const char* shared_memory = "shm";       // place of another container's /dev/shm, empty on the host
+constexpr const char* user_namespace = "users";    // place of the container's, empty on the host
 constexpr const char* cgroup = "cgroup";           // path of its cgroup, where it has a parent of its own
 constexpr const char* runtime = "runtime";         // path of its OCI runtime, where it is not the daemon's
 constexpr const char* pid = "pid";                 // written by the OCI runtime

@@ -69,9 +69,11 @@ unique_fd reopen(const unique_fd& looked_at, int flags, const std::string& path)
     return opened;
 }
 
+constexpr uid_t nobody = 65'534;
+
 class packer {
   public:
-    explicit packer(const unique_fd& to) : archive_(::archive_write_new()) {
+    packer(const unique_fd& to, uid_t first_id) : archive_(::archive_write_new()), first_id_(first_id) {
         ::archive_write_set_format_pax_restricted(archive_.get());
         ::archive_write_set_bytes_in_last_block(archive_.get(), 1);
         if (::archive_write_open_fd(archive_.get(), to.get()) != ARCHIVE_OK)
@@ -85,6 +87,9 @@ class packer {
         if (depth > deepest)
             throw error(error_kind::exhausted, fmt::format("copy \"{}\": folders are too deep", path));
         const entry_ptr entry(::archive_entry_new());
+        // Ids of the host's alone belong to nobody in there.
+        status.st_uid = status.st_uid < first_id_ ? nobody : status.st_uid - first_id_;
+        status.st_gid = status.st_gid < first_id_ ? nobody : status.st_gid - first_id_;
         ::archive_entry_copy_stat(entry.get(), &status);
         ::archive_entry_set_nlink(entry.get(), 1);
         ::archive_entry_set_pathname(entry.get(), path.c_str());
@@ -155,6 +160,7 @@ class packer {
     }
 
     archive_ptr archive_;
+    uid_t first_id_;
 };
 
 /// Where the entries of an archive go.
@@ -252,8 +258,10 @@ class unpacker {
 
     tree_attributes attributes_of(archive_entry* entry) const {
         return {.mode = ::archive_entry_perm(entry),
-            .user = how_.owners ? static_cast<uid_t>(::archive_entry_uid(entry)) : how_.user,
-            .group = how_.owners ? static_cast<gid_t>(::archive_entry_gid(entry)) : how_.group,
+            .user =
+                how_.first_id + (how_.owners ? static_cast<uid_t>(::archive_entry_uid(entry)) : how_.user),
+            .group =
+                how_.first_id + (how_.owners ? static_cast<gid_t>(::archive_entry_gid(entry)) : how_.group),
             .modified = {
                 .tv_sec = ::archive_entry_mtime(entry), .tv_nsec = ::archive_entry_mtime_nsec(entry)}};
     }
@@ -269,7 +277,7 @@ class unpacker {
 } // namespace
 
 void pack_tree(const std::filesystem::path& root, const std::string& path, bool follow,
-    const std::string& name, const unique_fd& to) {
+    const std::string& name, const unique_fd& to, uid_t first_id) {
     const unique_fd base = open_file(root, O_RDONLY | O_DIRECTORY);
     const bool as_folder = path.ends_with('/');
     const unique_fd looked_at = open_in(
@@ -278,7 +286,7 @@ void pack_tree(const std::filesystem::path& root, const std::string& path, bool 
         throw error(error_kind::not_found, fmt::format("copy \"{}\": there is no such file or folder", path));
     if (!looked_at)
         throw_errno("open", path);
-    packer archive(to);
+    packer archive(to, first_id);
     archive.add(looked_at, name);
     archive.finish();
 }

@@ -11,10 +11,10 @@ namespace engine {
 
 /// Writes what is at `path` inside `root` into `to` as a tar archive whose one entry at the top is called
 /// `name`: files, folders and links; sockets, pipes and devices are left out. Links lead nowhere but into
-/// `root`; one that is `path` itself is followed with `follow`, others never. Blocks. Throws
-/// error{not_found}.
+/// `root`; one that is `path` itself is followed with `follow`, others never. `first_id`: what is 0 in the
+/// archive. Blocks. Throws error{not_found}.
 void pack_tree(const std::filesystem::path& root, const std::string& path, bool follow,
-    const std::string& name, const unique_fd& to);
+    const std::string& name, const unique_fd& to, uid_t first_id = 0);
 
 struct unpack_options {
     /// The archive as it is into the folder `path`; else it is one thing that is copied as cp(1) does: into
@@ -24,6 +24,7 @@ struct unpack_options {
     bool owners = false;   // those of the archive; else the ones below
     uid_t user = 0;
     gid_t group = 0;
+    uid_t first_id = 0; // what all of these ids count from
 };
 
 /// Unpacks a tar archive into `root`, which nothing of it leaves (tree_writer.hpp). Devices, pipes and
