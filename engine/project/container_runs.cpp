@@ -467,6 +467,10 @@ task<> container_manager::implementation::on_exited(std::string id, exit_record 
                 decision.restart ? " and is started again" : ""));
     if (decision.restart)
         schedule_restart(of, decision.delay);
+    // One of `run` or of a schedule never runs again: its addresses are others' to have, and no network waits
+    // for it.
+    if (record.one_off && !decision.restart)
+        parts.networks.release(id);
     crash_point("end: what follows is decided");
     co_await parts.records.durable();
     crash_point("end: what follows is durable");

@@ -37,8 +37,13 @@ std::vector<std::string> left_unchanged(const up_request& wanted, const observed
     for (const std::string& key : volumes_used(wanted)) {
         const compose::volume& volume = wanted.project.volumes.at(key);
         const auto there = now.volumes.find(volume.name);
-        if (there == now.volumes.end() || volume.external || there->second.project != wanted.project.name ||
-            there->second.driver_opts == volume.driver_opts)
+        if (there == now.volumes.end() || volume.external)
+            continue;
+        if (there->second.project != wanted.project.name && !there->second.project.empty())
+            notes.push_back(fmt::format("volume \"{}\" is of project \"{}\", whose data this is; say so with "
+                                        "volumes.{}: {{external: true, name: {}}}",
+                volume.name, there->second.project, key, volume.name));
+        if (there->second.project != wanted.project.name || there->second.driver_opts == volume.driver_opts)
             continue;
         notes.push_back(
             fmt::format("volume \"{}\" keeps the driver_opts it was made with, although the file has "

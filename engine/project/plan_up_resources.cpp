@@ -15,9 +15,8 @@ using compose::error_kind;
 void up_planner::remake(const std::string& key, const network_definition& there) {
     if (const auto guest = now_.guests.find(there.name); guest != now_.guests.end())
         throw error(error_kind::conflict,
-            fmt::format(
-                "network \"{}\" has changed in the file and container \"{}\" of another project is on "
-                "it; remove that container first, or leave the network as it is",
+            fmt::format("network \"{}\" has changed in the file and {} is on it; remove that container "
+                        "first, or leave the network as it is",
                 there.name, guest->second));
     std::vector<std::size_t> gone;
     for (const observed_container& container : now_.containers) {

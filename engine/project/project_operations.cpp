@@ -54,9 +54,11 @@ observed_project project_manager::implementation::observe_project(
         now.networks.emplace(each.definition.name, each.definition);
     for (const container_view* each : containers.all())
         if (const attachment* at = parts.networks.find_attachment(each->record.id);
-            at != nullptr && each->record.project != name)
+            at != nullptr && (each->record.project != name || each->record.one_off))
             for (const endpoint& on : at->endpoints)
-                now.guests.emplace(on.network, each->record.name);
+                now.guests.emplace(on.network,
+                    fmt::format("container \"{}\"{}", each->record.name,
+                        each->record.one_off ? ", made by `run` or a schedule," : " of another project"));
     for (const volume_record& each : parts.volumes.list())
         now.volumes.emplace(each.definition.name, each.definition);
     for (const auto& [key, service] : definition.services)

@@ -124,9 +124,10 @@ void runtime_fixture::run(task<> work) {
         failure = escaped;
         done = true;
     });
-    io.restart();
-    while (!done)
+    while (!done) { // a worker's last reference to the loop may stop it at any time
+        io.restart();
         io.run_one();
+    }
     if (failure)
         std::rethrow_exception(failure);
 }

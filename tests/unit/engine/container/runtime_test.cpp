@@ -72,9 +72,10 @@ TEST_F(container_runtime_test, two_hundred_short_runs_each_start_and_end_once) {
                     --pending;
                 });
         }
-        io.restart();
-        while (pending > 0)
+        while (pending > 0) {
+            io.restart();
             io.run_one();
+        }
         for (const std::string& id : ids)
             EXPECT_EQ(wait_exit(id).code, 0);
     }

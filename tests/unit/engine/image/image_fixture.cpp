@@ -78,14 +78,21 @@ void image_fixture::close() {
 
 void image_fixture::run(task<> work) {
     std::exception_ptr failure;
-    io.restart();
+    bool done = false;
     boost::asio::co_spawn(io, std::move(work), [&](std::exception_ptr thrown) {
         failure = thrown;
-        io.stop();
+        done = true;
     });
-    io.run();
+    run_until(done);
     if (failure)
         std::rethrow_exception(failure);
+}
+
+void image_fixture::run_until(const bool& done) {
+    while (!done) {
+        io.restart();
+        io.run_one();
+    }
 }
 
 std::vector<std::string> image_fixture::load(const std::string& archive) {

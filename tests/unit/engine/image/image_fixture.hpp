@@ -49,6 +49,9 @@ class image_fixture : public ::testing::Test {
     template <typename T>
     T run(task<T> work);
     void run(task<> work);
+    /// A worker's last reference to the loop may stop it at any time (scheduler::work_finished), so it is
+    /// asked anew.
+    void run_until(const bool& done);
 
     std::vector<std::string> load(const std::string& archive);
     image pull(const std::string& name, const std::string& platform = {});
@@ -74,14 +77,14 @@ template <typename T>
 T image_fixture::run(task<T> work) {
     std::optional<T> result;
     std::exception_ptr failure;
-    io.restart();
+    bool done = false;
     boost::asio::co_spawn(io, std::move(work), [&](std::exception_ptr thrown, T value) {
         failure = thrown;
         if (!thrown)
             result = std::move(value);
-        io.stop();
+        done = true;
     });
-    io.run();
+    run_until(done);
     if (failure)
         std::rethrow_exception(failure);
     return std::move(*result);

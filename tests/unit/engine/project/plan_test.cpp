@@ -334,10 +334,15 @@ TEST_F(plan_test, a_changed_network_is_made_anew_with_the_containers_on_it) {
     EXPECT_THROW(up(), compose::error);
 }
 
-TEST_F(plan_test, a_network_of_another_project_is_joined_as_an_external_one_only) {
+TEST_F(plan_test, a_network_of_another_project_is_joined_by_the_same_key_or_as_an_external_one) {
     for (const std::string service : {"db", "job", "web"})
         running(service);
     now.networks.at("p_default").project = "other";
+    now.networks.at("p_default").internal = true; // theirs to say
+    EXPECT_NO_THROW(up());
+    const up_request request{.project = project, .hashes = hashes, .services = {"db"}, .force_recreate = {}};
+    EXPECT_THAT(left_unchanged(request, now), ElementsAre(::testing::HasSubstr("of project \"other\"")));
+    now.networks.at("p_default").key = "back";
     EXPECT_THROW(up(), compose::error);
     project.networks.at("default").external = true;
     EXPECT_NO_THROW(up());

@@ -58,10 +58,16 @@ class secret_store_test : public ::testing::Test {
     }
 
     void run(task<> work) {
-        io.restart();
         std::exception_ptr failure;
-        boost::asio::co_spawn(io, std::move(work), [&](std::exception_ptr thrown) { failure = thrown; });
-        io.run();
+        bool done = false;
+        boost::asio::co_spawn(io, std::move(work), [&](std::exception_ptr thrown) {
+            failure = thrown;
+            done = true;
+        });
+        while (!done) { // a worker's last reference to the loop may stop it at any time
+            io.restart();
+            io.run_one();
+        }
         if (failure)
             std::rethrow_exception(failure);
     }

@@ -52,15 +52,16 @@ class volume_store_test : public ::testing::Test {
     void run(std::vector<task<>> work) {
         std::size_t left = work.size();
         std::exception_ptr failure;
-        io.restart();
         for (task<>& each : work)
             boost::asio::co_spawn(io, std::move(each), [&](std::exception_ptr thrown) {
                 if (thrown)
                     failure = thrown;
-                if (--left == 0)
-                    io.stop();
+                --left;
             });
-        io.run();
+        while (left > 0) { // a worker's last reference to the loop may stop it at any time
+            io.restart();
+            io.run_one();
+        }
         if (failure)
             std::rethrow_exception(failure);
     }
