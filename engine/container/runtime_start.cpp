@@ -22,7 +22,10 @@ constexpr auto start_limit = std::chrono::seconds(60);
 compose::error start_failure(
     const runtime_host& host, const launch& what, const running_container::failure& failure) {
     const std::string begin = fmt::format("start container \"{}\"", what.name);
-    const std::string reason = std::strerror(static_cast<int>(failure.code));
+    std::string reason = std::strerror(static_cast<int>(failure.code));
+    if (failure.code == EINVAL && host.abilities.own_users && !what.spec.host_users)
+        reason +=
+            " (userns_remap needs Linux 5.19, and file systems that can map ids: ext4, xfs, btrfs, tmpfs)";
     switch (static_cast<failure_step>(failure.step)) {
     case failure_step::runtime:
         if (failure.text.empty())

@@ -81,6 +81,21 @@ TEST(oci_config, the_environment_has_what_programs_count_on) {
         std::count_if(env.begin(), env.end(), [](const auto& each) { return each.starts_with("HOME="); }), 1);
 }
 
+TEST(oci_config, a_user_namespace_is_joined_and_its_ids_are_said) {
+    oci_host on = host();
+    on.user_namespace = "/run/composed/container/abc/users";
+    on.user_ids = {.first = 100'000, .count = 65'536};
+    const json::value config = render(spec(), on);
+    const json::object& wanted = config.at("linux").as_object();
+    EXPECT_EQ(wanted.at("namespaces").as_array().front(),
+        (json::value{{"type", "user"}, {"path", "/run/composed/container/abc/users"}}));
+    const json::value ids = {{"containerID", 0}, {"hostID", 100'000}, {"size", 65'536}};
+    EXPECT_EQ(wanted.at("uidMappings"), json::value(json::array{ids}));
+    EXPECT_EQ(wanted.at("gidMappings"), json::value(json::array{ids}));
+    EXPECT_EQ(wanted.at("sysctl").at("net.ipv4.ping_group_range").as_string(), "0 65535");
+    EXPECT_EQ(render(spec()).at("linux").as_object().if_contains("uidMappings"), nullptr);
+}
+
 TEST(oci_config, oom_score_is_always_said) {
     EXPECT_EQ(render(spec()).at("process").at("oomScoreAdj").as_int64(), 0);
 }

@@ -7,6 +7,7 @@ unit_test(engine/container
         restart_test.cpp
         runtime_fixture.cpp
         runtime_test.cpp
+        user_ids_test.cpp
         user_test.cpp
     LINKS engine_container)
 target_compile_definitions(engine_container_test PRIVATE COMPOSED_SHIM="$<TARGET_FILE:composed-shim>")

@@ -41,6 +41,10 @@ shim_setup sample_setup() {
         .host_name = "h",
         .tag = "t",
         .fields = "f"};
+    setup.first_user_id = 100'000;
+    setup.user_ids = 65'536;
+    setup.user_namespace_of = 9;
+    setup.mapped_mounts = {0, 2};
     return setup;
 }
 
