@@ -140,6 +140,33 @@ class ChangeTest(DaemonTest):
         self.compose("up", "-d", "-t", "0")
         self.assertNotEqual(self.container("a")["pid"], before)
 
+    def test_a_changed_network_does_not_wait_for_what_run_has_left(self):
+        text = "name: d\nservices:\n  s: {image: busybox, init: true, command: sleep 1000}\nnetworks: {default: {ipam: {config: [{subnet: 10.75.%d.0/29}]}}}\n"
+        self.write(text % 1)
+        self.compose("up", "-d")
+        for _ in range(8):  # more than there are addresses
+            self.compose("run", "-T", "s", "true")
+        own = lambda: next(each for each in self.containers("s") if not each["one_off"])
+        before = own()["pid"]
+        self.compose("run", "-d", "--name", "busy", "s", "sleep", "1000")
+        self.write(text % 2)
+        refused = self.compose("up", "-d", "-t", "0", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn('container "busy", made by `run` or a schedule, is on it; remove that container first', refused.stderr)
+        self.assertEqual(own()["pid"], before)
+        os.kill(next(each["pid"] for each in self.api("/projects/d/containers") if each["name"] == "busy"), 9)
+        wait_until(lambda: self.compose("up", "-d", "-t", "0", check=False).returncode == 0, 10, "the network to be made anew")
+        self.assertNotEqual(own()["pid"], before)
+        self.assertTrue(own()["networks"]["d_default"].startswith("10.75.2."))
+
+    def test_a_volume_of_another_project_is_told(self):
+        for name in "one", "two":
+            self.write(f"name: {name}\nservices:\n  s: {{{SLEEP}, volumes: ['v:/v']}}\nvolumes: {{v: {{name: shared}}}}\n")
+            told = self.compose("up", "-d").stderr
+            self.assertEqual('volume "shared" is of project "one", whose data this is; say so with volumes.v: {external: true, name: shared}' in told, name == "two")
+        for name in "two", "one":
+            self.compose("-p", name, "down", "-t", "0")
+
     def test_changed_options_of_a_volume_are_told(self):
         self.write(f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['v:/v']}}\nvolumes: {{v: }}\n")
         self.compose("up", "-d")
