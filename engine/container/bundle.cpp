@@ -58,11 +58,13 @@ void make_folder(const fs::path& path, mode_t mode) {
         throw_errno("create folder", path.native());
 }
 
-/// The OCI runtime comes through to the root as the container's own root, whom the host knows by that group alone.
+/// The OCI runtime comes through to the root as the container's own root, whom the host knows by that group
+/// alone.
 void let_pass(const fs::path& folder, const std::optional<user_id_range>& ids) {
     if (!ids)
         return;
-    if (::chown(folder.c_str(), static_cast<uid_t>(-1), ids->first) != 0 || ::chmod(folder.c_str(), 0710) != 0)
+    if (::chown(folder.c_str(), static_cast<uid_t>(-1), ids->first) != 0 ||
+        ::chmod(folder.c_str(), 0710) != 0)
         throw_errno("give the containers' root a way through", folder.native());
 }
 

@@ -154,7 +154,7 @@ class ChangeTest(DaemonTest):
         self.assertEqual(refused.returncode, 1)
         self.assertIn('container "busy", made by `run` or a schedule, is on it; remove that container first', refused.stderr)
         self.assertEqual(own()["pid"], before)
-        os.kill(next(each["pid"] for each in self.api("/projects/d/containers") if each["name"] == "busy"), 9)
+        os.kill(next(each["pid"] for each in self.containers("s") if each["name"] == "busy"), 9)
         wait_until(lambda: self.compose("up", "-d", "-t", "0", check=False).returncode == 0, 10, "the network to be made anew")
         self.assertNotEqual(own()["pid"], before)
         self.assertTrue(own()["networks"]["d_default"].startswith("10.75.2."))
