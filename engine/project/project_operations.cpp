@@ -1,6 +1,7 @@
 #include "engine/project/project_manager_state.hpp"
 
 #include "compose/model/error.hpp"
+#include "compose/model/images.hpp"
 #include "engine/container/host_abilities.hpp"
 #include "engine/image/image_store.hpp"
 #include "engine/network/network_manager.hpp"
@@ -54,7 +55,8 @@ observed_project project_manager::implementation::observe_project(
         now.networks.emplace(each.definition.name, each.definition);
     for (const container_view* each : containers.all())
         if (const attachment* at = parts.networks.find_attachment(each->record.id);
-            at != nullptr && (each->record.project != name || each->record.one_off))
+            at != nullptr && each->record.prepares.empty() &&
+            (each->record.project != name || each->record.one_off))
             for (const endpoint& on : at->endpoints)
                 now.guests.emplace(on.network,
                     fmt::format("container \"{}\"{}", each->record.name,
@@ -66,10 +68,9 @@ observed_project project_manager::implementation::observe_project(
             picture && is_for(*picture, service.platform))
             now.images[service.image] = picture->id;
     for (const auto& [key, service] : definition.services)
-        for (const compose::mount& mount : service.mounts)
-            if (const auto picture = parts.images.find(mount.source);
-                mount.type == compose::mount_type::image && picture && is_for(*picture, service.platform))
-                now.images[mount.source] = picture->id;
+        for (const std::string& image : compose::further_images_of(service))
+            if (const auto picture = parts.images.find(image); picture && is_for(*picture, service.platform))
+                now.images[image] = picture->id;
     return now;
 }
 
@@ -77,6 +78,7 @@ task<> project_manager::implementation::run(plan steps, compose::project definit
     std::function<bool()> superseded, std::shared_ptr<update_report> report) {
     const auto performer = std::make_shared<step_performer>(
         parts, containers, std::move(definition), grace, superseded, std::move(report));
+    performer->expect(steps);
     std::function<task<>(step)> perform = [performer](
                                               step what) { return performer->perform(std::move(what)); };
     std::function<void(const step&)> lapsed = [performer](const step& what) {
