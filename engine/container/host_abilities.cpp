@@ -24,9 +24,10 @@ namespace {
 
 const fs::path root = "/sys/fs/cgroup";
 
-int own_oom_score_adj() {
-    const std::string text = read_file("/proc/self/oom_score_adj");
-    int value = 0;
+template <typename Number>
+Number number_in(const fs::path& file) {
+    const std::string text = read_file(file);
+    Number value = 0;
     std::from_chars(text.data(), text.data() + text.size(), value);
     return value;
 }
@@ -169,23 +170,29 @@ class fitter {
                     spec_.oom_score_adj, host_.lowest_oom_score_adj));
             spec_.oom_score_adj = host_.lowest_oom_score_adj;
         }
-        // In a user namespace the runtime has no right over the host's limits either.
-        const bool free = host_.can_raise_limits && (!host_.own_users || spec_.host_users);
-        if (free)
-            return;
         for (resource_limit& each : spec_.rlimits) {
-            const std::int64_t most = host_.hard_limit(each.name);
+            const auto [most, whose] = most_of(each.name);
             if (most < 0 || (each.hard >= 0 && each.hard <= most))
                 continue;
-            notes_.push_back(
-                fmt::format("ulimits.{}: {} is lowered to {}, the hard limit of the daemon, which "
-                            "{}",
-                    each.name, each.hard < 0 ? "unlimited" : std::to_string(each.hard), most,
-                    host_.can_raise_limits ? "a container with a user namespace cannot exceed"
-                                           : "has no CAP_SYS_RESOURCE"));
+            notes_.push_back(fmt::format("ulimits.{}: {} is lowered to {}, {}", each.name,
+                each.hard < 0 ? "unlimited" : std::to_string(each.hard), most, whose));
             each.hard = most;
             each.soft = each.soft < 0 ? most : std::min(each.soft, most);
         }
+    }
+
+    /// The highest limit that the runtime can set, and whose it is; negative: any.
+    std::pair<std::int64_t, std::string_view> most_of(const std::string& limit) const {
+        const std::int64_t own = host_.hard_limit(limit); // which throws for a name that there is none of
+        if (!host_.can_raise_limits)
+            return {own, "the hard limit of the daemon, which has no CAP_SYS_RESOURCE"};
+        // In a user namespace the runtime has no right over the host's limits either.
+        if (host_.own_users && !spec_.host_users)
+            return {
+                own, "the hard limit of the daemon, which a container with a user namespace cannot exceed"};
+        if (limit == "nofile") // also for root: kernel/sys.c, do_prlimit
+            return {host_.most_open_files, "fs.nr_open of this host"};
+        return {-1, {}};
     }
 
     void security() {
@@ -222,7 +229,8 @@ host_abilities look_at_host(cgroup_mode cgroups) {
     found.apparmor = reads("/sys/module/apparmor/parameters/enabled", 'Y');
     found.selinux = runs_selinux();
     found.can_raise_limits = has_sys_resource();
-    found.lowest_oom_score_adj = found.can_raise_limits ? -1000 : own_oom_score_adj();
+    found.most_open_files = number_in<std::int64_t>("/proc/sys/fs/nr_open");
+    found.lowest_oom_score_adj = found.can_raise_limits ? -1000 : number_in<int>("/proc/self/oom_score_adj");
     found.hard_limit = own_hard_limit;
     return found;
 }

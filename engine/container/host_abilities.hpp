@@ -23,9 +23,10 @@ struct host_abilities {
     bool io_rates = true;
     bool apparmor = false;
     bool selinux = false;
-    bool can_raise_limits = true;     // CAP_SYS_RESOURCE
-    bool own_users = false;           // containers have user namespaces (userns_remap)
-    int lowest_oom_score_adj = -1000; // without it, the daemon's own value
+    bool can_raise_limits = true;           // CAP_SYS_RESOURCE
+    bool own_users = false;                 // containers have user namespaces (userns_remap)
+    std::int64_t most_open_files = 1 << 20; // fs.nr_open, above which no limit can be
+    int lowest_oom_score_adj = -1000;       // without it, the daemon's own value
     /// The daemon's own hard limit by name ("nofile"), -1: unlimited. Throws error{invalid} for no name.
     std::function<std::int64_t(const std::string& name)> hard_limit;
 };

@@ -32,6 +32,19 @@ TEST(fit_to_host, limits_are_lowered_where_they_cannot_be_raised) {
     EXPECT_EQ(spec.rlimits[1], (resource_limit{"nproc", 10, 20}));
 }
 
+TEST(fit_to_host, no_limit_of_open_files_is_above_the_kernels) {
+    host_abilities host = weak_host();
+    host.can_raise_limits = true;
+    host.most_open_files = 1 << 20;
+    container_spec spec;
+    spec.rlimits = {
+        {.name = "nofile", .soft = 100, .hard = 100'000'000}, {.name = "nproc", .soft = -1, .hard = -1}};
+    EXPECT_THAT(fit_to_host(spec, host),
+        ElementsAre(HasSubstr("ulimits.nofile: 100000000 is lowered to 1048576, fs.nr_open")));
+    EXPECT_EQ(spec.rlimits[0], (resource_limit{"nofile", 100, 1 << 20}));
+    EXPECT_EQ(spec.rlimits[1], (resource_limit{"nproc", -1, -1}));
+}
+
 TEST(fit_to_host, what_cgroup_2_does_not_know_is_taken_out) {
     container_spec spec;
     spec.oom_kill_disable = true;
