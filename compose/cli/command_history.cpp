@@ -167,6 +167,7 @@ engine::task<> runs(context& with, std::shared_ptr<history_flags> flags) {
     }
     std::sort(rows.rbegin(), rows.rend());
     std::vector<std::vector<std::string>> sorted;
+    sorted.reserve(rows.size());
     for (auto& [due, row] : rows)
         sorted.push_back(std::move(row));
     fmt::print("{}", format_table({"SERVICE", "DUE", "STARTED", "TOOK", "RESULT"}, sorted));
