@@ -59,6 +59,10 @@ std::string encode(const container_record& record) {
         object["comes_again"] = true;
     if (record.follow_due)
         object["follow_due"] = true;
+    if (record.hooks_due > 0)
+        object["hooks_due"] = record.hooks_due;
+    if (!record.hook_failure.empty())
+        object["hook_failure"] = record.hook_failure;
     if (record.place == container_place::coming)
         object["replaces"] = record.replaces;
     if (record.place == container_place::leaving)
@@ -103,6 +107,10 @@ container_record decode_container(std::string_view key, std::string_view text) {
             record.history.delay = std::chrono::milliseconds(delay->to_number<std::int64_t>());
         record.comes_again = object.contains("comes_again");
         record.follow_due = object.contains("follow_due");
+        if (const json::value* due = object.if_contains("hooks_due"))
+            record.hooks_due = due->to_number<std::size_t>();
+        if (const json::value* failure = object.if_contains("hook_failure"))
+            record.hook_failure = failure->as_string();
         if (const json::value* replaces = object.if_contains("replaces")) {
             record.place = container_place::coming;
             record.replaces = replaces->as_string();

@@ -474,9 +474,9 @@ task<> project_manager::implementation::start_services(
 /// Starts what a former daemon wanted to run and is not up yet.
 task<> project_manager::implementation::start_due(std::string project, std::function<bool()> superseded) {
     std::set<std::string> ids;
-    for (const std::string& id : containers.due())
-        if (containers.find(id)->record.project == project)
-            ids.insert(id);
+    for (const container_view* each : containers.of_project(project))
+        if (is_due(*each) || hooks_run(*each))
+            ids.insert(each->record.id);
     const compose::project definition = whole_of(projects.at(project).definition);
     std::set<std::string> services;
     for (const auto& [name, service] : definition.services)

@@ -10,12 +10,21 @@
 
 namespace engine {
 
-enum class wait_verdict { up, not_yet, failed };
+enum class up_verdict { up, not_yet, failed };
 
-/// Whether a container counts as up for `up --wait`. Healthy where it has a health check; else it must have
-/// run for a second, so that a program that ends at once is not taken for one that runs. `restarts`: of it,
-/// since the wait began. Pure.
-wait_verdict judge_up(const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts);
+/// What runs without a health check must have done so for as long: a program that ends at once is not to be
+/// taken for one that runs.
+constexpr auto settled_after = std::chrono::seconds(1);
+
+/// Since its process was started; 0 while there is none.
+std::chrono::milliseconds uptime_of(const container_view& view);
+
+/// Whether a container that runs is up: its post_start hooks have ended, and it is healthy where it has a
+/// health check, else settled. Pure.
+up_verdict judge_running(const observed_container& seen, std::chrono::milliseconds uptime) noexcept;
+
+/// Whether a container counts as up for `up --wait`. `restarts`: of it, since the wait began. Pure.
+up_verdict judge_up(const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts);
 
 /// What to say of one that has failed.
 std::string why_not_up(const observed_container& seen);
