@@ -68,7 +68,7 @@ task<> container_manager::implementation::run_post_start(std::string id, std::ui
                hooks_run(found->second->view);
     };
     while (due() && !closed) {
-        if (at(id).view.state == run_state::paused) {
+        if (at(id).view.record.paused || at(id).view.state == run_state::paused) {
             co_await changed.wait();
             continue;
         }
@@ -103,8 +103,7 @@ void container_manager::implementation::warn_of_hook(const managed_container& of
         announce(of, "Warning", of.view.record.hook_failure);
 }
 
-task<> container_manager::implementation::post_start_over(
-    std::string id, std::function<bool()> given_up) {
+task<> container_manager::implementation::post_start_over(std::string id, std::function<bool()> given_up) {
     const auto generation_of = [&] {
         const auto found = entries.find(id);
         return found == entries.end() ? 0 : found->second->view.record.generation;

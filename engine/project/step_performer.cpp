@@ -25,9 +25,9 @@ using compose::error_kind;
 
 step_performer::step_performer(engine_parts parts, container_manager& containers, compose::project project,
     std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded,
-    std::shared_ptr<update_report> report)
+    std::shared_ptr<update_report> report, wait_limit until)
     : parts_(parts), containers_(containers), project_(std::move(project)), hashes_(hashes_of(project_)),
-      grace_(grace), superseded_(std::move(superseded)),
+      grace_(grace), superseded_(std::move(superseded)), until_(until),
       updates_(parts_, containers_, project_.name, superseded_, std::move(report)) {}
 
 void step_performer::announce(
@@ -426,7 +426,7 @@ task<> step_performer::await_condition(std::string service, dependency_condition
             throw error(error_kind::conflict,
                 fmt::format("wait for service \"{}\": another operation on project \"{}\" has taken over",
                     service, project_.name));
-        bool met = true;
+        std::string waiting;
         for (const container_view* each : containers_.of_project(project_.name)) {
             if (each->record.service != service || !each->record.is_own())
                 continue;
@@ -445,15 +445,15 @@ task<> step_performer::await_condition(std::string service, dependency_condition
                 wait.said.reset();
                 continue;
             }
-            met = false;
+            waiting = seen.name;
             const std::string trouble = trouble_of(seen, condition, now, restarts);
             if (wait.said != trouble)
                 announce("container", seen.name, service, "Waiting", trouble);
             wait.said = trouble;
         }
-        if (met)
+        if (waiting.empty())
             co_return;
-        co_await containers_.changed().wait();
+        co_await wait_for_change(containers_, until_, waiting);
     }
 }
 

@@ -12,11 +12,12 @@
 namespace engine {
 
 /// Carries out single steps of a plan for one project and announces each. One lives as long as its operation.
+/// No condition is waited for longer than `until`.
 class step_performer {
   public:
     step_performer(engine_parts parts, container_manager& containers, compose::project project,
         std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded,
-        std::shared_ptr<update_report> report = std::make_shared<update_report>());
+        std::shared_ptr<update_report> report, wait_limit until);
 
     /// Throws what the step failed with; one of an update is in the report too. Every step can be repeated.
     task<> perform(step what);
@@ -52,6 +53,7 @@ class step_performer {
     std::map<std::string, std::string> hashes_;
     std::optional<std::chrono::nanoseconds> grace_;
     std::function<bool()> superseded_;
+    wait_limit until_;
     update_watch updates_;
 };
 

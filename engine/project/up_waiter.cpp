@@ -26,6 +26,21 @@ std::chrono::milliseconds uptime_of(const container_view& view) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - view.run->started_at);
 }
 
+task<> wait_for_change(
+    container_manager& containers, wait_limit until, std::string waiting, std::chrono::nanoseconds longest) {
+    if (until) {
+        const std::chrono::nanoseconds left = *until - std::chrono::steady_clock::now();
+        if (left <= left.zero())
+            throw error(error_kind::unavailable,
+                fmt::format("timeout: container {} is not up yet; see: compose ps, compose logs", waiting));
+        longest = std::min(longest, left);
+    }
+    if (longest == longest.max())
+        co_await containers.changed().wait();
+    else
+        co_await containers.changed().wait_for(longest);
+}
+
 up_verdict judge_running(const observed_container& seen, std::chrono::milliseconds uptime) noexcept {
     if (seen.health == observed_health::unhealthy)
         return up_verdict::failed;
@@ -72,10 +87,8 @@ std::string why_not_up(const observed_container& seen) {
 }
 
 task<> await_up(container_manager& containers, compose::project project, std::set<std::string> services,
-    std::optional<std::chrono::nanoseconds> limit, std::function<bool()> superseded) {
+    wait_limit until, std::function<bool()> superseded) {
     const std::set<std::string> one_shots = one_shots_of(project);
-    const auto deadline =
-        limit ? clock::now() + std::chrono::duration_cast<clock::duration>(*limit) : clock::time_point::max();
     std::map<std::string, unsigned> restarts_before; // by id
     for (;;) {
         if (superseded())
@@ -99,11 +112,7 @@ task<> await_up(container_manager& containers, compose::project project, std::se
         }
         if (waiting.empty())
             co_return;
-        if (clock::now() >= deadline)
-            throw error(error_kind::unavailable,
-                fmt::format("timeout: container {} is not up yet; see: compose ps, compose logs", waiting));
-        co_await containers.changed().wait_for(
-            std::min<clock::duration>(settled_after, deadline - clock::now()));
+        co_await wait_for_change(containers, until, waiting, settled_after); // uptime passes without a word
     }
 }
 

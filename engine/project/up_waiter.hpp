@@ -10,6 +10,14 @@
 
 namespace engine {
 
+/// When to give up waiting; nothing: never.
+using wait_limit = std::optional<std::chrono::steady_clock::time_point>;
+
+/// Waits until something changes, at most `longest`. Throws error{unavailable} naming the container that is
+/// waited for when `until` is over.
+task<> wait_for_change(container_manager& containers, wait_limit until, std::string waiting,
+    std::chrono::nanoseconds longest = std::chrono::nanoseconds::max());
+
 enum class up_verdict { up, not_yet, failed };
 
 /// What runs without a health check must have done so for as long: a program that ends at once is not to be
@@ -30,9 +38,9 @@ up_verdict judge_up(const observed_container& seen, std::chrono::milliseconds up
 std::string why_not_up(const observed_container& seen);
 
 /// Waits until every container of `services` is up, or has ended with success where another service asks for
-/// that (service_completed_successfully). Throws error{unavailable} when one cannot become so or `limit` is
+/// that (service_completed_successfully). Throws error{unavailable} when one cannot become so or `until` is
 /// over, error{conflict} when the operation is superseded.
 task<> await_up(container_manager& containers, compose::project project, std::set<std::string> services,
-    std::optional<std::chrono::nanoseconds> limit, std::function<bool()> superseded);
+    wait_limit until, std::function<bool()> superseded);
 
 } // namespace engine
