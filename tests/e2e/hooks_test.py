@@ -98,6 +98,17 @@ class HooksTest(DaemonTest):
         self.compose("down", "-t", "0")
         self.assertLess(time.monotonic() - start, 5)
 
+    def test_a_pause_between_hooks(self):
+        self.up(self.note("echo 1 >>/notes/order; sleep 1; echo 2 >>/notes/order", "echo 3 >>/notes/order"), "--no-start")
+        up = self.begin("up", "-d")
+        wait_until(lambda: self.read("order") == "1\n", 5, "the first hook to begin")
+        self.compose("pause")
+        time.sleep(1.5)
+        self.assertEqual(self.read("order"), "1\n")
+        self.assertIsNone(up.poll())
+        self.compose("unpause")
+        self.assertEqual((up.wait(10), self.read("order")), (0, "1\n2\n3\n"))
+
     def test_one_shots(self):
         """Hooks end with their container: that it succeeded first is no failure."""
         keys = self.note("sleep 1000", "echo never >>/notes/order")
@@ -107,6 +118,8 @@ class HooksTest(DaemonTest):
         for command in "'true'", "sleep 0.3":
             self.up(keys, command=command)
             wait_until(lambda: self.container("s")["state"] == "exited", 5, "the end")
+        self.up(keys + "pid: host", command="sleep 0.3")  # where the kernel does not end them
+        self.wait_for_state("s", "exited", 5)
         failed = self.up(keys, command="sh -c 'sleep 0.3; exit 4'", check=False)
         self.assertEqual(failed.returncode, 1)
         self.assertIn('exited (4) before its post_start hooks had ended', failed.stderr)
