@@ -40,6 +40,14 @@ relay::controls controls_of(
         .gone = [end] { end->changed.notify_all(); }};
 }
 
+/// What a post_start hook could not do, to who has started it and goes on with it.
+engine::task<> tell_failed_hook(
+    daemon_parts parts, std::string id, std::shared_ptr<relay> through, std::string end_of_line) {
+    const std::string why = co_await parts.containers.failed_hook(id);
+    if (!why.empty())
+        through->tell(fmt::format("composed: {}{}", why, end_of_line));
+}
+
 /// Until the run has ended, or the client has gone, or its streams were cut off.
 engine::task<> await_end(const relay& through, engine::run_end& end) {
     std::optional<std::chrono::steady_clock::time_point> cut_off;
@@ -81,6 +89,9 @@ engine::task<> attach(exchange& request, daemon_parts parts) {
     const auto through = std::make_shared<relay>(
         parts.engine.on.io, std::move(streams), *connection, controls_of(parts, record.id, end));
     through->begin();
+    if (start)
+        engine::spawn(parts.engine.on.io, "hooks of " + record.name,
+            tell_failed_hook(parts, record.id, through, record.service_definition().tty ? "\r\n" : "\n"));
     co_await await_end(*through, *end);
     if (!end->done) {
         co_await through->finish(frame_type::error,
@@ -123,9 +134,10 @@ engine::task<> act(exchange& request, daemon_parts parts) {
     std::optional<std::chrono::nanoseconds> grace;
     if (seconds)
         grace = std::chrono::seconds(*seconds);
-    if (action == "start")
+    if (action == "start") {
         co_await parts.containers.start(id);
-    else if (action == "stop")
+        co_await parts.containers.await_hooks(id);
+    } else if (action == "stop")
         co_await parts.containers.stop(id, grace);
     else if (action == "kill")
         co_await parts.containers.kill(id, engine::signal_number(request.query.text("signal", "SIGKILL")));

@@ -135,6 +135,13 @@ engine::task<> relay::read_input(std::shared_ptr<relay> self) {
     self->changed_.notify_all();
 }
 
+void relay::tell(std::string_view text) {
+    if (gone_ || last_sent_)
+        return;
+    outbox_ += encode_frame(frame_type::error, text);
+    changed_.notify_all();
+}
+
 engine::task<> relay::finish(frame_type last, std::string payload) {
     const auto self = shared_from_this();
     process_ended_ = true;

@@ -35,6 +35,9 @@ class relay : public std::enable_shared_from_this<relay> {
 
     void begin();
 
+    /// A line of ours among its errors.
+    void tell(std::string_view text);
+
     /// Sends what is left and, last of all, the frame of type `last`; closes the connection.
     engine::task<> finish(frame_type last, std::string payload);
 

@@ -126,11 +126,13 @@ std::string changes_of(const json::object& revision) {
 
 std::string ended(const json::object& run) {
     const std::string error = text_of(run, "error");
-    std::string result = !error.empty() ? error
-                         : run.contains("exit_code")
+    std::string result = run.contains("exit_code")
                              ? fmt::format("exited ({})", run.at("exit_code").as_int64())
+                         : !error.empty()          ? error
                          : run.contains("started") ? "running"
                                                    : "starting";
+    if (run.contains("exit_code") && !error.empty())
+        result += "; " + error;
     if (const auto skipped = run.at("skipped").to_number<unsigned>(); skipped > 0)
         result += fmt::format("; due {} more time{} while it ran", skipped, skipped == 1 ? "" : "s");
     return result;

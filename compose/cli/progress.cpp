@@ -164,8 +164,9 @@ void progress::show(const json::object& event) {
     if (event.contains("exit_code"))
         return; // how a process ended is for `events`; here it is a part of Stopping or Restarting
     const json::value* current = event.if_contains("current");
+    const bool waits = status == "Waiting"; // and in spite of what, if it is in trouble
     if (self.how != drawing::live) {
-        const bool tells = status == "Error" || status == "Warning" || status == "Pulled";
+        const bool tells = status == "Error" || status == "Warning" || status == "Pulled" || waits;
         if (current == nullptr) // bytes mean nothing in a log
             self.print(name, status, tells ? text_of(event, "detail") : std::string());
         return;
@@ -175,7 +176,7 @@ void progress::show(const json::object& event) {
     if (found == self.lines.end())
         found = self.lines.insert(self.lines.end(), {.name = name, .began = clock::now()});
     found->status = status;
-    found->detail.clear();
+    found->detail = waits ? text_of(event, "detail") : std::string();
     if (current != nullptr)
         found->detail = fmt::format("{} / {}", human_bytes(current->to_number<double>()),
             human_bytes(event.at("total").to_number<double>()));

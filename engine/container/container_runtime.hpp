@@ -103,8 +103,8 @@ class container_runtime {
     /// Its cgroup: to look at. Cheap.
     container_cgroup cgroup(const std::string& id) const;
 
-    /// Starts a process in the running container. Throws error{conflict} when it does not run; not_found and
-    /// invalid as start().
+    /// Starts a process in the running container, or takes over the one of that name which a former daemon
+    /// has left. Throws error{conflict} when it does not run; not_found and invalid as start().
     task<exec_session> exec(std::string id, exec_spec spec);
 
     /// Streams of the first process, from now on. A client that does not read for 1 MiB is cut off unless it

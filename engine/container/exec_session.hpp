@@ -28,6 +28,9 @@ struct exec_spec {
     bool privileged = false;
     std::uint16_t rows = 0; // 0: the kernel's default
     std::uint16_t columns = 0;
+    /// By which a later daemon finds it in this run of the container, with its output and its end; empty: it
+    /// is of this daemon alone. Never with a terminal.
+    std::string name = {};
 };
 
 /// The daemon's ends of a process's or of a container's streams: non-blocking, close-on-exec. With a terminal

@@ -1,18 +1,16 @@
 #include "engine/container/health.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/container/exec_output.hpp"
 #include "engine/container/process_tree.hpp"
 #include "engine/system/blocking.hpp"
-#include "engine/system/notifier.hpp"
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <random>
 
@@ -22,39 +20,14 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kept_output = 4096;
 constexpr double jitter = 0.05; // of a delay, so that a hundred services do not probe in one millisecond
 constexpr int timed_out = -1;
-constexpr auto drain_limit = std::chrono::milliseconds(200); // a child of the probe may hold the pipe
 
 std::chrono::nanoseconds spread(std::chrono::nanoseconds delay) {
     static std::minstd_rand random{std::random_device{}()};
     std::uniform_real_distribution<double> part(1 - jitter, 1 + jitter);
     return std::chrono::nanoseconds(
         static_cast<std::int64_t>(static_cast<double>(delay.count()) * part(random)));
-}
-
-struct probe_output {
-    explicit probe_output(executors pools, unique_fd fd) : pipe(pools.io, fd.release()), changed(pools.io) {}
-
-    asio::posix::stream_descriptor pipe;
-    std::string text;
-    bool ended = false;
-    notifier changed;
-};
-
-// Reads to the end, keeps the beginning: a probe must not block on a full pipe.
-task<> drain(std::shared_ptr<probe_output> output) {
-    std::array<char, 4096> bytes{};
-    boost::system::error_code failure;
-    while (!failure) {
-        const auto buffer = asio::buffer(bytes);
-        const std::size_t got =
-            co_await output->pipe.async_read_some(buffer, asio::redirect_error(asio::use_awaitable, failure));
-        output->text.append(bytes.data(), std::min(got, kept_output - output->text.size()));
-    }
-    output->ended = true;
-    output->changed.notify_all();
 }
 
 } // namespace
@@ -110,8 +83,7 @@ struct health_monitor::implementation : std::enable_shared_from_this<implementat
         probe_result result;
         exec_session session = co_await self->runtime.exec(self->id, spec);
         result.started_at = std::chrono::system_clock::now();
-        const auto output = std::make_shared<probe_output>(self->pools, std::move(session.streams().output));
-        spawn(self->pools.io, "health probe", drain(output));
+        exec_output output(self->pools, std::move(session.streams().output), exec_output::kept::beginning);
         std::optional<int> code = co_await session.wait_for(self->state.config().timeout);
         if (!code) {
             const container_cgroup cgroup = self->runtime.cgroup(self->id);
@@ -121,14 +93,12 @@ struct health_monitor::implementation : std::enable_shared_from_this<implementat
             session.signal(SIGKILL);
             co_await session.wait(); // so that dying probes do not pile up
             code = timed_out;
-        } else if (!output->ended) {
-            co_await output->changed.wait_for(drain_limit);
+        } else {
+            co_await output.await_rest();
         }
-        boost::system::error_code ignored;
-        output->pipe.cancel(ignored);
         result.finished_at = std::chrono::system_clock::now();
         result.exit_code = *code;
-        result.output = output->text;
+        result.output = output.text();
         if (*code == timed_out)
             result.output = fmt::format("Health check exceeded timeout ({} ms)",
                 std::chrono::duration_cast<std::chrono::milliseconds>(self->state.config().timeout).count());

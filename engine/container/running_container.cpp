@@ -9,7 +9,6 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -37,11 +36,6 @@ exit_record exit_of(const shim_snapshot& snapshot) {
     record.finished_at = wall_time(snapshot.finished_at);
     record.ran_for = std::chrono::nanoseconds(snapshot.ran_for);
     return record;
-}
-
-bool has_ended(const unique_fd& process) {
-    pollfd entry{.fd = process.get(), .events = POLLIN, .revents = 0};
-    return ::poll(&entry, 1, 0) == 1;
 }
 
 } // namespace
@@ -86,6 +80,11 @@ std::uint32_t running_container::add_exec(std::shared_ptr<exec_session::shared> 
 
 void running_container::forget_exec(std::uint32_t session) {
     execs_.erase(session);
+}
+
+std::optional<running_container::left_exec> running_container::take_left(const std::string& name) {
+    auto found = left_.extract(name);
+    return found ? std::optional(std::move(found.mapped())) : std::nullopt;
 }
 
 task<> running_container::serve(unique_fd socket, unique_fd shim, bool recovered) {
@@ -206,16 +205,34 @@ task<> running_container::tell_exit(exit_record record) {
     changed.notify_all();
 }
 
+/// The number is in use; and one with a name is there to be taken over.
+void running_container::on_left_exec(shim_link::packet& in) {
+    next_session_ = std::max(next_session_, in.content.session);
+    field_reader fields(in.content.payload);
+    fields.number();
+    const std::string name = fields.text();
+    if (name.empty())
+        return;
+    const auto exec = std::make_shared<exec_session::shared>(executors_.io);
+    if (!in.descriptors.empty())
+        exec->streams.output = std::move(in.descriptors.front());
+    in.descriptors.clear();
+    execs_[in.content.session] = exec;
+    left_[name] = {.session = in.content.session, .exec = exec};
+}
+
 void running_container::on_exec(shim_link::packet& in) {
+    if (in.content.type == message_type::exec_started && !execs_.contains(in.content.session))
+        on_left_exec(in);
     const auto found = execs_.find(in.content.session);
     if (found == execs_.end())
         return;
     const auto exec = found->second;
     field_reader fields(in.content.payload);
     if (in.content.type == message_type::exec_started) {
-        exec->started = true;
         exec->pid = static_cast<pid_t>(fields.number());
-        if (!in.descriptors.empty()) {
+        exec->started = exec->pid != 0;
+        if (fields.text().empty() && !in.descriptors.empty()) { // of one with a name it is the output
             exec->terminal = in.descriptors.front().duplicate();
             exec->streams.terminal = std::move(in.descriptors.front());
         }

@@ -63,6 +63,13 @@ class running_container : public std::enable_shared_from_this<running_container>
     std::uint32_t add_exec(std::shared_ptr<exec_session::shared> exec);
     void forget_exec(std::uint32_t session);
 
+    /// What a former daemon has begun under that name, once; nothing when there is none.
+    struct left_exec {
+        std::uint32_t session = 0;
+        std::shared_ptr<exec_session::shared> exec;
+    };
+    std::optional<left_exec> take_left(const std::string& name);
+
     const std::string& id() const noexcept { return id_; }
     const std::string& name() const noexcept { return name_; }
 
@@ -85,6 +92,7 @@ class running_container : public std::enable_shared_from_this<running_container>
     void take_dns(shim_link::packet& in);
     task<> tell_exit(exit_record record);
     void on_exec(shim_link::packet& in);
+    void on_left_exec(shim_link::packet& in);
     task<bool> shim_has_ended(std::chrono::milliseconds limit);
     task<> clear_up();
     void end_execs();
@@ -100,6 +108,7 @@ class running_container : public std::enable_shared_from_this<running_container>
     bool detached_ = false;
     std::uint32_t next_session_ = 0;
     std::map<std::uint32_t, std::shared_ptr<exec_session::shared>> execs_;
+    std::map<std::string, left_exec> left_; // by name
 };
 
 template <typename Predicate>

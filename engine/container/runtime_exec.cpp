@@ -59,16 +59,39 @@ compose::error exec_failure(const runtime_host& host, const std::string& id, con
     return explained;
 }
 
+std::function<void(int number)> signals_to(const run_pointer& run, std::uint32_t session) {
+    return [weak = std::weak_ptr<running_container>(run), session](int number) {
+        if (const auto still = weak.lock())
+            still->send(message_type::signal, session, field_writer().number(number).take());
+    };
+}
+
+/// Waits until it runs. Null when there is none, or it did not come to run.
+task<std::shared_ptr<exec_session::shared>> take_over(run_pointer run, std::string name) {
+    const auto left = run->take_left(name);
+    if (!left)
+        co_return nullptr;
+    while (!left->exec->started && !left->exec->failed)
+        co_await left->exec->changed.wait();
+    if (left->exec->failed)
+        co_return nullptr;
+    left->exec->signal = signals_to(run, left->session);
+    co_return left->exec;
+}
+
 } // namespace
 
 task<exec_session> container_runtime::exec(std::string id, exec_spec spec) {
     const auto self = implementation_;
     const auto host = self->host;
-    const run_pointer run = self->find_running(id);
+    run_pointer run = self->find_running(id);
     if (run->paused) // it would be frozen before it has begun
         throw compose::error(compose::error_kind::conflict,
             fmt::format(
                 "container \"{}\" is paused; let it go on first, with: compose unpause", run->name()));
+    if (auto left = co_await take_over(run, spec.name))
+        co_return exec_session(std::move(left));
+    run = self->find_running(id); // it may have ended meanwhile
     const auto exec = std::make_shared<exec_session::shared>(self->pools.io);
     const std::uint32_t session = run->add_exec(exec);
     const std::string process_file = fmt::format("process.{}", session);
@@ -82,8 +105,11 @@ task<exec_session> container_runtime::exec(std::string id, exec_spec spec) {
         rendered_exec rendered = co_await blocking(self->pools.workers, render);
         run->config = std::move(rendered.config);
         stream_pipes streams = streams_for(spec);
-        const exec_order order{
-            .process_file = process_file, .tty = spec.tty, .rows = spec.rows, .columns = spec.columns};
+        const exec_order order{.process_file = process_file,
+            .tty = spec.tty,
+            .rows = spec.rows,
+            .columns = spec.columns,
+            .name = spec.name};
         sent = run->send(message_type::exec, session, encode(order), streams.numbers());
         exec->streams = std::move(streams.ours);
     } catch (...) {
@@ -106,10 +132,7 @@ task<exec_session> container_runtime::exec(std::string id, exec_spec spec) {
         };
         co_await blocking(self->pools.workers, explain);
     }
-    exec->signal = [weak = std::weak_ptr<running_container>(run), session](int number) {
-        if (const auto still = weak.lock())
-            still->send(message_type::signal, session, field_writer().number(number).take());
-    };
+    exec->signal = signals_to(run, session);
     co_return exec_session(exec);
 }
 

@@ -67,6 +67,8 @@ stream_pipes streams_for(const exec_spec& spec) {
         streams.theirs.push_back(streams.theirs.back().duplicate());
     else
         streams.add_output(streams.ours.error);
+    if (!spec.name.empty())
+        streams.theirs.push_back(streams.ours.output.duplicate());
     return streams;
 }
 

@@ -20,7 +20,8 @@ struct stream_pipes {
     std::vector<int> numbers() const;
 };
 
-/// What an exec is started with: stdin, stdout, stderr; nothing for a terminal, as the shim sends that.
+/// What an exec is started with: stdin, stdout, stderr, and of one with a name what its output is read from;
+/// nothing for a terminal, as the shim sends that.
 /// Throws error{exhausted}.
 stream_pipes streams_for(const exec_spec& spec);
 

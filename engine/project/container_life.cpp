@@ -3,6 +3,8 @@
 #include "engine/project/launch_builder.hpp"
 #include "engine/system/identifier.hpp"
 
+#include <utility>
+
 namespace engine {
 
 namespace {
@@ -35,12 +37,22 @@ void run_begins(container_record& record) {
     ++record.generation;
     record.comes_again = false;
     record.health = {};
+    record.hooks_due = record.service_definition().post_start.size();
+    record.hook_failure.clear();
 }
 
 void run_began(
     container_record& record, std::chrono::system_clock::time_point when, const std::string& boot) {
     record.started = timestamp(when);
     record.boot = boot;
+}
+
+void hook_ended(container_record& record, std::string failure) {
+    --record.hooks_due;
+    if (failure.empty())
+        return;
+    record.hooks_due = 0;
+    record.hook_failure = std::move(failure);
 }
 
 bool is_ill(const container_record& record) {

@@ -24,6 +24,9 @@ void run_begins(container_record& record);
 /// Its process runs, on the host's boot `boot`.
 void run_began(container_record& record, std::chrono::system_clock::time_point when, const std::string& boot);
 
+/// One of the post_start hooks of its run has ended: well when `failure` is empty, else none follows.
+void hook_ended(container_record& record, std::string failure);
+
 /// Whether it is unhealthy and is to be started again for that. By what is durable, so that an exit which a
 /// later daemon hears of is judged alike.
 bool is_ill(const container_record& record);

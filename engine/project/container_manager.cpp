@@ -86,6 +86,7 @@ task<> container_manager::recover() {
     co_await self.parts.networks.start(std::move(alive));
     co_await self.parts.networks.remove_if_idle(default_bridge().name);
     self.recovered = true;
+    self.changed.notify_all();
 }
 
 namespace {
@@ -213,10 +214,8 @@ task<> container_manager::start(std::string id, bool carry_on) {
         failure = std::current_exception();
         why = thrown.what();
     }
-    if (!failure) {
-        co_await self.run_post_start(id); // that fails, and the container goes on
+    if (!failure)
         co_return;
-    }
     managed_container& failed = self.at(id);
     if (carry_on && failed.view.record.wanted) {
         self.start_failed(failed, why); // at boot a disk may come late
@@ -426,6 +425,7 @@ observed_container observe(const container_view& view) {
         .mounted_images = view.record.mounted_images,
         .state = view.state,
         .due = is_due(view),
+        .hooks_due = hooks_run(view),
         .health = observed_health::none,
         .exit_code = std::nullopt,
         .place = view.record.place,

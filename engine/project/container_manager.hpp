@@ -110,10 +110,18 @@ class container_manager {
     /// and then nothing has changed.
     task<> change_limits(std::string id, compose::limits limits);
 
-    /// Returns when the process runs. Asked for by a person restart counts begin anew; `carry_on`: what a
-    /// former daemon wanted to run goes on where it was, and one that cannot be started now is tried again
-    /// until it can (state restarting), whatever its policy.
+    /// Returns when the process runs; its post_start hooks follow (await_hooks()). Asked for by a person
+    /// restart counts begin anew; `carry_on`: what a former daemon wanted to run goes on where it was, and
+    /// one that cannot be started now is tried again until it can (state restarting), whatever its policy.
     task<> start(std::string id, bool carry_on = false);
+
+    /// Waits until the post_start hooks of its run have ended, or that has. Throws error{unavailable} for one
+    /// that failed, and when it ended with another code than 0 before they had; error{conflict} when
+    /// `given_up`, and they go on.
+    task<> await_hooks(std::string id, std::function<bool()> given_up = {});
+
+    /// Waits likewise. Why one failed; empty: none has.
+    task<std::string> failed_hook(std::string id);
 
     /// As start() by a person, with the streams of its first process from the first byte on; the terminal, if
     /// it has one, is of that size (0: the kernel's default).
@@ -199,6 +207,9 @@ std::string instance_of(const container_record& record);
 
 /// It is to run, and nobody but recover()'s caller is about to start it.
 bool is_due(const container_view& view);
+
+/// Its post_start hooks are on their way.
+bool hooks_run(const container_view& view);
 
 /// `view` as the plan sees it.
 observed_container observe(const container_view& view);

@@ -23,7 +23,8 @@
 #include <vector>
 
 // What the parts of container_manager share: container_manager.cpp has what is asked of it,
-// container_runs.cpp what goes on by itself: starts, exits, restarts.
+// container_runs.cpp what goes on by itself: starts, exits, restarts; container_launch.cpp what a run is made
+// of, container_hooks.cpp the commands after its start and before its stop.
 namespace engine {
 
 /// Names of the volumes that it has or will have.
@@ -91,8 +92,12 @@ struct container_manager::implementation {
     void watch_health(managed_container& of);
     task<> end_unhealthy(std::string id, std::uint64_t generation);
     task<bool> end_starting(std::string id);
-    task<> run_post_start(std::string id);
-    task<> hooks_after_restart(std::string id);
+    /// What its run `generation` owes its post_start hooks, whoever has started it.
+    task<> run_post_start(std::string id, std::uint64_t generation);
+    /// Until they have ended, or the run has, or `given_up` says so.
+    task<> post_start_over(std::string id, std::function<bool()> given_up = {});
+    task<> await_end_with(std::string id, std::uint64_t generation);
+    void warn_of_hook(const managed_container& of);
     task<> run_pre_stop(std::string id, std::chrono::nanoseconds grace);
     task<> end_run(std::string id, std::chrono::nanoseconds grace);
 

@@ -65,6 +65,10 @@ std::string encode(const container_record& record) {
     }
     if (record.prepared > 0)
         object["prepared"] = record.prepared;
+    if (record.hooks_due > 0)
+        object["hooks_due"] = record.hooks_due;
+    if (!record.hook_failure.empty())
+        object["hook_failure"] = record.hook_failure;
     if (record.place == container_place::coming)
         object["replaces"] = record.replaces;
     if (record.place == container_place::leaving)
@@ -115,6 +119,10 @@ container_record decode_container(std::string_view key, std::string_view text) {
         }
         if (const json::value* prepared = object.if_contains("prepared"))
             record.prepared = prepared->to_number<unsigned>();
+        if (const json::value* due = object.if_contains("hooks_due"))
+            record.hooks_due = due->to_number<std::size_t>();
+        if (const json::value* failure = object.if_contains("hook_failure"))
+            record.hook_failure = failure->as_string();
         if (const json::value* replaces = object.if_contains("replaces")) {
             record.place = container_place::coming;
             record.replaces = replaces->as_string();

@@ -54,6 +54,8 @@ struct container_record {
     bool comes_again = false;     // it is being ended to be started again, whatever its policy says
     bool follow_due = false;      // it comes back by itself, and what is restarted with it has still to be
     bool paused = false;          // while it runs: its processes are to be frozen
+    std::size_t hooks_due = 0;    // of its post_start, the last so many have not ended in its last run
+    std::string hook_failure;     // of the one that failed in its last run: none follows it
     restart_history history;      // count and stopped-by-hand
     std::uint64_t generation = 0; // of the last run
     std::string started;          // RFC 3339; empty: never

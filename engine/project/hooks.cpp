@@ -1,48 +1,17 @@
 #include "engine/project/hooks.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/container/exec_output.hpp"
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
-#include <array>
 #include <csignal>
-#include <memory>
+#include <utility>
 
 namespace engine {
 
-namespace asio = boost::asio;
-using compose::error;
-using compose::error_kind;
-
 namespace {
-
-constexpr std::size_t kept_output = 4096; // its end, where the reason of a failure is
-
-struct output_tail {
-    output_tail(asio::io_context& io, unique_fd from) : pipe(io, from.release()) {}
-
-    asio::posix::stream_descriptor pipe;
-    std::string text;
-};
-
-/// Reads to the end: a hook must not block on a full pipe.
-task<> drain(std::shared_ptr<output_tail> of) {
-    std::array<char, 4096> bytes{};
-    boost::system::error_code failure;
-    while (!failure) {
-        const auto buffer = asio::buffer(bytes);
-        const std::size_t got =
-            co_await of->pipe.async_read_some(buffer, asio::redirect_error(asio::use_awaitable, failure));
-        of->text.append(bytes.data(), got);
-        if (of->text.size() > kept_output)
-            of->text.erase(0, of->text.size() - kept_output);
-    }
-}
 
 std::string last_line(std::string text) {
     while (text.ends_with('\n'))
@@ -51,45 +20,52 @@ std::string last_line(std::string text) {
     return line.empty() ? line : ": " + line;
 }
 
-exec_spec spec_of(const compose::hook& hook) {
+exec_spec spec_of(const hook_run& which) {
     exec_spec spec;
-    spec.args = hook.command;
-    spec.user = hook.user;
-    spec.privileged = hook.privileged;
-    spec.cwd = hook.working_dir;
+    spec.args = which.what.command;
+    spec.user = which.what.user;
+    spec.privileged = which.what.privileged;
+    spec.cwd = which.what.working_dir;
     spec.merge_stderr = true;
-    for (const auto& [name, value] : hook.environment)
+    spec.name = which.name;
+    for (const auto& [name, value] : which.what.environment)
         if (value)
             spec.env.push_back(fmt::format("{}={}", name, *value));
     return spec;
 }
 
+task<std::string> execute(executors on, container_runtime& runtime, hook_run which) {
+    const std::string title = fmt::format("{} hook \"{}\"", which.kind, which.what.command.front());
+    exec_spec spec = spec_of(which);
+    exec_session session = co_await runtime.exec(which.container, std::move(spec));
+    exec_output output(on, std::move(session.streams().output), exec_output::kept::end);
+    std::optional<int> code;
+    if (which.limit)
+        code = co_await session.wait_for(*which.limit);
+    else
+        code = co_await session.wait();
+    if (!code) {
+        session.signal(SIGKILL);
+        co_await session.wait();
+        co_return fmt::format("{} was killed: it took longer than {} s", title,
+            std::chrono::ceil<std::chrono::seconds>(*which.limit).count());
+    }
+    if (*code == 0)
+        co_return std::string();
+    co_await output.await_rest();
+    co_return fmt::format("{} exited with code {}{}", title, *code, last_line(output.text()));
+}
+
 } // namespace
 
-task<> run_hooks(executors on, container_runtime& runtime, std::string container, std::string kind,
-    std::vector<compose::hook> hooks, std::chrono::nanoseconds limit) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
-    for (const compose::hook& hook : hooks) {
-        exec_spec spec = spec_of(hook);
-        exec_session session = co_await runtime.exec(container, std::move(spec));
-        const auto output = std::make_shared<output_tail>(on.io, std::move(session.streams().output));
-        spawn(on.io, kind, drain(output));
-        std::optional<int> code = co_await session.wait_for(deadline - std::chrono::steady_clock::now());
-        const bool late = !code;
-        if (late) {
-            session.signal(SIGKILL);
-            co_await session.wait();
-        }
-        boost::system::error_code ignored;
-        output->pipe.cancel(ignored);
-        if (late)
-            throw error(error_kind::unavailable,
-                fmt::format("{} hook \"{}\" was killed: it took longer than {} s", kind, hook.command.front(),
-                    std::chrono::duration_cast<std::chrono::seconds>(limit).count()));
-        if (*code != 0)
-            throw error(error_kind::unavailable, fmt::format("{} hook \"{}\" exited with code {}{}", kind,
-                                                     hook.command.front(), *code, last_line(output->text)));
+task<std::string> run_hook(executors on, container_runtime& runtime, hook_run which) {
+    std::string why;
+    try {
+        why = co_await execute(on, runtime, std::move(which));
+    } catch (const compose::error& failure) {
+        why = failure.what();
     }
+    co_return why;
 }
 
 } // namespace engine

@@ -4,15 +4,22 @@
 #include "engine/container/container_runtime.hpp"
 
 #include <chrono>
+#include <optional>
 #include <string>
-#include <vector>
 
 namespace engine {
 
-/// Runs hooks in a container, one after the other, until `limit` has passed in all: then the one that runs is
-/// killed. Throws error{unavailable} naming hook and exit code for the first that fails; its last line of
-/// output says why.
-task<> run_hooks(executors on, container_runtime& runtime, std::string container, std::string kind,
-    std::vector<compose::hook> hooks, std::chrono::nanoseconds limit);
+/// A hook that is to run in a container.
+struct hook_run {
+    std::string container;
+    std::string kind; // "post_start"
+    compose::hook what;
+    std::string name = {}; // by which a later daemon finds it (exec_spec); empty: none looks for it
+    std::optional<std::chrono::nanoseconds> limit = {}; // it is killed then
+};
+
+/// Runs it to its end. What to say of one that failed: hook and exit code, with its last line of output;
+/// empty: it has done well.
+task<std::string> run_hook(executors on, container_runtime& runtime, hook_run which);
 
 } // namespace engine

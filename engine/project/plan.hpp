@@ -38,7 +38,8 @@ struct observed_container {
     std::set<std::string> volumes;                     // likewise, those without names too
     std::map<std::string, std::string> mounted_images; // when it ran last: id by reference
     run_state state = run_state::created;
-    bool due = false; // it is to run, and waits for something
+    bool due = false;       // it is to run, and waits for something
+    bool hooks_due = false; // it runs, and its post_start hooks have not all ended
     observed_health health = observed_health::none;
     std::optional<int> exit_code; // of the last run; nothing before there was one
     container_place place = container_place::own;

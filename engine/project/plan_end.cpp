@@ -181,7 +181,8 @@ plan plan_start(const compose::project& project, const observed_project& now,
     for (const std::string& name : in_dependency_order(project)) {
         std::vector<const observed_container*> due;
         for (const observed_container* container : containers.of(name))
-            if (!is_up(container->state) && (!only || only->contains(container->id)))
+            if ((!is_up(container->state) || container->hooks_due) &&
+                (!only || only->contains(container->id)))
                 due.push_back(container);
         if (!services.contains(name) || due.empty() || (!only && project.services.at(name).scheduled))
             continue;

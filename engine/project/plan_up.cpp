@@ -221,6 +221,11 @@ void up_planner::containers(const compose::service& service) {
         if (starts_again || (!is_up(container->state) && !has_succeeded(*container)))
             pending_[service.name].push_back(
                 {.name = container->name, .id = container->id, .created = ready});
+        else if (container->hooks_due) // its start has not come to its end
+            pending_[service.name].push_back({.name = container->name,
+                .id = container->id,
+                .created = ready,
+                .reason = "its post_start hooks run"});
     }
     for (unsigned number = 1; number <= service.scale; ++number)
         if (!present.contains(number))

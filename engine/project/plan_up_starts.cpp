@@ -107,7 +107,7 @@ void up_planner::starts(const compose::service& service) {
             .name = each.name,
             .service = service.name,
             .container = each.id,
-            .reason = "not running",
+            .reason = each.reason,
             .carry_on = wanted_.carry_on,
             .after = gates};
         if (each.created)

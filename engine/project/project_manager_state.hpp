@@ -71,7 +71,7 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
         std::set<std::string>* services = nullptr) const;
 
     task<> run(plan steps, compose::project definition, grace_period grace, std::function<bool()> superseded,
-        std::shared_ptr<update_report> report = std::make_shared<update_report>());
+        std::shared_ptr<update_report> report = std::make_shared<update_report>(), wait_limit until = {});
     /// To the end, whoever comes meanwhile.
     task<> finish(plan steps, compose::project definition, grace_period grace);
     task<> bring_up(compose::project wanted, up_options options, std::function<bool()> superseded,

@@ -75,9 +75,9 @@ observed_project project_manager::implementation::observe_project(
 }
 
 task<> project_manager::implementation::run(plan steps, compose::project definition, grace_period grace,
-    std::function<bool()> superseded, std::shared_ptr<update_report> report) {
+    std::function<bool()> superseded, std::shared_ptr<update_report> report, wait_limit until) {
     const auto performer = std::make_shared<step_performer>(
-        parts, containers, std::move(definition), grace, superseded, std::move(report));
+        parts, containers, std::move(definition), grace, superseded, std::move(report), until);
     performer->expect(steps);
     std::function<task<>(step)> perform = [performer](
                                               step what) { return performer->perform(std::move(what)); };
@@ -290,9 +290,12 @@ task<> project_manager::implementation::bring_up(compose::project wanted, up_opt
     announce_left_unchanged(wanted, services);
     if (options.start)
         activate_schedules(wanted, services, true);
-    co_await run(std::move(steps), wanted, options.grace, superseded, std::move(report));
+    wait_limit until;
+    if (options.wait && options.wait_timeout)
+        until = std::chrono::steady_clock::now() + *options.wait_timeout;
+    co_await run(std::move(steps), wanted, options.grace, superseded, std::move(report), until);
     if (options.wait)
-        co_await await_up(containers, wanted, services, options.wait_timeout, superseded);
+        co_await await_up(containers, wanted, services, until, superseded);
 }
 
 /// Brings the host there, and forgets what was to be carried on after a crash however it ends: an `up` that
@@ -476,9 +479,9 @@ task<> project_manager::implementation::start_services(
 /// Starts what a former daemon wanted to run and is not up yet.
 task<> project_manager::implementation::start_due(std::string project, std::function<bool()> superseded) {
     std::set<std::string> ids;
-    for (const std::string& id : containers.due())
-        if (containers.find(id)->record.project == project)
-            ids.insert(id);
+    for (const container_view* each : containers.of_project(project))
+        if (is_due(*each) || hooks_run(*each))
+            ids.insert(each->record.id);
     const compose::project definition = whole_of(projects.at(project).definition);
     std::set<std::string> services;
     for (const auto& [name, service] : definition.services)

@@ -151,9 +151,19 @@ task<> project_manager::implementation::start_scheduled(
     if (containers.find(id) == nullptr)
         throw error(error_kind::not_found, "its container has been removed");
     const auto end = containers.watch_end(id);
+    const std::string before = containers.find(id)->record.started;
     const compose::project definition = projects.at(project).definition;
     plan steps = plan_run(definition, observe_project(project, definition), service);
-    co_await run(std::move(steps), definition, std::nullopt, superseded);
+    std::exception_ptr failure;
+    try {
+        co_await run(std::move(steps), definition, std::nullopt, superseded);
+    } catch (const error&) {
+        failure = std::current_exception();
+    }
+    // Where it has begun something else has failed: its end says what came of it.
+    if (const container_view* now = containers.find(id);
+        failure && (now == nullptr || now->record.started == before))
+        std::rethrow_exception(failure);
     if (superseded() && !end->done && (containers.find(id) == nullptr || !containers.find(id)->run))
         throw error(error_kind::conflict, "given way");
     if (const container_view* now = containers.find(id))
@@ -169,6 +179,9 @@ task<> project_manager::implementation::follow_scheduled(std::shared_ptr<impleme
         run.finished = end->exit.finished.empty() ? timestamp_now() : end->exit.finished;
         run.exit_code = end->exit.code;
         run.error = end->exit.error;
+        const container_view* container = container_of(self->containers, project, service);
+        if (run.error.empty() && container != nullptr)
+            run.error = container->record.hook_failure;
     });
 }
 
@@ -191,6 +204,7 @@ void project_manager::implementation::recover_schedule(
             found.started = container->record.started;
             found.finished = container->record.exit->finished;
             found.exit_code = container->record.exit->code;
+            found.error = container->record.hook_failure;
         } else {
             found.error = run.started.empty() ? "composed ended before it could start"
                                               : "the host or composed went down while it ran";

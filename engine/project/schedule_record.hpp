@@ -15,7 +15,7 @@ struct scheduled_run {
     std::string started;  // empty: it has not been
     std::string finished; // empty: it goes on, or never ran
     int exit_code = 0;
-    std::string error;    // why it did not run, or why its end is not known
+    std::string error;    // why it did not run or its end is not known, or what went wrong beside its end
     unsigned skipped = 0; // how often it was due again before it ended
 
     bool is_over() const { return !finished.empty() || !error.empty(); }

@@ -4,6 +4,7 @@
 #include "engine/image/image_store.hpp"
 #include "engine/network/network_manager.hpp"
 #include "engine/project/definitions.hpp"
+#include "engine/project/plan_steps.hpp"
 #include "engine/project/project_record.hpp"
 #include "engine/system/crash_point.hpp"
 #include "engine/volume/volume_store.hpp"
@@ -11,6 +12,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+#include <optional>
 #include <utility>
 
 namespace engine {
@@ -21,9 +25,9 @@ using compose::error_kind;
 
 step_performer::step_performer(engine_parts parts, container_manager& containers, compose::project project,
     std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded,
-    std::shared_ptr<update_report> report)
+    std::shared_ptr<update_report> report, wait_limit until)
     : parts_(parts), containers_(containers), project_(std::move(project)), hashes_(hashes_of(project_)),
-      grace_(grace), superseded_(std::move(superseded)),
+      grace_(grace), superseded_(std::move(superseded)), until_(until),
       updates_(parts_, containers_, project_.name, superseded_, std::move(report)),
       preparer_(parts_, containers_, project_.name, superseded_) {}
 
@@ -263,6 +267,7 @@ task<> step_performer::start_container(step what) {
     co_await containers_.start(id, what.carry_on);
     if (what.carry_on)
         co_await await_run(id);
+    co_await containers_.await_hooks(id, superseded_); // one that fails leaves the container running
     announce("container", what.name, what.service, "Started");
 }
 
@@ -383,14 +388,23 @@ namespace {
 
 enum class verdict { yes, not_yet, never };
 
-verdict judge(const observed_container& seen, dependency_condition condition) {
+// Docker waits for ever for what keeps ending; but some do come up in time, and their delays are 100 s
+// together (restart.hpp).
+constexpr unsigned restarts_awaited = 10;
+
+/// `restarts`: of it, since it is waited for.
+verdict judge(const observed_container& seen, dependency_condition condition, unsigned restarts) {
+    const verdict met = seen.hooks_due ? verdict::not_yet : verdict::yes;
+    const bool keeps_ending = seen.state == run_state::restarting && restarts >= restarts_awaited;
+    if (keeps_ending && condition != dependency_condition::started)
+        return verdict::never;
     const bool ended = seen.state == run_state::exited || seen.state == run_state::stopping;
     switch (condition) {
     case dependency_condition::started:
-        return verdict::yes;
+        return met;
     case dependency_condition::healthy:
         if (seen.health == observed_health::healthy)
-            return verdict::yes;
+            return met;
         if (ended || seen.health == observed_health::unhealthy ||
             (seen.state == run_state::running && seen.health == observed_health::none))
             return verdict::never;
@@ -404,6 +418,10 @@ verdict judge(const observed_container& seen, dependency_condition condition) {
 }
 
 std::string reason_of(const observed_container& seen, dependency_condition condition) {
+    if (seen.state == run_state::restarting)
+        return fmt::format("dependency failed to start: container {} keeps ending: exited ({}); see: compose "
+                           "logs {}",
+            seen.name, seen.exit_code.value_or(255), seen.service);
     if (condition == dependency_condition::completed_successfully)
         return fmt::format("service \"{}\" didn't complete successfully: exit {}", seen.service,
             seen.exit_code.value_or(255));
@@ -416,44 +434,59 @@ std::string reason_of(const observed_container& seen, dependency_condition condi
     return fmt::format("dependency failed to start: container {} is unhealthy", seen.name);
 }
 
+/// A container that is waited for.
+struct awaited {
+    unsigned restarts_before = 0;
+    std::optional<std::string> said;
+};
+
+/// What it is waited for in spite of; empty: it just takes its time.
+std::string trouble_of(
+    const observed_container& seen, dependency_condition condition, verdict now, unsigned restarts) {
+    if (restarts > 0 && is_up(seen.state))
+        return fmt::format("exited ({}), restarted {} time{}", seen.exit_code.value_or(255), restarts,
+            restarts == 1 ? "" : "s");
+    return now == verdict::never ? reason_of(seen, condition) : std::string();
+}
+
 } // namespace
 
 /// `patient`: nobody is there who could try again, so what has failed may still come about.
 task<> step_performer::await_condition(std::string service, dependency_condition condition, bool patient) {
-    std::set<std::string> waiting;
-    std::set<std::string> failed;
+    std::map<std::string, awaited> all; // by id
     for (;;) {
         if (superseded_())
             throw error(error_kind::conflict,
                 fmt::format("wait for service \"{}\": another operation on project \"{}\" has taken over",
                     service, project_.name));
-        bool all = true;
+        std::string waiting;
         for (const container_view* each : containers_.of_project(project_.name)) {
             if (each->record.service != service || !each->record.is_own())
                 continue;
             const observed_container seen = observe(*each);
-            verdict now = judge(seen, condition);
-            if (now == verdict::never && patient) {
-                now = verdict::not_yet;
-                waiting.insert(seen.id);
-                if (failed.insert(seen.id).second)
-                    announce("container", seen.name, service, "Waiting", reason_of(seen, condition));
-            }
-            if (now == verdict::never) {
+            const unsigned count = each->record.history.count;
+            const awaited fresh{.restarts_before = count, .said = {}};
+            awaited& wait = all.try_emplace(seen.id, fresh).first->second;
+            wait.restarts_before = std::min(wait.restarts_before, count); // they may begin anew
+            const unsigned restarts = count - wait.restarts_before;
+            const verdict now = judge(seen, condition, restarts);
+            if (now == verdict::never && !patient) {
                 announce("container", seen.name, service, "Error", reason_of(seen, condition));
                 throw error(error_kind::unavailable, reason_of(seen, condition));
             }
-            if (now == verdict::not_yet) {
-                all = false;
-                if (waiting.insert(seen.id).second)
-                    announce("container", seen.name, service, "Waiting");
-            } else {
-                waiting.erase(seen.id);
+            if (now == verdict::yes) {
+                wait.said.reset();
+                continue;
             }
+            waiting = seen.name;
+            const std::string trouble = trouble_of(seen, condition, now, restarts);
+            if (wait.said != trouble)
+                announce("container", seen.name, service, "Waiting", trouble);
+            wait.said = trouble;
         }
-        if (all)
+        if (waiting.empty())
             co_return;
-        co_await containers_.changed().wait();
+        co_await wait_for_change(containers_, until_, waiting);
     }
 }
 

@@ -13,11 +13,12 @@
 namespace engine {
 
 /// Carries out single steps of a plan for one project and announces each. One lives as long as its operation.
+/// No condition is waited for longer than `until`.
 class step_performer {
   public:
     step_performer(engine_parts parts, container_manager& containers, compose::project project,
         std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded,
-        std::shared_ptr<update_report> report = std::make_shared<update_report>());
+        std::shared_ptr<update_report> report, wait_limit until);
 
     /// Before the first step: all that are to come.
     void expect(const plan& steps);
@@ -57,6 +58,7 @@ class step_performer {
     std::map<std::string, std::string> hashes_;
     std::optional<std::chrono::nanoseconds> grace_;
     std::function<bool()> superseded_;
+    wait_limit until_;
     update_watch updates_;
     preparer preparer_;
 };

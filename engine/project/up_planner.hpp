@@ -67,6 +67,7 @@ class up_planner {
         std::string name;
         std::string id;
         std::optional<std::size_t> created;
+        std::string reason = "not running";
     };
 
     /// A container that goes.

@@ -15,9 +15,10 @@ using clock = std::chrono::system_clock;
 
 namespace {
 
-constexpr auto settled_after = std::chrono::seconds(1);
 // Their delays are 3.1 s together (restart.hpp): time enough for what only waits for its database to begin.
 constexpr unsigned restarts_allowed = 5;
+
+} // namespace
 
 std::chrono::milliseconds uptime_of(const container_view& view) {
     if (!view.run)
@@ -25,28 +26,44 @@ std::chrono::milliseconds uptime_of(const container_view& view) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - view.run->started_at);
 }
 
-} // namespace
+task<> wait_for_change(
+    container_manager& containers, wait_limit until, std::string waiting, std::chrono::nanoseconds longest) {
+    if (until) {
+        const std::chrono::nanoseconds left = *until - std::chrono::steady_clock::now();
+        if (left <= left.zero())
+            throw error(error_kind::unavailable,
+                fmt::format("timeout: container {} is not up yet; see: compose ps, compose logs", waiting));
+        longest = std::min(longest, left);
+    }
+    if (longest == longest.max())
+        co_await containers.changed().wait();
+    else
+        co_await containers.changed().wait_for(longest);
+}
 
-wait_verdict judge_up(const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts) {
+up_verdict judge_running(const observed_container& seen, std::chrono::milliseconds uptime) noexcept {
+    if (seen.health == observed_health::unhealthy)
+        return up_verdict::failed;
+    const bool up = seen.health == observed_health::healthy ||
+                    (seen.health == observed_health::none && uptime >= settled_after);
+    return up && !seen.hooks_due ? up_verdict::up : up_verdict::not_yet;
+}
+
+up_verdict judge_up(const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts) {
     switch (seen.state) {
     case run_state::running:
-        if (seen.health == observed_health::healthy)
-            return wait_verdict::up;
-        if (seen.health == observed_health::unhealthy)
-            return wait_verdict::failed;
-        return seen.health == observed_health::none && uptime >= settled_after ? wait_verdict::up
-                                                                               : wait_verdict::not_yet;
+        return judge_running(seen, uptime);
     case run_state::starting:
-        return wait_verdict::not_yet;
+        return up_verdict::not_yet;
     case run_state::restarting:
-        return restarts >= restarts_allowed ? wait_verdict::failed : wait_verdict::not_yet;
+        return restarts >= restarts_allowed ? up_verdict::failed : up_verdict::not_yet;
     case run_state::created:
     case run_state::paused:
     case run_state::stopping:
     case run_state::exited:
-        return wait_verdict::failed;
+        return up_verdict::failed;
     }
-    return wait_verdict::failed;
+    return up_verdict::failed;
 }
 
 std::string why_not_up(const observed_container& seen) {
@@ -70,10 +87,8 @@ std::string why_not_up(const observed_container& seen) {
 }
 
 task<> await_up(container_manager& containers, compose::project project, std::set<std::string> services,
-    std::optional<std::chrono::nanoseconds> limit, std::function<bool()> superseded) {
+    wait_limit until, std::function<bool()> superseded) {
     const std::set<std::string> one_shots = one_shots_of(project);
-    const auto deadline =
-        limit ? clock::now() + std::chrono::duration_cast<clock::duration>(*limit) : clock::time_point::max();
     std::map<std::string, unsigned> restarts_before; // by id
     for (;;) {
         if (superseded())
@@ -89,19 +104,15 @@ task<> await_up(container_manager& containers, compose::project project, std::se
             if (one_shots.contains(seen.service) && seen.state == run_state::exited && seen.exit_code == 0)
                 continue;
             const bool runs_to_its_end = one_shots.contains(seen.service) && seen.state == run_state::running;
-            const wait_verdict now = judge_up(seen, uptime_of(*each), count - std::min(before, count));
-            if (now == wait_verdict::failed)
+            const up_verdict now = judge_up(seen, uptime_of(*each), count - std::min(before, count));
+            if (now == up_verdict::failed)
                 throw error(error_kind::unavailable, why_not_up(seen));
-            if (now == wait_verdict::not_yet || runs_to_its_end)
+            if (now == up_verdict::not_yet || runs_to_its_end)
                 waiting = seen.name;
         }
         if (waiting.empty())
             co_return;
-        if (clock::now() >= deadline)
-            throw error(error_kind::unavailable,
-                fmt::format("timeout: container {} is not up yet; see: compose ps, compose logs", waiting));
-        co_await containers.changed().wait_for(
-            std::min<clock::duration>(settled_after, deadline - clock::now()));
+        co_await wait_for_change(containers, until, waiting, settled_after); // uptime passes without a word
     }
 }
 

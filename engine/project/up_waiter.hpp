@@ -10,20 +10,37 @@
 
 namespace engine {
 
-enum class wait_verdict { up, not_yet, failed };
+/// When to give up waiting; nothing: never.
+using wait_limit = std::optional<std::chrono::steady_clock::time_point>;
 
-/// Whether a container counts as up for `up --wait`. Healthy where it has a health check; else it must have
-/// run for a second, so that a program that ends at once is not taken for one that runs. `restarts`: of it,
-/// since the wait began. Pure.
-wait_verdict judge_up(const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts);
+/// Waits until something changes, at most `longest`. Throws error{unavailable} naming the container that is
+/// waited for when `until` is over.
+task<> wait_for_change(container_manager& containers, wait_limit until, std::string waiting,
+    std::chrono::nanoseconds longest = std::chrono::nanoseconds::max());
+
+enum class up_verdict { up, not_yet, failed };
+
+/// What runs without a health check must have done so for as long: a program that ends at once is not to be
+/// taken for one that runs.
+constexpr auto settled_after = std::chrono::seconds(1);
+
+/// Since its process was started; 0 while there is none.
+std::chrono::milliseconds uptime_of(const container_view& view);
+
+/// Whether a container that runs is up: its post_start hooks have ended, and it is healthy where it has a
+/// health check, else settled. Pure.
+up_verdict judge_running(const observed_container& seen, std::chrono::milliseconds uptime) noexcept;
+
+/// Whether a container counts as up for `up --wait`. `restarts`: of it, since the wait began. Pure.
+up_verdict judge_up(const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts);
 
 /// What to say of one that has failed.
 std::string why_not_up(const observed_container& seen);
 
 /// Waits until every container of `services` is up, or has ended with success where another service asks for
-/// that (service_completed_successfully). Throws error{unavailable} when one cannot become so or `limit` is
+/// that (service_completed_successfully). Throws error{unavailable} when one cannot become so or `until` is
 /// over, error{conflict} when the operation is superseded.
 task<> await_up(container_manager& containers, compose::project project, std::set<std::string> services,
-    std::optional<std::chrono::nanoseconds> limit, std::function<bool()> superseded);
+    wait_limit until, std::function<bool()> superseded);
 
 } // namespace engine

@@ -18,7 +18,6 @@ using compose::error_kind;
 
 namespace {
 
-constexpr auto settled_after = std::chrono::seconds(1);
 constexpr std::size_t lines_told = 10;
 
 std::string reason_of(const observed_container& seen) {
@@ -28,11 +27,8 @@ std::string reason_of(const observed_container& seen) {
     return fmt::format("exited ({})", seen.exit_code.value_or(255));
 }
 
-update_verdict judge(const container_view& view) {
-    const auto uptime =
-        view.run ? std::chrono::system_clock::now() - view.run->started_at : std::chrono::seconds(0);
-    return judge_new(observe(view), std::chrono::duration_cast<std::chrono::milliseconds>(uptime),
-        view.record.history.count);
+up_verdict judge(const container_view& view) {
+    return judge_new(observe(view), uptime_of(view), view.record.history.count);
 }
 
 task<> discard(container_manager& containers, std::string id) {
@@ -43,28 +39,23 @@ task<> discard(container_manager& containers, std::string id) {
 
 } // namespace
 
-update_verdict judge_new(
+up_verdict judge_new(
     const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts) noexcept {
     if (restarts > 0)
-        return update_verdict::failed;
+        return up_verdict::failed;
     switch (seen.state) {
     case run_state::starting:
     case run_state::paused:
-        return update_verdict::not_yet;
+        return up_verdict::not_yet;
     case run_state::running:
-        if (seen.health == observed_health::unhealthy)
-            return update_verdict::failed;
-        if (seen.health == observed_health::healthy)
-            return update_verdict::up;
-        return seen.health == observed_health::none && uptime >= settled_after ? update_verdict::up
-                                                                               : update_verdict::not_yet;
+        return judge_running(seen, uptime);
     case run_state::created:
     case run_state::restarting:
     case run_state::stopping:
     case run_state::exited:
-        return update_verdict::failed;
+        return up_verdict::failed;
     }
-    return update_verdict::failed;
+    return up_verdict::failed;
 }
 
 bool is_too_many(std::size_t failures, std::size_t planned, const compose::update_policy& policy) noexcept {
@@ -113,10 +104,10 @@ task<> update_watch::await_container(step what) {
         const container_view* seen = newest(what.service, what.number);
         if (seen == nullptr)
             throw error(error_kind::not_found, "was removed");
-        const update_verdict now = judge(*seen);
-        if (now == update_verdict::up)
+        const up_verdict now = judge(*seen);
+        if (now == up_verdict::up)
             co_return;
-        if (now == update_verdict::failed)
+        if (now == up_verdict::failed)
             throw error(error_kind::unavailable, reason_of(observe(*seen)));
         co_await containers_.changed().wait_for(settled_after / 4); // uptime passes without a word
     }
@@ -169,7 +160,7 @@ task<> update_watch::look_at(step what) {
         for (const unsigned number : what.numbers) {
             const container_view* seen = newest(what.service, number);
             if (passed > watched || seen == nullptr || has_failed(what.service, number) ||
-                judge(*seen) != update_verdict::failed)
+                judge(*seen) != up_verdict::failed)
                 continue;
             step about = what;
             about.number = number;

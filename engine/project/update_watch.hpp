@@ -2,6 +2,7 @@
 
 #include "engine/project/container_manager.hpp"
 #include "engine/project/plan.hpp"
+#include "engine/project/up_waiter.hpp"
 
 #include <chrono>
 #include <functional>
@@ -27,11 +28,9 @@ struct update_report {
     bool rolls_back = false; // and asks for the last good revision
 };
 
-enum class update_verdict { up, not_yet, failed };
-
-/// Whether a new container is up: healthy where it has a health check, else it must have run for a second.
-/// One that has ended has failed, even if its restart policy starts it again. Pure.
-update_verdict judge_new(
+/// Whether a new container is up. One that has ended has failed, even if its restart policy starts it again.
+/// Pure.
+up_verdict judge_new(
     const observed_container& seen, std::chrono::milliseconds uptime, unsigned restarts) noexcept;
 
 /// Whether that many failures of `planned` are more than the policy allows. Pure.

@@ -39,13 +39,15 @@ void daemon_link::disconnect() {
         ::close(std::exchange(connection_, -1));
 }
 
-void daemon_link::send(
+bool daemon_link::send(
     message_type type, std::uint32_t session, std::string payload, std::initializer_list<int> descriptors) {
     if (connection_ < 0)
-        return;
+        return false;
     const message out{.type = type, .session = session, .payload = std::move(payload)};
-    if (!send_message(connection_, out, descriptors.begin(), descriptors.size()))
-        disconnect();
+    if (send_message(connection_, out, descriptors.begin(), descriptors.size()))
+        return true;
+    disconnect();
+    return false;
 }
 
 void daemon_link::accept() {

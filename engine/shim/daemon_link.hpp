@@ -25,8 +25,8 @@ class daemon_link {
     bool connected() const { return connection_ >= 0; }
 
     /// Sends, or drops the connection when the daemon does not keep up: it connects again and asks for
-    /// everything.
-    void send(message_type type, std::uint32_t session, std::string payload,
+    /// everything. False when it was not sent.
+    bool send(message_type type, std::uint32_t session, std::string payload,
         std::initializer_list<int> descriptors = {});
 
     /// `handle` takes the descriptors over. It is called for up to 16 messages a turn.

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 namespace engine {
 
@@ -19,6 +20,12 @@ std::string pid_file(std::uint32_t session) {
 }
 
 } // namespace
+
+exec_table::~exec_table() {
+    for (const entry& each : entries_)
+        if (each.output >= 0)
+            ::close(each.output);
+}
 
 int exit_code_of(int status) {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -47,10 +54,13 @@ void exec_table::start(std::uint32_t session, const exec_order& order, std::vect
         if (added.command.pid < 0) {
             fail(session, failure_step::runtime, errno, setup_.runtime);
             entries_.pop_back();
+        } else if (!order.name.empty() && descriptors.size() > 3) {
+            added.output = std::exchange(descriptors[3], -1);
         }
     }
     for (const int fd : descriptors)
-        ::close(fd);
+        if (fd >= 0)
+            ::close(fd);
     descriptors.clear();
 }
 
@@ -61,7 +71,7 @@ bool exec_table::on_exit(pid_t pid, int status, const earlier_exit& earlier) {
             on_started(each, status, earlier);
             return true;
         }
-        if (each.pid == pid) {
+        if (each.pid == pid && !each.ended) {
             on_ended(each, status);
             return true;
         }
@@ -106,13 +116,29 @@ void exec_table::on_started(entry& which, int status, const earlier_exit& earlie
         on_ended(which, early);
 }
 
-void exec_table::on_ended(const entry& which, int status) {
-    daemon_.send(
-        message_type::exec_exited, which.session, field_writer().number(exit_code_of(status)).take());
-    forget(which);
+void exec_table::on_ended(entry& which, int status) {
+    which.ended = exit_code_of(status);
+    if (daemon_.send(message_type::exec_exited, which.session, field_writer().number(*which.ended).take()))
+        forget(which);
+}
+
+void exec_table::tell() {
+    for (auto next = entries_.begin(); next != entries_.end();) {
+        entry& each = *next++;
+        std::string known = field_writer().number(each.pid).text(each.order.name).take();
+        const bool heard =
+            each.output >= 0
+                ? daemon_.send(message_type::exec_started, each.session, std::move(known), {each.output})
+                : daemon_.send(message_type::exec_started, each.session, std::move(known));
+        if (heard && each.ended &&
+            daemon_.send(message_type::exec_exited, each.session, field_writer().number(*each.ended).take()))
+            forget(each);
+    }
 }
 
 void exec_table::forget(const entry& which) {
+    if (which.output >= 0)
+        ::close(which.output);
     entries_.remove_if([&](const entry& each) { return &each == &which; });
 }
 
@@ -120,14 +146,15 @@ void exec_table::signal(std::uint32_t session, int number) {
     // Safe by number: the process is our child (we are the subreaper), so it cannot be reused before we reap
     // it.
     for (const entry& each : entries_)
-        if (each.session == session && each.pid > 1)
+        if (each.session == session && each.pid > 1 && !each.ended)
             ::kill(each.pid, number);
 }
 
 void exec_table::abandon() {
-    for (const entry& each : entries_)
-        daemon_.send(message_type::exec_exited, each.session, field_writer().number(255).take());
-    entries_.clear();
+    while (!entries_.empty()) {
+        daemon_.send(message_type::exec_exited, entries_.front().session, field_writer().number(255).take());
+        forget(entries_.front());
+    }
 }
 
 void exec_table::fail(std::uint32_t session, failure_step step, std::int64_t code, std::string_view text) {

@@ -124,6 +124,7 @@ void monitor::on_message(message& in, std::vector<int>& descriptors) {
         on_setup(in, descriptors);
         break;
     case message_type::hello:
+        execs_.tell();
         if (snapshot_.state == shim_state::failed)
             send_failure();
         else

@@ -239,7 +239,7 @@ bool decode(std::string_view payload, shim_snapshot& value) {
 
 std::string encode(const exec_order& value) {
     field_writer out;
-    out.text(value.process_file).number(value.tty).number(value.rows).number(value.columns);
+    out.text(value.process_file).number(value.tty).number(value.rows).number(value.columns).text(value.name);
     return out.take();
 }
 
@@ -249,6 +249,7 @@ bool decode(std::string_view payload, exec_order& value) {
     value.tty = in.number() != 0;
     value.rows = in.number();
     value.columns = in.number();
+    value.name = in.text();
     return !in.torn();
 }
 

@@ -25,11 +25,12 @@ constexpr std::size_t max_message_descriptors = 64;
 enum class message_type : std::uint16_t {
     // daemon to shim
     setup = 1,       // shim_setup; once, first on the socket that the shim is born with
-    hello = 2,       // answered by snapshot; first on a later connection
+    hello = 2,       // answered by what there is of execs, then snapshot; first on a later connection
     keep = 3,        // descriptors to keep open until the container is gone
     go = 4,          // start the container's process
     attach = 5,      // descriptors: as attach_flags say, in that order
-    exec = 6,        // exec_order; descriptors: stdin, stdout, stderr unless there is a terminal
+    exec = 6,        // exec_order; descriptors: stdin, stdout, stderr unless there is a terminal; of one with
+                     // a name then the other end of its output, kept for a later daemon
     signal = 7,      // number: to the first process (session 0) or to an exec
     resize = 8,      // numbers: rows, columns
     acknowledge = 9, // the exit or the failure is known: leave
@@ -43,9 +44,11 @@ enum class message_type : std::uint16_t {
     failed = 34,        // number: failure_step, number: errno or exit code, text
     exited = 35,        // shim_snapshot; everything is drained, written and deleted
     snapshot = 36,      // shim_snapshot; descriptors as network_ready
-    exec_started = 37,  // number: pid; descriptor: the terminal, when there is one
+    exec_started = 37,  // number: pid; descriptor: the terminal, when there is one. After hello, of one that
+                        // another daemon may have begun: pid (0: not yet known), text: name; descriptor: the
+                        // end of its output that was kept
     exec_failed = 38,   // as failed
-    exec_exited = 39,   // number: exit code
+    exec_exited = 39,   // number: exit code; again after hello when nobody was there to hear it
 };
 
 /// Where a start failed: what `failed` and `exec_failed` begin with.
@@ -191,6 +194,7 @@ struct exec_order {
     bool tty = false;
     std::int64_t rows = 0;
     std::int64_t columns = 0;
+    std::string name; // by which a later daemon finds it; empty: none looks for it
 };
 
 /// Where the shim carries what reaches a socket of the host.

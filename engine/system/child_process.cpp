@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -61,6 +62,11 @@ class spawn_actions {
 };
 
 } // namespace
+
+bool has_ended(const unique_fd& handle, std::chrono::milliseconds limit) {
+    pollfd entry{.fd = handle.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&entry, 1, static_cast<int>(limit.count())) == 1;
+}
 
 unique_fd open_process(pid_t pid) {
     unique_fd handle(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -39,6 +40,9 @@ void send_signal(const unique_fd& handle, int number);
 
 /// A pidfd of any process. Throws error{not_found} when there is none.
 unique_fd open_process(pid_t pid);
+
+/// Whether the process has ended; waits for that, at most `limit`. Blocks.
+bool has_ended(const unique_fd& handle, std::chrono::milliseconds limit = std::chrono::milliseconds(0));
 
 /// A pidfd of the process that `pid` is a child of, when the folder that it works in has been removed; else
 /// empty.

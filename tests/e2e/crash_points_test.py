@@ -22,7 +22,9 @@ STEP = int(os.environ.get("COMPOSED_CRASH_STEP", "1"))
 
 STACK = """name: walk
 services:
-  db: {image: '%(image)s', init: true, command: sleep 1000, restart: always, volumes: ['data:/etc'], networks: [back]}
+  db: {image: '%(image)s', init: true, command: sleep 1000, restart: always, volumes: ['data:/etc'], networks: [back],
+       post_start: [{command: [sh, -c, 'echo first $$(cut -d" " -f22 /proc/1/stat) >>/etc/hooks']},
+                    {command: [sh, -c, 'echo second $$(cut -d" " -f22 /proc/1/stat) >>/etc/hooks']}]}
   web: {image: '%(image)s', init: true, command: %(command)s, restart: always, ports: ['127.0.0.1:18175:80'], networks: [front, back],
         depends_on: [db], environment: {ROUND: '%(web)s'}, configs: [text]%(update)s}
   side: {image: '%(image)s', init: true, command: sleep 1000, networks: [front], depends_on: {web: {condition: service_started, restart: true}}}
@@ -67,6 +69,9 @@ class CrashPointsTest(DaemonTest):
         wait_until(whole, 15, f"{services}, where there is {self.states()}")
         if services.get("side") == "running":
             wait_until(self.side_has_followed, 5, "what depends on web to have begun anew with it")
+        if services.get("db") == "running":
+            wait_until(lambda: len(self.hooks_of_run()) >= 2, 5, "the hooks of db")
+            self.assertIn(self.hooks_of_run(), (["first", "second"], ["first", "first", "second"], ["first", "second", "second"]))
         alive = {name for name, state in services.items() if state in ("running", "paused")}
         running = len(alive)
         endpoints = {"db": 1, "web": 2}
@@ -82,6 +87,12 @@ class CrashPointsTest(DaemonTest):
     def side_has_followed(self):
         started = {each["service"]: each["started"] for each in self.containers() if each["state"] in ("running", "paused")}
         return started.keys() >= {"side", "web"} and started["side"] > started["web"]
+
+    def hooks_of_run(self):
+        """Those that have run since db was started last; the one that a daemon died over may have done so twice."""
+        began = pathlib.Path(f"/proc/{self.container('db')['pid']}/stat").read_text().split()[21]
+        ran = [line.split() for line in (self.state / "volume/walk_data/_data/hooks").read_text().splitlines()]
+        return [hook for hook, run in ran if run == began]
 
     def busy(self):
         return any(each["state"] in ("starting", "stopping", "restarting") for each in self.containers())

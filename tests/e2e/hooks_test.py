@@ -1,9 +1,11 @@
 """Commands in a container after its start and before its stop, and what deploy.restart_policy says of restarts."""
+import json
 import os
+import subprocess
 import time
 import unittest
 
-from harness import DaemonTest, wait_until
+from harness import BIN, DaemonTest, wait_until
 
 
 class HooksTest(DaemonTest):
@@ -38,6 +40,126 @@ class HooksTest(DaemonTest):
         failed = self.up("post_start: [{command: [no-such-program]}]", check=False)
         self.assertEqual(failed.returncode, 1)
         self.assertIn("no-such-program", failed.stderr)
+
+    def note(self, *words):
+        """Hooks, one for each word, that write it down."""
+        return "post_start:\n" + "".join(f"  - command: [sh, -c, '{word}']\n" for word in words)
+
+    def kill_daemon(self):
+        self.daemon.kill()
+        self.daemon.wait()
+        self.log.close()
+
+    def test_a_hook_outlives_the_daemon_and_the_rest_follows(self):
+        self.up(self.note("echo 1 >>/notes/order; sleep 1; seq 1 9; echo ended >>/notes/order", "echo 2 >>/notes/order")
+                + "restart: always", "--no-start")
+        with open(self.project / "compose.yaml", "a") as file:
+            file.write("  web: {image: busybox, init: true, depends_on: [s], volumes: ['%s:/notes'],\n"
+                       "        command: sh -c 'echo web >>/notes/order; sleep 1000'}\n" % self.notes)
+        for pause in 0, 2:  # the hook ends when the next daemon is there, and before that
+            with self.subTest(pause=pause):
+                (self.notes / "order").unlink(missing_ok=True)
+                self.compose("down", "-t", "0", check=False)
+                self.begin("up", "-d")
+                wait_until(lambda: self.read("order") == "1\n", 5, "the first hook to begin")
+                self.kill_daemon()
+                time.sleep(pause)
+                self.start_daemon()
+                wait_until(lambda: "web" in self.read("order"), 10, "what depends on it")
+                self.assertEqual(self.read("order").split(), ["1", "ended", "2", "web"])
+
+    def test_one_that_fails_under_the_next_daemon_holds_back_what_depends_on_it(self):
+        self.up(self.note("echo 1 >>/notes/order; sleep 1; echo no such schema; exit 3", "echo 2 >>/notes/order"), "--no-start")
+        with open(self.project / "compose.yaml", "a") as file:
+            file.write("  web: {image: busybox, init: true, depends_on: [s], command: sleep 1000}\n")
+        self.begin("up", "-d")
+        wait_until(lambda: self.read("order") == "1\n", 5, "the first hook to begin")
+        self.kill_daemon()
+        self.start_daemon()
+        wait_until(lambda: "no such schema" in json.dumps(self.api(f"/events?after=0&until={time.time()}")), 10, "the failure to be told")
+        time.sleep(0.5)
+        self.assertEqual(self.read("order"), "1\n")
+        self.assertEqual(self.container("s")["state"], "running")
+        self.assertEqual(self.container("web")["state"], "created")
+
+    def begin(self, *arguments):
+        """compose in the background, which ends with the test."""
+        environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"}
+        started = subprocess.Popen([BIN / "compose", *arguments], cwd=self.project, env=environment, text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(lambda: (started.kill(), started.communicate()))
+        return started
+
+    def test_a_hook_does_not_hold_up_what_takes_the_stack_down(self):
+        self.up(self.note("sleep 1000"), "--no-start")
+        self.begin("up", "-d")
+        wait_until(lambda: self.containers("s") and self.container("s")["state"] == "running", 5, "the container")
+        start = time.monotonic()
+        self.compose("down", "-t", "0")
+        self.assertLess(time.monotonic() - start, 5)
+
+    def test_a_pause_between_hooks(self):
+        self.up(self.note("echo 1 >>/notes/order; sleep 1; echo 2 >>/notes/order", "echo 3 >>/notes/order"), "--no-start")
+        up = self.begin("up", "-d")
+        wait_until(lambda: self.read("order") == "1\n", 5, "the first hook to begin")
+        self.compose("pause")
+        time.sleep(1.5)
+        self.assertEqual(self.read("order"), "1\n")
+        self.assertIsNone(up.poll())
+        self.compose("unpause")
+        self.assertEqual((up.wait(10), self.read("order")), (0, "1\n2\n3\n"))
+
+    def test_one_shots(self):
+        """Hooks end with their container: that it succeeded first is no failure."""
+        keys = self.note("sleep 1000", "echo never >>/notes/order")
+        start = time.monotonic()
+        self.up(keys, command="sleep 0.5")
+        self.assertLess(time.monotonic() - start, 10)
+        for command in "'true'", "sleep 0.3":
+            self.up(keys, command=command)
+            wait_until(lambda: self.container("s")["state"] == "exited", 5, "the end")
+        self.up(keys + "pid: host", command="sleep 0.3")  # where the kernel does not end them
+        self.wait_for_state("s", "exited", 5)
+        failed = self.up(keys, command="sh -c 'sleep 0.3; exit 4'", check=False)
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn('exited (4) before its post_start hooks had ended', failed.stderr)
+        self.assertEqual(self.read("order"), "")
+
+    def test_run_has_the_end_and_the_output_of_its_process(self):
+        self.up(self.note("sleep 3; echo hook >>/notes/order"), "--no-start")
+        for command, code in ("true", 0), ("echo out; exit 3", 3), ("sleep 0.3; echo out; exit 137", 137):
+            start = time.monotonic()
+            done = self.compose("run", "--rm", "s", "sh", "-c", command, check=False)
+            self.assertEqual((done.returncode, done.stdout), (code, "out\n" if "out" in command else ""), done.stderr)
+            self.assertNotIn("post_start", done.stderr)
+            self.assertLess(time.monotonic() - start, 2.5)
+        self.assertEqual(len(self.containers()), 1)
+        self.assertEqual(self.read("order"), "")
+        start = time.monotonic()
+        run = self.begin("run", "--rm", "s", "sh", "-c", "echo out; sleep 4; echo $(cat /notes/order)")
+        self.assertEqual(run.stdout.readline(), "out\n")
+        self.assertLess(time.monotonic() - start, 2)  # and not when the hook has ended
+        self.assertEqual(run.communicate()[0], "hook\n")
+        self.assertEqual(run.returncode, 0)
+        self.compose("run", "-d", "--rm", "s", "true")
+
+    def test_run_tells_of_a_hook_that_fails(self):
+        self.up(self.note("echo no such schema; exit 3"), "--no-start")
+        done = self.compose("run", "--rm", "s", "sh", "-c", "sleep 1; exit 5", check=False)
+        self.assertEqual(done.returncode, 5)
+        self.assertIn('post_start hook "sh" exited with code 3: no such schema', done.stderr)
+
+    def test_scheduled(self):
+        keys = "x-composed: {schedule: '@every 1s'}\n"
+        def runs():
+            return [each for each in json.loads(self.compose("history", "--runs", "--format", "json").stdout) if "finished" in each]
+        self.up(keys + self.note("sleep 1000"), command="'true'")
+        wait_until(lambda: len(runs()) >= 2, 10, "two runs")
+        self.assertEqual({(each.get("error"), each["exit_code"]) for each in runs()}, {(None, 0)})
+        self.up(keys + self.note("exit 3"), command="sh -c 'sleep 0.5; exit 4'")
+        failed = wait_until(lambda: [each for each in runs() if each["exit_code"] == 4], 10, "a run with a hook that fails")
+        self.assertIn('post_start hook "sh" exited with code 3', failed[0]["error"])
+        self.assertIn('exited (4); post_start hook "sh" exited with code 3', self.compose("history", "--runs").stdout)
 
     def test_before_the_stop(self):
         keys = "pre_stop: [{command: [sh, -c, 'echo stopping >>/notes/stop']}]"

@@ -97,6 +97,28 @@ class DependencyTest(DaemonTest):
         self.assertEqual(up.returncode, 1)
         self.assertIn("dependency failed to start: container d-db-1 is unhealthy", up.stderr)
 
+    def test_a_dependency_that_keeps_ending_is_told_and_not_waited_for_for_ever(self):
+        for condition in "service_healthy", "service_completed_successfully":
+            with self.subTest(condition=condition):
+                self.write("name: d\nservices:\n  db:\n    image: busybox\n    command: sh -c 'exit 4'\n    healthcheck: {test: 'true'}\n"
+                           "    deploy: {restart_policy: {condition: any, delay: 50ms}}\n"
+                           "  app:\n    image: busybox\n    init: true\n    command: sleep 1000\n"
+                           f"    depends_on: {{db: {{condition: {condition}}}}}\n")
+                up = self.compose("up", "-d", check=False)
+                self.assertEqual(up.returncode, 1)
+                self.assertIn("Container d-db-1  Waiting  exited (4), restarted 3 times\n", up.stderr)
+                self.assertIn("dependency failed to start: container d-db-1 keeps ending: exited (4); see: compose logs db", up.stderr)
+                self.assertEqual(self.container("app")["state"], "created")
+                self.compose("down", "-t", "0")
+
+    def test_a_dependency_may_end_a_few_times_before_it_comes_up(self):
+        self.write("name: d\nservices:\n  db:\n    image: busybox\n    command: sh -c 'echo x >>/data/runs; test $$(wc -l </data/runs) -gt 4 && sleep 1000'\n"
+                   "    healthcheck: {test: 'true', interval: 100ms}\n    restart: always\n    volumes: ['data:/data']\n"
+                   "  app:\n    image: busybox\n    init: true\n    command: sleep 1000\n"
+                   "    depends_on: {db: {condition: service_healthy}}\nvolumes: {data: }\n")
+        self.assertIn("exited (1), restarted 4 times", self.compose("up", "-d", "--wait").stderr)
+        self.assertEqual(self.container("app")["state"], "running")
+
 
 class DaemonEndTest(DaemonTest):
     def test_kill_9_loses_no_request_and_everything_is_found_again(self):

@@ -284,6 +284,10 @@ class WaitTest(DaemonTest):
     def test_the_time_can_be_limited(self):
         done = self.up("command: sleep 1000, healthcheck: {test: 'false', interval: 60s}", "--wait-timeout", "1")
         self.assertEqual((done.returncode, "timeout: container d-s-1" in done.stderr), (1, True), done.stderr)
+        self.write(f"name: d\nservices:\n  db: {{{SLEEP}, healthcheck: {{test: 'false', interval: 60s}}}}\n"
+                   f"  s: {{{SLEEP}, depends_on: {{db: {{condition: service_healthy}}}}}}\n")
+        done = self.compose("up", "-d", "--wait", "--wait-timeout", "1", check=False)  # with what it waits for on the way
+        self.assertEqual((done.returncode, "timeout: container d-db-1" in done.stderr), (1, True), done.stderr)
 
     def test_a_one_shot_that_others_wait_for_is_good_when_it_has_succeeded(self):
         self.write(f"name: d\nservices:\n  job: {{image: busybox, command: 'true'}}\n"

@@ -391,6 +391,51 @@ TEST_F(container_runtime_test, a_new_daemon_finds_the_runs_of_the_old_one) {
     EXPECT_EQ(wait_exit(stays.id).code, 6);
 }
 
+TEST_F(container_runtime_test, a_named_exec_is_taken_over_by_the_next_daemon) {
+    const launch what = shell("sleep 100");
+    start(what);
+    exec_spec spec;
+    spec.name = "one";
+    spec.merge_stderr = true;
+    spec.args = {"sh", "-c", "echo begun; sleep 0.4; seq 1 5; exit 7"};
+    const pid_t first = run(runtime->exec(what.id, spec)).pid();
+    exec_spec nameless;
+    nameless.args = {"sh", "-c", "sleep 0.6; exit 9"};
+    run(runtime->exec(what.id, nameless));
+    drop_runtime();
+
+    make_runtime();
+    run(runtime->recover());
+    exec_spec other = spec; // it says what is to be where there is none of that name
+    other.args = {"no-such-program"};
+    exec_session taken_over = run(runtime->exec(what.id, other));
+    EXPECT_EQ(taken_over.pid(), first);
+    nameless.args = {"sh", "-c", "sleep 0.8; exit 3"}; // under no number that is in use
+    exec_session another = run(runtime->exec(what.id, nameless));
+    EXPECT_THAT(read_to_end(taken_over.streams().output), ::testing::EndsWith("1\n2\n3\n4\n5\n"));
+    EXPECT_EQ(run(taken_over.wait()), 7);
+    EXPECT_EQ(run(another.wait()), 3);
+    EXPECT_NE(run(runtime->exec(what.id, spec)).pid(), first); // once
+}
+
+TEST_F(container_runtime_test, the_end_of_a_named_exec_is_kept_for_the_next_daemon) {
+    const launch what = shell("sleep 100");
+    start(what);
+    exec_spec spec;
+    spec.name = "one";
+    spec.args = {"sh", "-c", "sleep 0.1; echo why; exit 7"};
+    run(runtime->exec(what.id, spec));
+    drop_runtime();
+    ::usleep(400'000);
+
+    make_runtime();
+    run(runtime->recover());
+    spec.args = {"no-such-program"};
+    exec_session taken_over = run(runtime->exec(what.id, spec));
+    EXPECT_EQ(run(taken_over.wait()), 7);
+    EXPECT_EQ(read_to_end(taken_over.streams().output), "why\n");
+}
+
 TEST_F(container_runtime_test, a_killed_shim_is_an_exit_of_255_and_leaves_nothing) {
     const launch what = shell("sleep 100");
     const start_record started = start(what);

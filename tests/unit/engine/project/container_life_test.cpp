@@ -51,4 +51,20 @@ TEST(container_life_test, the_exit_of_a_former_run_says_nothing_of_the_next) {
     EXPECT_FALSE(was_decided(record, next));
 }
 
+TEST(container_life_test, hooks_end_one_by_one_and_none_follows_one_that_failed) {
+    container_record record = running(compose::restart_mode::no);
+    EXPECT_EQ(record.hooks_due, 0U);
+    record.definition.services["side"].post_start.resize(3);
+    run_begins(record);
+    EXPECT_EQ(record.hooks_due, 3U);
+    hook_ended(record, "");
+    EXPECT_EQ(decode_container(record.id, encode(record)).hooks_due, 2U);
+    hook_ended(record, "it is broken");
+    EXPECT_EQ(record.hooks_due, 0U);
+    EXPECT_EQ(decode_container(record.id, encode(record)).hook_failure, "it is broken");
+    run_begins(record);
+    EXPECT_EQ(record.hooks_due, 3U);
+    EXPECT_EQ(record.hook_failure, "");
+}
+
 } // namespace engine

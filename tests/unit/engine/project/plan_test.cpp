@@ -446,6 +446,22 @@ TEST_F(plan_test, what_a_former_daemon_wanted_is_carried_on_with_in_order) {
     EXPECT_TRUE(steps[0].carry_on && steps[1].carry_on);
 }
 
+// A former daemon, or an `up` that has given way, has begun them.
+TEST_F(plan_test, what_runs_with_hooks_due_is_not_yet_started_for_those_that_depend_on_it) {
+    running("db");
+    now.containers.back().hooks_due = true;
+    running("job");
+    running("web");
+    EXPECT_THAT(shown(up()), ElementsAre("start container p-db-1"));
+    EXPECT_EQ(up()[0].reason, "its post_start hooks run");
+    now.containers[1].state = run_state::exited;
+    const plan steps =
+        plan_start(project, now, {"db", "job", "web"}, std::set<std::string>{"id-db-1", "id-job-1"});
+    EXPECT_THAT(
+        shown(steps), ElementsAre("start container p-db-1", "wait for db", "start container p-job-1"));
+    EXPECT_TRUE(waits(steps, 2, 0));
+}
+
 TEST_F(plan_test, limits_change_while_a_container_runs) {
     running("db");
     running("job");

@@ -182,17 +182,17 @@ TEST(update_watch, a_new_container_is_up_when_it_is_healthy_or_has_run_for_a_sec
     using std::chrono::milliseconds;
     observed_container seen;
     seen.state = run_state::running;
-    EXPECT_EQ(judge_new(seen, milliseconds(10), 0), update_verdict::not_yet);
-    EXPECT_EQ(judge_new(seen, milliseconds(1000), 0), update_verdict::up);
-    EXPECT_EQ(judge_new(seen, milliseconds(1000), 1), update_verdict::failed);
+    EXPECT_EQ(judge_new(seen, milliseconds(10), 0), up_verdict::not_yet);
+    EXPECT_EQ(judge_new(seen, milliseconds(1000), 0), up_verdict::up);
+    EXPECT_EQ(judge_new(seen, milliseconds(1000), 1), up_verdict::failed);
     seen.health = observed_health::starting;
-    EXPECT_EQ(judge_new(seen, milliseconds(1000), 0), update_verdict::not_yet);
+    EXPECT_EQ(judge_new(seen, milliseconds(1000), 0), up_verdict::not_yet);
     seen.health = observed_health::healthy;
-    EXPECT_EQ(judge_new(seen, milliseconds(10), 0), update_verdict::up);
+    EXPECT_EQ(judge_new(seen, milliseconds(10), 0), up_verdict::up);
     seen.health = observed_health::unhealthy;
-    EXPECT_EQ(judge_new(seen, milliseconds(1000), 0), update_verdict::failed);
+    EXPECT_EQ(judge_new(seen, milliseconds(1000), 0), up_verdict::failed);
     seen.state = run_state::exited;
-    EXPECT_EQ(judge_new(seen, milliseconds(1000), 0), update_verdict::failed);
+    EXPECT_EQ(judge_new(seen, milliseconds(1000), 0), up_verdict::failed);
 }
 
 TEST(update_watch, failures_are_too_many_above_the_ratio) {

@@ -91,6 +91,16 @@ TEST(shim_protocol, packets_keep_their_bytes) {
                                                    "0201000000000000");
 }
 
+TEST(shim_protocol, an_exec_comes_back_with_its_name_where_there_is_one) {
+    exec_order back;
+    ASSERT_TRUE(decode(encode(exec_order{.process_file = "p", .rows = 3, .columns = 4, .name = "n"}), back));
+    EXPECT_EQ(back.process_file, "p");
+    EXPECT_EQ(back.columns, 4);
+    EXPECT_EQ(back.name, "n");
+    ASSERT_TRUE(decode(field_writer().text("p").number(0).number(3).number(4).take(), back));
+    EXPECT_EQ(back.name, "");
+}
+
 TEST(shim_protocol, missing_fields_of_an_older_peer_are_zero) {
     shim_snapshot snapshot;
     ASSERT_TRUE(decode(field_writer().number(2).number(9).take(), snapshot));
