@@ -105,9 +105,13 @@ void up_planner::renew() {
             ended_.at(container->id).last = gone.front();
 }
 
-bool up_planner::is_removed_orphan(const observed_container& container) const {
-    return wanted_.remove_orphans && !wanted_.project.services.contains(container.service) &&
+bool up_planner::is_orphan(const observed_container& container) const {
+    return !wanted_.project.services.contains(container.service) &&
            !wanted_.project.disabled_services.contains(container.service);
+}
+
+bool up_planner::is_removed_orphan(const observed_container& container) const {
+    return wanted_.remove_orphans && is_orphan(container);
 }
 
 void up_planner::orphans() {

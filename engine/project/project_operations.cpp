@@ -11,6 +11,7 @@
 #include "engine/project/shutdown.hpp"
 #include "engine/project/source_disks.hpp"
 #include "engine/project/step_performer.hpp"
+#include "engine/project/up_outlook.hpp"
 #include "engine/project/up_waiter.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/mount.hpp"
@@ -141,15 +142,18 @@ void project_manager::implementation::announce_left_unchanged(
             {each->record.name, each->record.service, each->record.id, each->record.id.substr(0, 12)});
     for (std::string& note : links_to_nothing(request, std::move(known)))
         notes.push_back(std::move(note));
-    for (const std::string& note : notes) {
-        event what;
-        what.project = wanted.name;
-        what.kind = "project";
-        what.name = wanted.name;
-        what.status = "Warning";
-        what.detail = note;
-        parts.events.add(std::move(what));
-    }
+    for (const std::string& note : notes)
+        announce_note(wanted.name, note);
+}
+
+void project_manager::implementation::announce_note(const std::string& project, const std::string& note) {
+    event what;
+    what.project = project;
+    what.kind = "project";
+    what.name = project;
+    what.status = "Warning";
+    what.detail = note;
+    parts.events.add(std::move(what));
 }
 
 /// Throws error{invalid} for what this host does not have.
@@ -284,6 +288,8 @@ task<> project_manager::implementation::bring_up(compose::project wanted, up_opt
             co_await accept_folders(parts, wanted, made);
         co_await check_disks(parts, wanted, made);
     }
+    if (!options.carry_on) // what a crash has cut short is half taken down already
+        co_await check_outlook(parts, wanted, services, steps);
     announce_unchanged(wanted, services, steps);
     announce_left_unchanged(wanted, services);
     if (options.start)
@@ -357,14 +363,25 @@ task<> project_manager::implementation::take_down(std::string project, down_opti
     co_await parts.records.durable();
     compose::project definition;
     definition.name = project;
-    if (const project_record* known = projects.find(project))
+    if (const project_record* known = projects.find(project)) {
         definition = whole_of(known->definition);
-    down_request wanted{
-        .project = definition, .volumes = options.volumes, .remove_orphans = options.remove_orphans};
+        if (!options.declared)
+            options.declared = declared_volumes(definition);
+    }
+    down_request wanted{.project = definition,
+        .volumes = options.volumes,
+        .remove_orphans = options.remove_orphans,
+        .declared = options.declared};
     for (const container_view* each : containers.of_project(project))
         if (each->record.one_off)
             wanted.one_offs.push_back(observe(*each));
-    plan steps = plan_down(wanted, observe_project(project, definition));
+    const observed_project now = observe_project(project, definition);
+    plan steps = plan_down(wanted, now);
+    for (const std::string& name : volumes_kept(wanted, now))
+        announce_note(project,
+            fmt::format("volume \"{0}\" is kept: no service that the file has by now uses it; to remove it "
+                        "with its data: compose volume rm {0}",
+                name));
     co_await finish(std::move(steps), definition, options.grace);
     const project_record* left = projects.find(project);
     if (left != nullptr && !left->removing)

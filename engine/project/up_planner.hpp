@@ -33,6 +33,7 @@ class up_planner {
     bool is_here(const std::string& reference) const;
     void pull(const std::string& reference, const std::string& service);
     void renew();
+    bool is_orphan(const observed_container& container) const;
     bool is_removed_orphan(const observed_container& container) const;
     void orphans();
     bool has_succeeded(const observed_container& container) const;

@@ -348,6 +348,41 @@ class ListTest(KeysTest):
         volume = json.loads(line)
         self.assertEqual((volume["Name"], volume["Driver"], volume["Scope"]), ("li_one", "local", "local"))
         self.assertEqual(volume["Mountpoint"], str(self.state / "volume/li_one/_data"))
+        self.assertEqual(self.compose("volumes", "--format", "{{.Name}}").stdout, "li_one\nsecond\n")
+        for wrong in ["nosuch"], ["--format", "{{.Nope}}"]:
+            refused = self.compose("volumes", *wrong, check=False)
+            self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+            self.assertIn(wrong[-1].strip("{}."), refused.stderr)
+        self.compose("down", "-t", "0")
+        self.assertIn("no such service: nosuch", self.compose("volumes", "nosuch", check=False).stderr)
+
+    def test_those_that_are_made_by_hand(self):
+        self.write(f"name: li\nservices:\n  a: {{{SLEEPER}, volumes: ['data:/d']}}\nvolumes: {{data: {{external: true, name: theirs}}}}\n")
+        self.up_fails("volume theirs declared as external, but could not be found; make it with: compose volume create theirs")
+        for _ in range(2):
+            self.assertEqual(self.compose("volume", "create", "theirs", "-l", "mine=yes", "--opt", "type=tmpfs", "-o", "device=tmpfs",
+                                          "--driver-opt", "o=size=1m").stdout, "theirs\n")
+        other = self.compose("volume", "create", "theirs", check=False)
+        self.assertIn('volume "theirs" is there already, with other options', other.stderr)
+        for wrong, words in (["a/b"], '"a/b"'), (["x", "-o", "size=1"], "driver_opts.size is not known"), (["-d", "nfs", "x"], "nfs"):
+            refused = self.compose("volume", "create", *wrong, check=False)
+            self.assertNotEqual(refused.returncode, 0, wrong)
+            self.assertIn(words, refused.stderr)
+        self.compose("up", "-d")
+        self.assertIn("size=1024k", self.inside("a", "grep ' /d ' /proc/mounts"))
+        [volume] = self.api("/volumes")
+        self.assertEqual((volume["project"], volume["labels"]), ("", {"mine": "yes"}))
+        self.assertEqual(self.compose("volume", "ls", "-q").stdout, "theirs\n")
+        self.assertRegex(self.compose("volume", "ls").stdout, r"theirs .* li-a-1\n")
+        self.compose("stop", "-t", "0")
+        refused = self.compose("volume", "rm", "theirs", "nosuch", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn('volume "theirs" is in use by li-a-1; remove these first', refused.stderr)
+        self.assertIn('volume "nosuch": there is none of that name', refused.stderr)
+        self.compose("down", "-v")
+        self.assertEqual(self.volumes(), {"theirs"})
+        self.compose("volume", "rm", "theirs")
+        self.assertEqual((self.volumes(), self.compose("volume", "ls", "-q").stdout), (set(), ""))
         labels = dict(each.split("=", 1) for each in volume["Labels"].split(","))
         self.assertEqual(labels, {"mine": "yes", "com.docker.compose.project": "li", "com.docker.compose.volume": "one",
                                   "com.docker.compose.version": "2.40.3"})
