@@ -192,7 +192,7 @@ task<launch> container_manager::implementation::prepare(std::string id) {
             std::tie(before.mounted_sources, before.mounted_images, before.volumes))
             save(at(id));
     }
-    contents_in_memory secrets = co_await contents_for(parts, record);
+    contents_in_memory secrets = co_await contents_for(parts, record, mounts.mounts);
     // Names are those of the network that it is on.
     container_record named = record;
     std::filesystem::path joined;

@@ -51,7 +51,8 @@ struct observed_project {
     std::map<std::string, network_definition> networks; // all there are, by name on the host
     std::map<std::string, std::string>
         guests; // by network, in words: a container that is on it and no service's of this project
-    std::map<std::string, volume_definition> volumes; // the same
+    std::map<std::string, volume_definition> volumes;      // the same
+    std::map<std::string, std::string> volume_guests = {}; // by volume, as guests
     std::map<std::string, std::string> images; // reference in the file -> image id, for those that are here
 };
 

@@ -45,6 +45,16 @@ std::set<std::string> check_services(
     return services;
 }
 
+namespace {
+
+/// In words: a container that is no service's of the project.
+std::string guest_of(const container_record& record) {
+    return fmt::format("container \"{}\"{}", record.name,
+        record.one_off ? ", made by `run` or a schedule," : " of another project");
+}
+
+} // namespace
+
 observed_project project_manager::implementation::observe_project(
     const std::string& name, const compose::project& definition) const {
     observed_project now;
@@ -57,9 +67,11 @@ observed_project project_manager::implementation::observe_project(
         if (const attachment* at = parts.networks.find_attachment(each->record.id);
             at != nullptr && (each->record.project != name || each->record.one_off))
             for (const endpoint& on : at->endpoints)
-                now.guests.emplace(on.network,
-                    fmt::format("container \"{}\"{}", each->record.name,
-                        each->record.one_off ? ", made by `run` or a schedule," : " of another project"));
+                now.guests.emplace(on.network, guest_of(each->record));
+    for (const container_view* each : containers.all())
+        if (each->record.one_off ? each->state != run_state::exited : each->record.project != name)
+            for (const std::string& volume : observe(*each).volumes)
+                now.volume_guests.emplace(volume, guest_of(each->record));
     for (const volume_record& each : parts.volumes.list())
         now.volumes.emplace(each.definition.name, each.definition);
     for (const auto& [key, service] : definition.services)

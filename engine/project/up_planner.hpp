@@ -57,6 +57,7 @@ class up_planner {
     std::optional<std::size_t> update(const compose::service& service, const observed_container& container,
         std::optional<std::size_t> after);
     std::vector<std::size_t> handed_over(const std::string& name, const compose::service& service) const;
+    std::string renamed_for(const compose::service& service, const observed_container& container) const;
     std::string change_of(const compose::service& service, const observed_container& container) const;
     bool is_remade(const std::string& service) const;
     void starts(const compose::service& service);

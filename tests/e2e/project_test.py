@@ -175,6 +175,19 @@ volumes: {{v: {{driver_opts: {{type: tmpfs}}}}}}
         self.compose("up", "-d", "-t", "0")
         self.assertEqual(self.container("s")["networks"]["d_default"], "10.214.1.9")
 
+    def test_other_names_of_networks_and_volumes_make_their_containers_anew(self):
+        text = f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['v:/v']}}\n  t: {{{SLEEP}, networks: [back]}}\nnetworks: {{default: {{%s}}, back: }}\nvolumes: {{v: {{%s}}}}\n"
+        self.write(text % ("", ""))
+        self.compose("up", "-d")
+        before = self.container("t")["id"]
+        self.write(text % ("name: Other", ""))
+        self.compose("up", "-d", "-t", "0")
+        self.assertEqual(list(self.container("s")["networks"]), ["Other"])
+        self.write(text % ("name: Other", "name: other"))
+        self.compose("up", "-d", "-t", "0")
+        self.assertEqual(self.compose("volumes", "-q", "s").stdout, "other\n")
+        self.assertEqual(self.container("t")["id"], before)
+
     def test_an_orphan_on_a_changed_network_is_taken_along_by_its_flag(self):
         text = "name: d\nservices:\n  s: {%s}\n%snetworks: {default: {ipam: {config: [{subnet: 10.216.%d.0/24}]}}}\n"
         self.write(text % (SLEEP, f"  old: {{{SLEEP}}}\n", 1))

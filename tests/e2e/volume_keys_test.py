@@ -320,6 +320,21 @@ class AnonymousTest(KeysTest):
         now = {each["name"]: each["created"] for each in self.api("/volumes")}
         self.assertEqual([name for name in now if now[name] == created.get(name)], ["an_named"])
 
+    def test_up_V_does_not_wait_for_what_run_has_left(self):
+        self.write(f"name: an\nservices:\n  s: {{{SLEEPER}, volumes: [/d]}}\n  t: {{{SLEEPER}, volumes_from: [s]}}\n")
+        self.compose("up", "-d")
+        self.inside("s", "echo f > /d/f")
+        self.compose("run", "-T", "t", "true")
+        self.compose("up", "-d", "-V", "-t", "0")
+        self.assertEqual(self.inside("s", "ls /d"), "")
+        self.inside("s", "echo f > /d/f")
+        before = self.containers("s")[0]["id"]
+        self.compose("run", "-d", "--name", "busy", "t", "sleep", "1000")
+        refused = self.compose("up", "-d", "-V", "-t", "0", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn('is to be renewed and container "busy", made by `run` or a schedule, has it; remove that container first', refused.stderr)
+        self.assertEqual((self.inside("s", "ls /d"), self.containers("s")[0]["id"]), ("f\n", before))
+
     def test_rm_v_removes_them(self):
         self.write(f"name: an\nservices:\n  s: {{{SLEEPER}, volumes: [/d, 'named:/n']}}\n  t: {{{SLEEPER}, volumes: [/e]}}\nvolumes: {{named: }}\n")
         self.compose("up", "-d")
@@ -348,6 +363,9 @@ class ListTest(KeysTest):
         volume = json.loads(line)
         self.assertEqual((volume["Name"], volume["Driver"], volume["Scope"]), ("li_one", "local", "local"))
         self.assertEqual(volume["Mountpoint"], str(self.state / "volume/li_one/_data"))
+        labels = dict(each.split("=", 1) for each in volume["Labels"].split(","))
+        self.assertEqual(labels, {"mine": "yes", "com.docker.compose.project": "li", "com.docker.compose.volume": "one",
+                                  "com.docker.compose.version": "2.40.3"})
         self.assertEqual(self.compose("volumes", "--format", "{{.Name}}").stdout, "li_one\nsecond\n")
         for wrong in ["nosuch"], ["--format", "{{.Nope}}"]:
             refused = self.compose("volumes", *wrong, check=False)
@@ -383,9 +401,6 @@ class ListTest(KeysTest):
         self.assertEqual(self.volumes(), {"theirs"})
         self.compose("volume", "rm", "theirs")
         self.assertEqual((self.volumes(), self.compose("volume", "ls", "-q").stdout), (set(), ""))
-        labels = dict(each.split("=", 1) for each in volume["Labels"].split(","))
-        self.assertEqual(labels, {"mine": "yes", "com.docker.compose.project": "li", "com.docker.compose.volume": "one",
-                                  "com.docker.compose.version": "2.40.3"})
 
 
 class DriverTest(KeysTest):
