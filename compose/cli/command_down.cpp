@@ -2,6 +2,7 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
 #include "compose/cli/providers.hpp"
+#include "compose/cli/terminal.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -71,10 +72,14 @@ declared_project read_declared(context& with) {
                 found.volumes->push_back(volume.name);
         return found;
     } catch (const error& failure) {
-        if (failure.kind() != error_kind::not_found || !project_name_without_file(with.files) ||
-            !with.files.files.empty())
+        const auto name = project_name_without_file(with.files);
+        if (!name || !with.files.files.empty())
             throw;
-        return {.name = with.project_name(), .volumes = std::nullopt};
+        if (failure.kind() != error_kind::not_found)
+            fmt::print(stderr,
+                "warning: the volumes are those that were brought up last, as of the file: {}\n",
+                printable(failure.what(), true));
+        return {.name = *name, .volumes = std::nullopt};
     }
 }
 
@@ -127,7 +132,8 @@ engine::task<> down(context& with, std::shared_ptr<down_flags> flags) {
 void add_down(const command_line& app) {
     const auto flags = std::make_shared<down_flags>();
     const command_line command = app.add_subcommand("down", "Stop and remove containers, networks");
-    command.add_flag("-v,--volumes", flags->volumes, "Remove named volumes declared in the file as well");
+    command.add_flag("-v,--volumes", flags->volumes,
+        "Remove the volumes that the file declares, and those without a name, as well");
     command.add_flag("--remove-orphans", flags->remove_orphans,
         "Remove containers for services not defined in the Compose file");
     add_timeout(command, flags->timeout);

@@ -52,9 +52,11 @@ class DownTest(DaemonTest):
         self.compose("up", "-d")
         self.write(f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['w:/w']}}\nvolumes: {{w: }}\n")
         self.compose("up", "-d")
-        (self.project / "compose.yaml").unlink()
-        self.compose("-p", "d", "down", "-v", "-t", "0")
+        self.write("what: [")
+        self.assertNotEqual(self.compose("down", "-v", check=False).returncode, 0)
+        self.assertIn("those that were brought up last", self.compose("-p", "d", "down", "-v", "-t", "0").stderr)
         self.assertEqual([each for each in self.volumes() if "_" in each], ["d_v"])
+        (self.project / "compose.yaml").unlink()
         self.compose("-p", "d", "down", "-v", "-t", "0")
         self.assertEqual(self.volumes(), [])
 
