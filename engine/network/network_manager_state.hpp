@@ -50,6 +50,10 @@ struct neighbourhood {
     const std::map<std::string, network_record>& networks;
 };
 
+/// Looks at the host; blocks. Our own bridges hold no address that a network could cut this host off from,
+/// also those that are about to go.
+surroundings look_around(const host_names& names);
+
 /// Whether the kernel was started with IPv6.
 bool kernel_has_ipv6();
 

@@ -398,12 +398,14 @@ networks:
     def test_what_leaves_makes_room_in_a_small_pool(self):
         self.stop_daemon()
         self.config = self.folder / "composed.yaml"
-        self.config.write_text("networks: {pools: [10.87.0.0/24]}\n")
+        self.config.write_text("networks: {pools: [10.96.0.0/20]}\n")
         self.start_daemon()
+        every = ", ".join(f"n{number}" for number in range(16))
         for name in "one", "two":
-            (self.project / f"{name}.yaml").write_text(f"name: {name}\nservices: {{a: {{image: busybox, init: true, command: sleep 1000}}}}\n")
+            (self.project / f"{name}.yaml").write_text(
+                f"name: {name}\nservices: {{a: {{image: busybox, init: true, command: sleep 1000, networks: [{every}]}}}}\nnetworks: {{{every.replace(',', ': ,')}: }}\n")
         self.compose("-f", "one.yaml", "up", "-d")
-        for before, after in [("one", "two"), ("two", "one")] * 4:
+        for before, after in [("one", "two"), ("two", "one")] * 2:
             self.compose("-f", f"{before}.yaml", "down", "-t", "0")
             self.compose("-f", f"{after}.yaml", "up", "-d")
         self.compose("-f", "one.yaml", "down", "-t", "0")
