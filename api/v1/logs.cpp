@@ -170,7 +170,8 @@ bool look(const follower_ptr& to, const std::string& project, const std::set<std
         if (each.reading && to->parts.containers.find(id) == nullptr)
             each.reader->finish();
     for (const engine::container_view* each : to->parts.containers.of_project(project)) {
-        if (each->record.one_off || (!services.empty() && !services.contains(each->record.service)))
+        const bool once = each->record.one_off && each->record.prepares.empty();
+        if (once || (!services.empty() && !services.contains(each->record.service)))
             continue;
         active = active || is_active(*each);
         if (!each->record.started.empty())

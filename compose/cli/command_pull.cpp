@@ -4,6 +4,7 @@
 #include "compose/cli/table.hpp"
 #include "compose/load/providers.hpp"
 #include "compose/model/error.hpp"
+#include "compose/model/images.hpp"
 #include "engine/system/notifier.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -107,6 +108,8 @@ engine::task<> pull(context& with, std::shared_ptr<pull_flags> flags) {
         if (!flags->services.empty() &&
             std::find(flags->services.begin(), flags->services.end(), name) == flags->services.end())
             continue;
+        if (service.pull_policy != "never")
+            references.merge(compose::further_images_of(service));
         if (service.pull_policy == "never")
             all.show(service.image, "Skipped", "pull_policy is never");
         else

@@ -116,6 +116,13 @@ void describe(Archive& archive, hook& value) {
 }
 
 template <typename Archive>
+void describe(Archive& archive, preparation& value) {
+    describe(archive, value.work);
+    archive("image", value.image);
+    archive("per_replica", value.per_replica);
+}
+
+template <typename Archive>
 void describe(Archive& archive, schedule& value) {
     archive("when", value.when);
     archive("missed", value.missed);
@@ -223,6 +230,7 @@ void describe_container(Archive& archive, service& value) {
     archive("external_links", value.external_links);
     archive("restart", value.restart);
     archive("health", value.health);
+    archive("pre_start", value.pre_start);
     archive("post_start", value.post_start);
     archive("pre_stop", value.pre_stop);
     archive("log", value.log);

@@ -92,6 +92,7 @@ class support_checker {
             path_ = "services." + name;
             image(service);
             process(service);
+            preparations(service);
             names(service);
             networks(service);
             ports(service);
@@ -165,6 +166,15 @@ class support_checker {
             fail("image", "is missing; images are not built yet by this version of composed");
         if (of.pull_policy == "build")
             fail("pull_policy", "images are not built yet by this version of composed");
+    }
+
+    void preparations(const service& of) {
+        for (std::size_t at = 0; at < of.pre_start.size(); ++at)
+            if (of.pre_start[at].work.command.empty() && of.pre_start[at].image == of.image)
+                fail(fmt::format("pre_start[{}]", at),
+                    "has neither a command nor an image of its own: it would do what the service does");
+        if (!of.pre_start.empty() && of.scheduled)
+            fail("pre_start", "a service that runs by its schedule has none; let its command do that");
     }
 
     void process(const service& of) {

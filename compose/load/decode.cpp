@@ -174,15 +174,29 @@ std::optional<update_policy> update_of(const node& service, std::string_view key
         .start_first = from->text_at("order") == "start-first"};
 }
 
+hook hook_of(const node& from) {
+    return {.command = texts_in(from, "command"),
+        .user = from.text_at("user"),
+        .privileged = switched(from, "privileged"),
+        .working_dir = from.text_at("working_dir"),
+        .environment = environment_of(from)};
+}
+
 std::vector<hook> hooks_in(const node& service, std::string_view key) {
     std::vector<hook> made;
     if (const node* list = service.find(key))
         for (const node& each : list->items)
-            made.push_back({.command = texts_in(each, "command"),
-                .user = each.text_at("user"),
-                .privileged = switched(each, "privileged"),
-                .working_dir = each.text_at("working_dir"),
-                .environment = environment_of(each)});
+            made.push_back(hook_of(each));
+    return made;
+}
+
+std::vector<preparation> preparations_in(const node& service) {
+    std::vector<preparation> made;
+    if (const node* list = service.find("pre_start"))
+        for (const node& each : list->items)
+            made.push_back({.work = hook_of(each),
+                .image = each.text_at("image"),
+                .per_replica = switched(each, "per_replica")});
     return made;
 }
 
@@ -257,6 +271,7 @@ service service_of(const std::string& name, const node& from) {
     made.depends_on = dependencies_of(from);
     made.restart = restart_of(from);
     made.health = health_of(from);
+    made.pre_start = preparations_in(from);
     made.post_start = hooks_in(from, "post_start");
     made.pre_stop = hooks_in(from, "pre_stop");
     made.log = logging_of(from);

@@ -73,6 +73,10 @@ class filler {
     void service(node& of, node& tree) {
         networks(of, tree);
         implied_dependencies(of);
+        if (node* steps = of.find("pre_start"); steps != nullptr && !of.text_at("image").empty())
+            for (node& each : steps->items)
+                if (each.text_at("image").empty())
+                    set_text(each, "image", of.text_at("image"));
         if (of.text_at("pull_policy") == "if_not_present")
             set_text(of, "pull_policy", "missing");
         if (node* build = of.find("build"); build != nullptr && build->is_map())

@@ -86,6 +86,10 @@ constexpr member hook_members[] = {{"command", &words, true}, {"user", &text}, {
     {"working_dir", &text}, {"environment", &variables}};
 constexpr schema hook = object(hook_members);
 constexpr schema hooks = list_of(hook);
+constexpr member preparation_members[] = {{"command", &words}, {"image", &text}, {"user", &text},
+    {"privileged", &boolean}, {"working_dir", &text}, {"environment", &variables}, {"per_replica", &boolean}};
+constexpr schema preparation = object(preparation_members);
+constexpr schema preparations = list_of(preparation);
 
 constexpr schema watch_action{
     .is = form::text, .check = [](const std::string& value) {
@@ -381,7 +385,7 @@ constexpr member service_members[] = {{"profiles", &named_set}, {"annotations", 
     {"stop_signal", &text}, {"storage_opt", &options}, {"sysctls", &labels}, {"tmpfs", &one_or_set},
     {"tty", &boolean}, {"ulimits", &ulimits}, {"use_api_socket", &boolean}, {"user", &text},
     {"userns_mode", &text}, {"uts", &text}, {"volumes", &mounts}, {"volumes_from", &set},
-    {"working_dir", &text}, {"post_start", &hooks}, {"pre_stop", &hooks}};
+    {"working_dir", &text}, {"pre_start", &preparations}, {"post_start", &hooks}, {"pre_stop", &hooks}};
 
 } // namespace
 

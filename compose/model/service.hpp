@@ -116,6 +116,16 @@ struct hook {
     bool operator==(const hook&) const = default;
 };
 
+/// One of `pre_start`: a container of its own beside a new one of the service, which starts only after it has
+/// ended with 0.
+struct preparation {
+    hook work;                // no command: the image's
+    std::string image;        // the service's, or another
+    bool per_replica = false; // before each container of the service, not once for all of them
+
+    bool operator==(const preparation&) const = default;
+};
+
 /// `x-composed: {schedule: …}`: it runs when it is due, and not otherwise.
 struct schedule {
     std::string when;    // cron.hpp
@@ -178,6 +188,7 @@ struct service {
     std::map<std::string, dependency> depends_on;
     restart_policy restart;
     std::optional<healthcheck> health;
+    std::vector<preparation> pre_start;
     std::vector<hook> post_start;
     std::vector<hook> pre_stop;
     std::optional<logging> log;

@@ -31,41 +31,9 @@ namespace json = boost::json;
 namespace {
 
 constexpr auto runtime_limit = std::chrono::seconds(10); // for `delete`
-constexpr std::string_view search_path[] = {
-    "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
-
-fs::path find_runtime(const fs::path& wanted) {
-    if (!wanted.empty() && !wanted.has_parent_path())
-        for (const std::string_view folder : search_path)
-            if (fs::path candidate = fs::path(folder) / wanted; ::access(candidate.c_str(), X_OK) == 0)
-                return candidate;
-    if (!wanted.empty()) {
-        if (!wanted.has_parent_path() || ::access(wanted.c_str(), X_OK) != 0)
-            throw compose::error(compose::error_kind::unavailable,
-                fmt::format("OCI runtime \"{}\" is not there or not executable", wanted.native()));
-        return wanted;
-    }
-    for (const char* name : {"crun", "runc"})
-        for (const std::string_view folder : search_path)
-            if (fs::path candidate = fs::path(folder) / name; ::access(candidate.c_str(), X_OK) == 0)
-                return candidate;
-    throw compose::error(compose::error_kind::unavailable,
-        "neither \"crun\" nor \"runc\" is installed: install crun, it is the faster one");
-}
-
 void make_folder(const fs::path& path, mode_t mode) {
     if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
         throw_errno("create folder", path.native());
-}
-
-/// The OCI runtime comes through to the root as the container's own root, whom the host knows by that group
-/// alone.
-void let_pass(const fs::path& folder, const std::optional<user_id_range>& ids) {
-    if (!ids)
-        return;
-    if (::chown(folder.c_str(), static_cast<uid_t>(-1), ids->first) != 0 ||
-        ::chmod(folder.c_str(), 0710) != 0)
-        throw_errno("give the containers' root a way through", folder.native());
 }
 
 /// With what its devices of the Container Device Interface need.
@@ -317,53 +285,10 @@ std::vector<std::string> capabilities_of(const container_spec& spec) {
     return effective_capabilities(spec.cap_add, spec.cap_drop, spec.privileged, grantable_capabilities());
 }
 
-bool is_crun(const fs::path& runtime) {
-    return runtime.filename() == "crun";
-}
-
 bool learns_seccomp(const runtime_host& host, const launch& what) {
     const container_spec& spec = what.spec;
     return is_crun(host.oci_runtime) && what.oci_runtime.empty() && host.seccomp.present() &&
            spec.seccomp_profile.empty() && !spec.privileged && !spec.seccomp_unconfined;
-}
-
-runtime_host::runtime_host(runtime_options given)
-    : options(std::move(given)), oci_runtime(find_runtime(options.oci_runtime)),
-      abilities(look_at_host(detect_cgroup_mode())), seccomp(options.seccomp_profile) {
-    abilities.own_users = options.user_ids.has_value();
-    if (::access(options.shim_program.c_str(), X_OK) != 0)
-        throw compose::error(compose::error_kind::unavailable,
-            fmt::format("\"{}\" is not there or not executable: it belongs beside composed",
-                options.shim_program.native()));
-    fs::create_directories(options.state / "container");
-    fs::create_directories(options.state / "trash");
-    fs::create_directories(options.run / "container");
-    fs::create_directories(oci_root());
-    for (const fs::path& secret : {options.run / "container", oci_root(), options.state / "trash"})
-        fs::permissions(secret, fs::perms::owner_all);
-    let_pass(options.run / "container", options.user_ids);
-    spdlog::debug("OCI runtime {}, cgroups {}, limits {}", oci_runtime.native(),
-        abilities.cgroups == cgroup_mode::unified  ? "v2"
-        : abilities.cgroups == cgroup_mode::hybrid ? "v1, hybrid"
-                                                   : "v1",
-        abilities.can_raise_limits ? "free" : "up to our own");
-}
-
-std::string runtime_host::cgroup_path(const std::string& id) const {
-    return read_file_if_there(run_folder(id) / run_file::cgroup).value_or(options.instance + "/" + id);
-}
-
-container_cgroup runtime_host::cgroup(const std::string& id) const {
-    return {abilities.cgroups, cgroup_path(id)};
-}
-
-container_cgroup runtime_host::instance_cgroup() const {
-    return {abilities.cgroups, options.instance};
-}
-
-fs::path runtime_host::runtime_of(const std::string& id) const {
-    const auto own = read_file_if_there(run_folder(id) / run_file::runtime);
-    return own ? fs::path(*own) : oci_runtime;
 }
 
 prepared_run prepare_run(const runtime_host& host, const launch& given) {

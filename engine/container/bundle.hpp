@@ -2,11 +2,9 @@
 
 #include "compose/model/error.hpp"
 #include "engine/container/container_runtime.hpp"
-#include "engine/container/host_abilities.hpp"
 #include "engine/container/launch.hpp"
 #include "engine/container/oci_spec.hpp"
-#include "engine/container/seccomp.hpp"
-#include "engine/system/cgroup.hpp"
+#include "engine/container/runtime_host.hpp"
 #include "engine/system/child_process.hpp"
 #include "engine/system/fd.hpp"
 
@@ -18,32 +16,7 @@
 
 namespace engine {
 
-/// What is found out once about the host. Read by workers, never changed.
-struct runtime_host {
-    runtime_host(runtime_options given);
-
-    std::filesystem::path run_folder(const std::string& id) const { return options.run / "container" / id; }
-    std::filesystem::path state_folder(const std::string& id) const {
-        return options.state / "container" / id;
-    }
-    std::filesystem::path oci_root() const { return options.run / "oci"; }
-    /// Below the root of every hierarchy; as the run folder says where it is not the instance's.
-    std::string cgroup_path(const std::string& id) const;
-    container_cgroup cgroup(const std::string& id) const;
-    container_cgroup instance_cgroup() const; // parent of all
-
-    /// The program that runs it: the service's own, as the run folder says, or `oci_runtime`.
-    std::filesystem::path runtime_of(const std::string& id) const;
-
-    runtime_options options;
-    std::filesystem::path oci_runtime;
-    host_abilities abilities;
-    seccomp_profiles seccomp;
-};
-
 std::vector<std::string> capabilities_of(const container_spec& spec);
-
-bool is_crun(const std::filesystem::path& runtime);
 
 /// Whether a run of it leaves a compiled system call filter that later runs can be given.
 bool learns_seccomp(const runtime_host& host, const launch& what);

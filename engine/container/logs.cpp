@@ -1,10 +1,12 @@
 #include "engine/container/logs.hpp"
 
+#include "compose/model/error.hpp"
 #include "engine/container/log_files.hpp"
 #include "engine/system/folder_watch.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
+#include <spdlog/spdlog.h>
 
 #include <array>
 #include <charconv>
@@ -188,6 +190,28 @@ void log_reader::finish() {
     implementation_->finished = true;
     if (implementation_->changes)
         implementation_->changes->cancel();
+}
+
+task<std::vector<std::string>> last_lines(executors on, std::filesystem::path file, std::size_t count) {
+    std::vector<std::string> lines;
+    try {
+        log_query query;
+        query.tail = count;
+        log_reader reader(on, std::move(file), std::move(query));
+        for (;;) {
+            std::vector<log_entry> some = co_await reader.next();
+            if (some.empty())
+                break;
+            for (log_entry& each : some) {
+                while (each.text.ends_with('\n'))
+                    each.text.pop_back();
+                lines.push_back(std::move(each.text));
+            }
+        }
+    } catch (const compose::error& failure) {
+        spdlog::debug("{}", failure.what());
+    }
+    co_return lines;
 }
 
 } // namespace engine

@@ -62,4 +62,7 @@ class log_reader {
     std::shared_ptr<implementation> implementation_;
 };
 
+/// The last `count` lines, without their ends; none when there is no log, or it cannot be read.
+task<std::vector<std::string>> last_lines(executors on, std::filesystem::path file, std::size_t count);
+
 } // namespace engine

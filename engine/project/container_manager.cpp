@@ -96,6 +96,8 @@ void begin_one_off(container_record& record, const compose::project& project, co
     record.number = 0;
     record.auto_remove = asked.auto_remove;
     record.slug = random_identifier().substr(0, digits);
+    record.prepares = asked.prepares;
+    record.step = asked.step;
     record.name = asked.name.empty() ? fmt::format("{}-{}-run-{}", project.name, record.service, record.slug)
                                      : asked.name;
 }
@@ -284,6 +286,12 @@ void container_manager::followed(const std::string& id, std::uint64_t generation
         return; // it has ended once more meanwhile
     record.follow_due = false;
     implementation_->save(*found->second);
+}
+
+void container_manager::prepared(const std::string& id, unsigned steps) {
+    managed_container& of = implementation_->at(id);
+    of.view.record.prepared = steps;
+    implementation_->save(of);
 }
 
 void container_manager::close() {

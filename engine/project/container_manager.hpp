@@ -48,6 +48,8 @@ struct one_off_request {
     std::string name;         // empty: PROJECT-SERVICE-run-SLUG
     bool auto_remove = false; // once it has ended
     bool use_aliases = false; // it has the service's names on its networks too
+    std::string prepares;     // id of the container that it does a step of pre_start for
+    unsigned step = 0;        // which
 };
 
 /// How a run ended, for those who wait for it; outlives the container's entry.
@@ -144,6 +146,9 @@ class container_manager {
 
     /// What is restarted with it has begun anew since the run `generation` of it.
     void followed(const std::string& id, std::uint64_t generation);
+
+    /// So many steps of its pre_start have ended well.
+    void prepared(const std::string& id, unsigned steps);
 
     /// From now on nothing starts: error{unavailable}.
     void close();

@@ -59,6 +59,12 @@ std::string encode(const container_record& record) {
         object["comes_again"] = true;
     if (record.follow_due)
         object["follow_due"] = true;
+    if (!record.prepares.empty()) {
+        object["prepares"] = record.prepares;
+        object["step"] = record.step;
+    }
+    if (record.prepared > 0)
+        object["prepared"] = record.prepared;
     if (record.place == container_place::coming)
         object["replaces"] = record.replaces;
     if (record.place == container_place::leaving)
@@ -103,6 +109,12 @@ container_record decode_container(std::string_view key, std::string_view text) {
             record.history.delay = std::chrono::milliseconds(delay->to_number<std::int64_t>());
         record.comes_again = object.contains("comes_again");
         record.follow_due = object.contains("follow_due");
+        if (const json::value* prepares = object.if_contains("prepares")) {
+            record.prepares = prepares->as_string();
+            record.step = object.at("step").to_number<unsigned>();
+        }
+        if (const json::value* prepared = object.if_contains("prepared"))
+            record.prepared = prepared->to_number<unsigned>();
         if (const json::value* replaces = object.if_contains("replaces")) {
             record.place = container_place::coming;
             record.replaces = replaces->as_string();
@@ -144,7 +156,9 @@ std::map<std::string, std::string> labels_of(const container_record& record) {
     };
     set("project", record.project);
     set("service", record.service);
-    if (record.one_off)
+    if (!record.prepares.empty())
+        set("hook", "pre_start");
+    else if (record.one_off)
         set("slug", record.slug);
     else
         set("container-number", std::to_string(record.number));

@@ -36,8 +36,11 @@ struct container_record {
     std::string project;
     std::string service;
     unsigned number = 1;
-    bool one_off = false; // made by `compose run`, beside those that the service has; `number` is 0
-    std::string slug;     // one_off: what tells it from others
+    bool one_off = false;  // made by `compose run`, beside those that the service has; `number` is 0
+    std::string slug;      // one_off: what tells it from others
+    std::string prepares;  // one_off: id of the container that it does a step of pre_start for
+    unsigned step = 0;     // prepares: which
+    unsigned prepared = 0; // steps of its own pre_start that have ended well
     container_place place = container_place::own;
     std::string replaces;        // coming: id of the one whose place it takes
     bool auto_remove = false;    // it goes once it has ended, with its volumes without names

@@ -1,6 +1,7 @@
 #include "engine/project/up_planner.hpp"
 
 #include "compose/model/error.hpp"
+#include "compose/model/images.hpp"
 
 #include <fmt/format.h>
 
@@ -113,18 +114,19 @@ void up_planner::volumes() {
 void up_planner::images() {
     for (const std::string& name : wanted_.services) {
         const compose::service& service = wanted_.project.services.at(name);
-        for (const compose::mount& mount : service.mounts)
-            if (mount.type == compose::mount_type::image)
-                pull(mount.source, name);
-        if (is_here(service.image) || image_steps_.contains(service.image))
-            continue;
-        if (service.pull_policy == "never")
-            throw error(error_kind::invalid,
-                fmt::format(
-                    "image \"{}\" of service \"{}\" is not here and pull_policy is never; load it with: "
-                    "compose load -i FILE",
-                    service.image, name));
-        pull(service.image, name);
+        std::set<std::string> needed = compose::further_images_of(service);
+        needed.insert(service.image);
+        for (const std::string& image : needed) {
+            if (is_here(image) || image_steps_.contains(image))
+                continue;
+            if (service.pull_policy == "never")
+                throw error(error_kind::invalid,
+                    fmt::format(
+                        "image \"{}\" of service \"{}\" is not here and pull_policy is never; load it with: "
+                        "compose load -i FILE",
+                        image, name));
+            pull(image, name);
+        }
     }
 }
 
@@ -133,8 +135,6 @@ bool up_planner::is_here(const std::string& reference) const {
 }
 
 void up_planner::pull(const std::string& reference, const std::string& service) {
-    if (is_here(reference) || image_steps_.contains(reference))
-        return;
     const auto again = wanted_.pull_again.find(reference);
     image_steps_[reference] = steps_.add({.kind = step_kind::pull_image,
         .name = reference,

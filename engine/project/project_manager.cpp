@@ -3,6 +3,7 @@
 #include "compose/model/error.hpp"
 #include "engine/network/network_manager.hpp"
 #include "engine/project/plan_steps.hpp"
+#include "engine/project/preparations.hpp"
 #include "engine/project/project_manager_state.hpp"
 #include "engine/store/store.hpp"
 #include "engine/volume/secret_store.hpp"
@@ -122,11 +123,20 @@ task<std::shared_ptr<operation>> project_manager::stop(
     self->projects.forget_up(project);
     self->activate_schedules(self->projects.at(project).definition, services, false);
     co_return self->queue.begin(project, operation_kind::stop, false,
-        [self, project, services, grace, remove](const std::function<bool()>&) {
-            const compose::project definition = whole_of(self->projects.at(project).definition);
-            plan steps = plan_stop(definition, self->observe_project(project, definition), services, remove);
-            return self->finish(std::move(steps), definition, grace);
-        });
+        [self, project, services, grace, remove](
+            const std::function<bool()>&) { return self->stop_services(project, services, grace, remove); });
+}
+
+task<> project_manager::implementation::stop_services(
+    std::string project, std::set<std::string> services, grace_period grace, bool remove) {
+    // An `up` that has given way to this has left them at work.
+    std::function<bool(const container_record&)> theirs = [services](const container_record& prepared) {
+        return services.contains(prepared.service);
+    };
+    co_await end_preparations(containers, project, std::move(theirs));
+    const compose::project definition = whole_of(projects.at(project).definition);
+    plan steps = plan_stop(definition, observe_project(project, definition), services, remove);
+    co_await finish(std::move(steps), definition, grace);
 }
 
 task<std::shared_ptr<operation>> project_manager::restart(

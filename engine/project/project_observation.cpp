@@ -1,5 +1,6 @@
 #include "engine/project/project_manager_state.hpp"
 
+#include "compose/model/images.hpp"
 #include "engine/image/image_store.hpp"
 #include "engine/network/network_manager.hpp"
 #include "engine/project/pull_policy.hpp"
@@ -28,15 +29,17 @@ observed_project project_manager::implementation::observe_project(
             now.containers.push_back(observe(*each));
     for (const network_record& each : parts.networks.list())
         now.networks.emplace(each.definition.name, each.definition);
-    for (const container_view* each : containers.all())
-        if (const attachment* at = parts.networks.find_attachment(each->record.id);
-            at != nullptr && (each->record.project != name || each->record.one_off))
+    for (const container_view* each : containers.all()) {
+        const bool goes_along = !each->record.prepares.empty(); // with the one that it prepares
+        if (goes_along || (each->record.project == name && !each->record.one_off))
+            continue;
+        if (const attachment* at = parts.networks.find_attachment(each->record.id))
             for (const endpoint& on : at->endpoints)
                 now.guests.emplace(on.network, guest_of(each->record));
-    for (const container_view* each : containers.all())
-        if (each->record.one_off ? each->state != run_state::exited : each->record.project != name)
-            for (const std::string& volume : observe(*each).volumes)
-                now.volume_guests.emplace(volume, guest_of(each->record));
+        const bool is_over = each->record.one_off && each->state == run_state::exited;
+        for (const std::string& volume : is_over ? std::set<std::string>() : observe(*each).volumes)
+            now.volume_guests.emplace(volume, guest_of(each->record));
+    }
     for (const volume_record& each : parts.volumes.list())
         now.volumes.emplace(each.definition.name, each.definition);
     for (const auto& [key, service] : definition.services)
@@ -44,10 +47,9 @@ observed_project project_manager::implementation::observe_project(
             picture && is_for(*picture, service.platform))
             now.images[service.image] = picture->id;
     for (const auto& [key, service] : definition.services)
-        for (const compose::mount& mount : service.mounts)
-            if (const auto picture = parts.images.find(mount.source);
-                mount.type == compose::mount_type::image && picture && is_for(*picture, service.platform))
-                now.images[mount.source] = picture->id;
+        for (const std::string& image : compose::further_images_of(service))
+            if (const auto picture = parts.images.find(image); picture && is_for(*picture, service.platform))
+                now.images[image] = picture->id;
     return now;
 }
 

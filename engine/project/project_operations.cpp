@@ -1,6 +1,7 @@
 #include "engine/project/project_manager_state.hpp"
 
 #include "compose/model/error.hpp"
+#include "compose/model/images.hpp"
 #include "engine/container/host_abilities.hpp"
 #include "engine/image/image_store.hpp"
 #include "engine/network/network_manager.hpp"
@@ -49,6 +50,7 @@ task<> project_manager::implementation::run(plan steps, compose::project definit
     std::function<bool()> superseded, std::shared_ptr<update_report> report) {
     const auto performer = std::make_shared<step_performer>(
         parts, containers, std::move(definition), grace, superseded, std::move(report));
+    performer->expect(steps);
     std::function<task<>(step)> perform = [performer](
                                               step what) { return performer->perform(std::move(what)); };
     std::function<void(const step&)> lapsed = [performer](const step& what) {

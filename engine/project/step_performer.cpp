@@ -24,7 +24,14 @@ step_performer::step_performer(engine_parts parts, container_manager& containers
     std::shared_ptr<update_report> report)
     : parts_(parts), containers_(containers), project_(std::move(project)), hashes_(hashes_of(project_)),
       grace_(grace), superseded_(std::move(superseded)),
-      updates_(parts_, containers_, project_.name, superseded_, std::move(report)) {}
+      updates_(parts_, containers_, project_.name, superseded_, std::move(report)),
+      preparer_(parts_, containers_, project_.name, superseded_) {}
+
+void step_performer::expect(const plan& steps) {
+    for (const step& each : steps)
+        if (each.kind == step_kind::remove_container)
+            preparer_.leaves(each.container);
+}
 
 void step_performer::announce(
     std::string kind, std::string name, std::string service, std::string status, std::string detail) {
@@ -251,11 +258,32 @@ task<> step_performer::start_container(step what) {
                 error_kind::not_found, fmt::format("start container \"{}\": it was removed", what.name));
         id = made->record.id;
     }
+    co_await prepare(what, id);
     announce("container", what.name, what.service, "Starting");
     co_await containers_.start(id, what.carry_on);
     if (what.carry_on)
         co_await await_run(id);
     announce("container", what.name, what.service, "Started");
+}
+
+/// Where nobody is there who could try again, it is tried until it is done.
+task<> step_performer::prepare(step what, std::string id) {
+    constexpr std::chrono::milliseconds longest = std::chrono::minutes(1);
+    for (std::chrono::milliseconds pause(100);; pause = std::min(2 * pause, longest)) {
+        std::string why;
+        try {
+            co_await preparer_.prepare(id);
+            co_return;
+        } catch (const error& failure) {
+            if (!what.carry_on || failure.kind() == error_kind::conflict)
+                throw;
+            why = failure.what();
+        }
+        announce("container", what.name, what.service, "Waiting", why);
+        const auto until = std::chrono::steady_clock::now() + pause;
+        for (auto now = until - pause; now < until && !superseded_(); now = std::chrono::steady_clock::now())
+            co_await containers_.changed().wait_for(until - now);
+    }
 }
 
 /// What depends on a container that cannot be started yet waits with it.
@@ -302,6 +330,11 @@ task<> step_performer::remove_container(step what) {
     if (containers_.find(what.container) == nullptr)
         co_return;
     announce("container", what.name, what.service, "Removing");
+    std::function<bool(const container_record&)> its =
+        [id = what.container](const container_record& prepared) { return prepared.id == id; };
+    co_await end_preparations(containers_, project_.name, std::move(its));
+    if (containers_.find(what.container) == nullptr)
+        co_return;
     if (what.replaced)
         co_await containers_.keep_log(what.container);
     co_await containers_.remove(what.container);

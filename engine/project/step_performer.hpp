@@ -2,6 +2,7 @@
 
 #include "engine/project/container_manager.hpp"
 #include "engine/project/plan.hpp"
+#include "engine/project/preparations.hpp"
 #include "engine/project/update_watch.hpp"
 
 #include <chrono>
@@ -17,6 +18,9 @@ class step_performer {
     step_performer(engine_parts parts, container_manager& containers, compose::project project,
         std::optional<std::chrono::nanoseconds> grace, std::function<bool()> superseded,
         std::shared_ptr<update_report> report = std::make_shared<update_report>());
+
+    /// Before the first step: all that are to come.
+    void expect(const plan& steps);
 
     /// Throws what the step failed with; one of an update is in the report too. Every step can be repeated.
     task<> perform(step what);
@@ -39,6 +43,7 @@ class step_performer {
     task<> create_container(step what);
     task<> update_container(step what);
     task<> start_container(step what);
+    task<> prepare(step what, std::string id);
     task<> await_run(std::string id);
     task<> stop_container(step what);
     task<> remove_container(step what);
@@ -53,6 +58,7 @@ class step_performer {
     std::optional<std::chrono::nanoseconds> grace_;
     std::function<bool()> superseded_;
     update_watch updates_;
+    preparer preparer_;
 };
 
 } // namespace engine

@@ -35,29 +35,6 @@ update_verdict judge(const container_view& view) {
         view.record.history.count);
 }
 
-/// Empty when there is no log, or it cannot be read.
-task<std::vector<std::string>> last_lines(executors on, std::filesystem::path file) {
-    std::vector<std::string> lines;
-    try {
-        log_query query;
-        query.tail = lines_told;
-        log_reader reader(on, std::move(file), std::move(query));
-        for (;;) {
-            std::vector<log_entry> some = co_await reader.next();
-            if (some.empty())
-                break;
-            for (log_entry& each : some) {
-                while (each.text.ends_with('\n'))
-                    each.text.pop_back();
-                lines.push_back(std::move(each.text));
-            }
-        }
-    } catch (const error& failure) {
-        spdlog::debug("{}", failure.what());
-    }
-    co_return lines;
-}
-
 task<> discard(container_manager& containers, std::string id) {
     co_await containers.stop(id);
     if (containers.find(id) != nullptr)
@@ -163,7 +140,7 @@ task<> update_watch::note(step what, std::string why) {
     if (id.empty())
         co_return;
     std::filesystem::path file = containers_.runtime().log_file(id);
-    std::vector<std::string> lines = co_await last_lines(parts_.on, std::move(file));
+    std::vector<std::string> lines = co_await last_lines(parts_.on, std::move(file), lines_told);
     report_->failures[index].log = std::move(lines);
 }
 

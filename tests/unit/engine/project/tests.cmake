@@ -1,5 +1,5 @@
 unit_test(engine/project
-    SOURCES container_life_test.cpp model_test.cpp model_world.cpp operation_queue_test.cpp plan_runner_test.cpp plan_test.cpp plan_update_test.cpp
+    SOURCES container_life_test.cpp model_test.cpp model_world.cpp operation_queue_test.cpp plan_runner_test.cpp plan_test.cpp plan_update_test.cpp preparations_test.cpp
         pull_policy_test.cpp shutdown_test.cpp up_waiter_test.cpp
     LINKS engine_project compose_load)
 # Hundreds of thousands of steps a run.
