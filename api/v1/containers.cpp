@@ -17,21 +17,15 @@ namespace {
 engine::task<> list(exchange& request, daemon_parts parts) {
     const std::string project = request.query.text("project");
     const std::set<std::string> services = request.query.list("services");
-    std::set<std::string> unknown = services;
+    if (parts.projects.find(project) != nullptr)
+        require_services(parts, project, services);
     json::array all;
     for (const engine::container_view* each : parts.containers.all()) {
         if (!project.empty() && each->record.project != project)
             continue;
-        unknown.erase(each->record.service);
         if (services.empty() || services.contains(each->record.service))
             all.push_back(view_of(*each, parts));
     }
-    if (const engine::project_record* known = parts.projects.find(project))
-        for (const std::string& name : unknown)
-            if (!known->definition.services.contains(name) &&
-                !known->definition.disabled_services.contains(name))
-                throw compose::error(compose::error_kind::not_found,
-                    fmt::format("no such service: {} in project \"{}\"", name, project));
     co_await send_json(request, 200, std::move(all));
 }
 

@@ -193,6 +193,8 @@ engine::task<> remove(exchange& request, daemon_parts parts) {
     engine::down_options options{.volumes = request.query.flag("volumes"),
         .remove_orphans = request.query.flag("remove_orphans"),
         .grace = seconds_in(request, "timeout")};
+    if (request.query.has("declared"))
+        options.declared = request.query.list("declared");
     const std::string& name = request.parameters.at("project");
     const std::string file = file_managing(parts, name);
     std::shared_ptr<engine::operation> under_way = co_await parts.projects.down(name, options);

@@ -158,6 +158,17 @@ const engine::container_view& container_of(const exchange& request, const daemon
     return *found;
 }
 
+void require_services(const daemon_parts& parts, const std::string& project, std::set<std::string> services) {
+    for (const engine::container_view* each : parts.containers.of_project(project))
+        services.erase(each->record.service);
+    const engine::project_record* known = parts.projects.find(project);
+    for (const std::string& name : services)
+        if (known == nullptr || (!known->definition.services.contains(name) &&
+                                    !known->definition.disabled_services.contains(name)))
+            throw compose::error(compose::error_kind::not_found,
+                fmt::format("no such service: {} in project \"{}\"", name, project));
+}
+
 json::object error_view(const std::exception_ptr& failure) {
     try {
         std::rethrow_exception(failure);

@@ -9,6 +9,7 @@
 #include <boost/json/fwd.hpp>
 
 #include <exception>
+#include <set>
 #include <string>
 
 namespace api {
@@ -22,6 +23,9 @@ boost::json::object view_of(const engine::container_view& container, const daemo
 
 /// The container that {container} of the route names, by id or name. Throws error{not_found}.
 const engine::container_view& container_of(const exchange& request, const daemon_parts& parts);
+
+/// Throws error{not_found} for a service that the project neither declares nor has a container of.
+void require_services(const daemon_parts& parts, const std::string& project, std::set<std::string> services);
 
 /// {"kind": …, "message": …} of whatever was thrown.
 boost::json::object error_view(const std::exception_ptr& failure);

@@ -2,11 +2,13 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
 #include "compose/cli/providers.hpp"
+#include "compose/cli/terminal.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <optional>
@@ -53,10 +55,41 @@ engine::task<> remove_images(context& with, std::set<std::string> names) {
     }
 }
 
+struct declared_project {
+    std::string name;
+    /// The volumes that the file has for its own, where there is one: what only an earlier file had is data
+    /// that nobody has said anything about.
+    std::optional<std::vector<std::string>> volumes;
+};
+
+/// Reads the files once: they may come by the standard input.
+declared_project read_declared(context& with) {
+    try {
+        const project read = with.load_project();
+        declared_project found{.name = read.name, .volumes = std::vector<std::string>()};
+        for (const auto& [key, volume] : read.volumes)
+            if (!volume.external)
+                found.volumes->push_back(volume.name);
+        return found;
+    } catch (const error& failure) {
+        const auto name = project_name_without_file(with.files);
+        if (!name || !with.files.files.empty())
+            throw;
+        if (failure.kind() != error_kind::not_found)
+            fmt::print(stderr,
+                "warning: the volumes are those that were brought up last, as of the file: {}\n",
+                printable(failure.what(), true));
+        return {.name = *name, .volumes = std::nullopt};
+    }
+}
+
 engine::task<> take_down(
-    context& with, std::shared_ptr<down_flags> flags, std::string name, bool something_else) {
+    context& with, std::shared_ptr<down_flags> flags, declared_project project, bool something_else) {
+    const std::string name = project.name;
     std::string target = fmt::format(
         "/api/v1/projects/{}?volumes={:d}&remove_orphans={:d}", name, flags->volumes, flags->remove_orphans);
+    if (project.volumes)
+        target += "&declared=" + api::percent_encode(fmt::format("{}", fmt::join(*project.volumes, ",")));
     std::set<std::string> images;
     if (flags->images == "all") // `local` are those that Compose has built, which composed does not
         images = co_await images_of(with, name, flags->services);
@@ -85,11 +118,13 @@ engine::task<> take_down(
 }
 
 engine::task<> down(context& with, std::shared_ptr<down_flags> flags) {
-    const std::string name = with.project_name();
+    const declared_project project = flags->volumes && flags->services.empty()
+                                         ? read_declared(with)
+                                         : declared_project{.name = with.project_name(), .volumes = {}};
     const provided_services provided = find_provided(with, flags->services);
     if (!provided.only)
-        co_await take_down(with, flags, name, !provided.providers.empty());
-    end_provided(name, provided.providers, "down", provided.variables);
+        co_await take_down(with, flags, project, !provided.providers.empty());
+    end_provided(project.name, provided.providers, "down", provided.variables);
 }
 
 } // namespace
@@ -97,7 +132,8 @@ engine::task<> down(context& with, std::shared_ptr<down_flags> flags) {
 void add_down(const command_line& app) {
     const auto flags = std::make_shared<down_flags>();
     const command_line command = app.add_subcommand("down", "Stop and remove containers, networks");
-    command.add_flag("-v,--volumes", flags->volumes, "Remove named volumes declared in the file as well");
+    command.add_flag("-v,--volumes", flags->volumes,
+        "Remove the volumes that the file declares, and those without a name, as well");
     command.add_flag("--remove-orphans", flags->remove_orphans,
         "Remove containers for services not defined in the Compose file");
     add_timeout(command, flags->timeout);

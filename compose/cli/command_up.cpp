@@ -246,6 +246,7 @@ engine::task<project> load_wanted(context& with, std::shared_ptr<up_flags> flags
     loaded read = with.load_files(flags->services);
     check_services(read.project, flags->services);
     const bool named = !flags->services.empty();
+    const std::set<std::string> chosen = chosen_services(read.project, flags->services, !flags->no_deps);
     const std::vector<provider> providers = take_providers(read, flags->services, !flags->no_deps);
     std::erase_if(
         flags->services, [&](const std::string& name) { return !read.project.services.contains(name); });
@@ -255,7 +256,7 @@ engine::task<project> load_wanted(context& with, std::shared_ptr<up_flags> flags
         fmt::print(
             stderr, "warning: composed does not act on these yet: {}\n", fmt::join(read.ignored, ", "));
     project wanted = std::move(read.project);
-    read_contents(wanted, read.variables);
+    read_contents(wanted, read.variables, chosen);
     for (const auto* names : {&flags->attach, &flags->no_attach})
         check_services(wanted, *names);
     if (!flags->exit_code_from.empty() && !wanted.services.contains(flags->exit_code_from))

@@ -42,7 +42,7 @@ engine::task<project> context::load_or_known(std::vector<std::string> services, 
         loaded read = load_files(services);
         const std::vector<provider> providers = take_providers(read, services, dependencies);
         provide(read.project, providers, read.variables);
-        read_contents(read.project, read.variables);
+        read_contents(read.project, read.variables, chosen_services(read.project, services, dependencies));
         co_return std::move(read.project);
     } catch (const error& failure) {
         if (failure.kind() != error_kind::not_found || !project_name_without_file(files) ||

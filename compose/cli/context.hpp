@@ -67,8 +67,8 @@ void add_config(const command_line& app);
 void add_images(const command_line& app); // images, load
 void add_pull(const command_line& app);
 void add_history(const command_line& app); // history, diff, rollback
-void add_volumes(const command_line& app);
-void add_secret(const command_line& app); // secret, configs
+void add_volumes(const command_line& app); // volumes, volume
+void add_secret(const command_line& app);  // secret, configs
 void add_version(const command_line& app);
 
 /// "services=a,b" for a query, escaped; empty for none.

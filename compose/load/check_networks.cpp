@@ -144,6 +144,18 @@ bool has_control(const std::string& text) {
     return std::any_of(text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; });
 }
 
+/// Nothing can be bound to them.
+std::string why_no_host_address(const address& of) {
+    const unsigned first = of.bytes[0];
+    if (of.family == AF_INET6 && first == 0xfe && (of.bytes[1] & 0xc0U) == 0x80)
+        return "a link-local address, which is another on each interface";
+    if (of.family == AF_INET6 ? first == 0xff : first >= 224 && first < 240)
+        return "the address of a group (multicast), which no host has";
+    if (of == parse_address("255.255.255.255"))
+        return "the broadcast address";
+    return {};
+}
+
 /// IFNAMSIZ with its zero, and what the kernel refuses.
 std::string why_no_interface(const std::string& name) {
     if (name == "lo")
@@ -231,10 +243,40 @@ class network_checker {
                  {"ipv4_address", &how.ipv4_address}, {"ipv6_address", &how.ipv6_address}})
             if (of_.scale > 1 && !text->empty())
                 fail_(fmt::format("{}.{}", path, member), for_one());
+        fixed_address(path + ".ipv4_address", how.ipv4_address, key);
+        fixed_address(path + ".ipv6_address", how.ipv6_address, key);
         interfaces(path, how);
         if (const auto sysctls = how.driver_opts.find("com.docker.network.endpoint.sysctls");
             sysctls != how.driver_opts.end())
             check_sysctls(path + ".driver_opts.com.docker.network.endpoint.sysctls", sysctls->second, fail_);
+    }
+
+    /// One that the network's own definition has no room for is known before anything is made.
+    void fixed_address(const std::string& path, const std::string& text, const std::string& key) {
+        const auto network = project_.networks.find(key);
+        const auto wanted = parse_address(text);
+        if (network == project_.networks.end() || network->second.external || !wanted)
+            return;
+        for (const ipam_pool& pool : network->second.pools) {
+            const auto subnet = prefix::parse(pool.subnet);
+            if (!subnet || subnet->first().family != wanted->family)
+                continue;
+            const std::string of = fmt::format("networks.{}", key);
+            if (!subnet->contains(*wanted))
+                fail_(path, fmt::format("{} is not in {}, the subnet of {}", text, pool.subnet, of));
+            else if (*wanted == parse_address(pool.gateway).value_or(subnet->second()))
+                fail_(
+                    path, fmt::format("{} is the gateway of {}; give another of {}", text, of, pool.subnet));
+            else if (*wanted == subnet->first() || (*wanted == subnet->last() && subnet->has_broadcast()))
+                fail_(path, fmt::format("{} is the {} {}; give another", text,
+                                *wanted == subnet->first() ? "address of the network itself:"
+                                                           : "broadcast address of",
+                                pool.subnet));
+            for (const auto& [name, reserved] : pool.aux_addresses)
+                if (parse_address(reserved) == wanted)
+                    fail_(path, fmt::format("{} is what {}.ipam.config has for {} under aux_addresses", text,
+                                    of, name));
+        }
     }
 
     static std::string without_ipv6(const std::string& network) {
@@ -276,6 +318,10 @@ class network_checker {
                     fmt::format("\"{}\" is an IPv4 address written as one of IPv6; write {}", each.host_ip,
                         four.data()));
             }
+            if (const std::string why = host ? why_no_host_address(*host) : std::string(); !why.empty())
+                fail_(fmt::format("ports[{}].host_ip", index),
+                    fmt::format(
+                        "\"{}\" is {}; name another address of this host, or none", each.host_ip, why));
             if (!each.mode.empty() && each.mode != "ingress" && each.mode != "host")
                 warn_(fmt::format("ports[{}].mode", index),
                     fmt::format("\"{}\" has no effect; there are ingress and host", each.mode));

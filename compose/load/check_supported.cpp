@@ -271,8 +271,9 @@ class support_checker {
     void ports(const service& of) {
         std::map<std::string, std::vector<std::string>> taken; // addresses by port
         for (const port& each : of.ports) {
-            if (each.published.empty() || each.published.find('-') != std::string::npos)
-                continue; // of a range the first that is free
+            if (each.published.empty() || each.published == "0" ||
+                each.published.find('-') != std::string::npos)
+                continue; // one that is free, of a range the first
             const std::string name = fmt::format("{}/{}", each.published, each.protocol);
             std::vector<std::string>& addresses = taken[name];
             if (std::any_of(addresses.begin(), addresses.end(),

@@ -96,23 +96,71 @@ void read_profiles(service& of, const std::string& folder) {
 
 } // namespace
 
-void read_contents(project& of, const std::map<std::string, std::string>& variables) {
-    std::set<std::string> secrets;
-    std::set<std::string> configs;
-    for (const auto& [name, service] : of.services) {
-        for (const content_reference& each : service.secrets)
-            secrets.insert(each.source);
-        for (const content_reference& each : service.configs)
-            configs.insert(each.source);
+namespace {
+
+/// Those of its secrets or configs that services use; of whom `needed` says that it must be there.
+void read_used(std::string_view kind, std::map<std::string, content_source>& all,
+    const std::map<std::string, bool>& needed, const std::map<std::string, std::string>& variables) {
+    for (auto& [key, from] : all) {
+        const auto use = needed.find(key);
+        if (from.external || use == needed.end())
+            continue;
+        try {
+            read_content(kind, key, from, variables);
+        } catch (const error&) {
+            if (use->second)
+                throw;
+        }
     }
-    for (auto& [name, service] : of.services)
-        read_profiles(service, of.working_dir);
-    for (auto& [key, from] : of.secrets)
-        if (!from.external && secrets.contains(key))
-            read_content("secret", key, from, variables);
-    for (auto& [key, from] : of.configs)
-        if (!from.external && configs.contains(key))
-            read_content("config", key, from, variables);
+}
+
+void add_dependencies(const project& of, const std::string& name, std::set<std::string>& into) {
+    const auto found = of.services.find(name);
+    if (found == of.services.end() || !into.insert(name).second)
+        return;
+    for (const auto& [other, how] : found->second.depends_on)
+        add_dependencies(of, other, into);
+}
+
+} // namespace
+
+std::set<std::string> chosen_services(
+    const project& of, const std::vector<std::string>& named, bool dependencies) {
+    std::set<std::string> chosen;
+    if (named.empty())
+        for (const auto& [name, service] : of.services)
+            chosen.insert(name);
+    for (const std::string& name : named)
+        if (dependencies)
+            add_dependencies(of, name, chosen);
+        else
+            chosen.insert(name);
+    return chosen;
+}
+
+void read_contents(
+    project& of, const std::map<std::string, std::string>& variables, const std::set<std::string>& services) {
+    std::map<std::string, bool> secrets; // those that are used: whether by one of `services`
+    std::map<std::string, bool> configs;
+    for (auto& [name, service] : of.services) {
+        const bool chosen = services.contains(name);
+        for (const content_reference& each : service.secrets)
+            secrets[each.source] |= chosen;
+        for (const content_reference& each : service.configs)
+            configs[each.source] |= chosen;
+        try {
+            read_profiles(service, of.working_dir);
+        } catch (const error&) {
+            if (chosen)
+                throw;
+        }
+    }
+    read_used("secret", of.secrets, secrets, variables);
+    read_used("config", of.configs, configs, variables);
+}
+
+void read_contents(project& of, const std::map<std::string, std::string>& variables) {
+    read_contents(of, variables, chosen_services(of, {}, true));
 }
 
 } // namespace compose

@@ -50,6 +50,14 @@ bool ipv6_subnet::contains(const ipv6_address& address) const noexcept {
     return rest == 0 || (base.bytes[whole] ^ address.bytes[whole]) >> (8U - rest) == 0;
 }
 
+ipv6_subnet subnet_of(const ipv6_address& address, unsigned length) noexcept {
+    ipv6_subnet subnet{.base = address, .length = length};
+    for (unsigned bit = length; bit < 128; ++bit)
+        subnet.base.bytes[bit / 8] =
+            static_cast<std::uint8_t>(subnet.base.bytes[bit / 8] & ~(128U >> bit % 8));
+    return subnet;
+}
+
 std::optional<ipv6_address> parse_ipv6(std::string_view text) {
     ipv6_address address;
     if (::inet_pton(AF_INET6, std::string(text).c_str(), address.bytes.data()) != 1)
@@ -76,34 +84,50 @@ std::optional<unsigned> prefix_length(std::string_view digits, unsigned most) {
     return length;
 }
 
-} // namespace
-
-std::optional<ipv6_subnet> parse_subnet6(std::string_view text) {
+std::optional<ipv6_subnet> parse_prefix6(std::string_view text, unsigned most) {
     const auto slash = text.find('/');
     if (slash == std::string_view::npos)
         return std::nullopt;
     const auto base = parse_ipv6(text.substr(0, slash));
-    const auto length = prefix_length(text.substr(slash + 1), 126);
+    const auto length = prefix_length(text.substr(slash + 1), most);
     if (!base || !length)
         return std::nullopt;
-    for (unsigned bit = *length; bit < 128; ++bit)
-        if ((base->bytes[bit / 8] >> (7U - bit % 8) & 1U) != 0)
-            return std::nullopt;
-    return ipv6_subnet{.base = *base, .length = *length};
+    const ipv6_subnet subnet = subnet_of(*base, *length);
+    if (subnet.base != *base)
+        return std::nullopt;
+    return subnet;
 }
 
-std::optional<ipv4_subnet> parse_subnet(std::string_view text) {
+std::optional<ipv4_subnet> parse_prefix(std::string_view text, unsigned most) {
     const auto slash = text.find('/');
     if (slash == std::string_view::npos)
         return std::nullopt;
     const auto base = parse_ipv4(text.substr(0, slash));
-    const auto length = prefix_length(text.substr(slash + 1), 30);
+    const auto length = prefix_length(text.substr(slash + 1), most);
     if (!base || !length)
         return std::nullopt;
     const ipv4_subnet subnet{.base = *base, .length = *length};
     if ((base->value & subnet.mask()) != base->value)
         return std::nullopt;
     return subnet;
+}
+
+} // namespace
+
+std::optional<ipv4_subnet> parse_subnet(std::string_view text) {
+    return parse_prefix(text, 30);
+}
+
+std::optional<ipv4_subnet> parse_range(std::string_view text) {
+    return parse_prefix(text, 32);
+}
+
+std::optional<ipv6_subnet> parse_subnet6(std::string_view text) {
+    return parse_prefix6(text, 126);
+}
+
+std::optional<ipv6_subnet> parse_range6(std::string_view text) {
+    return parse_prefix6(text, 128);
 }
 
 std::string to_string(ipv4_address address) {

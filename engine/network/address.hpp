@@ -68,6 +68,11 @@ std::optional<ipv4_subnet> parse_subnet(std::string_view text);
 std::optional<ipv6_address> parse_ipv6(std::string_view text);
 /// "fd00:1::/64"; nothing when bits of the host part are set or the length is above 126.
 std::optional<ipv6_subnet> parse_subnet6(std::string_view text);
+/// The same of a part of a subnet, which may be one address: "172.20.0.7/32".
+std::optional<ipv4_subnet> parse_range(std::string_view text);
+std::optional<ipv6_subnet> parse_range6(std::string_view text);
+/// The subnet that an address of its hosts is in.
+ipv6_subnet subnet_of(const ipv6_address& address, unsigned length) noexcept;
 std::optional<ip_address> parse_ip(std::string_view text);
 
 std::string to_string(ipv4_address address);

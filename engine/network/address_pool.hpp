@@ -30,6 +30,7 @@ class address_pool {
     void give_back(address_type address);
 
     bool is_host(address_type address) const noexcept;
+    address_type gateway() const noexcept { return gateway_; }
     std::size_t taken() const noexcept { return taken_.size(); }
 
   private:

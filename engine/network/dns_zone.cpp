@@ -3,6 +3,7 @@
 #include "engine/network/dns_message.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 namespace engine {
 
@@ -14,15 +15,23 @@ const endpoint* endpoint_on(const attachment& of, const std::string& network) {
     return found == of.endpoints.end() ? nullptr : &*found;
 }
 
+/// Names are the same in capitals (RFC 4343). `name` is in lower case by now, as aliases are; a network bears
+/// the name that the file has for it.
+bool ends_with_network(std::string_view name, std::string_view network) {
+    return std::equal(network.rbegin(), network.rend(), name.rbegin(),
+        [](unsigned char of_network, char asked) { return std::tolower(of_network) == asked; });
+}
+
 /// By an alias, or by ALIAS.NETWORK, which is what we answer for an address.
 bool is_called(const endpoint& of, std::string_view name) {
     const std::string_view network = of.network;
-    if (name.size() > network.size() + 1 && name.ends_with(network) &&
-        name[name.size() - network.size() - 1] == '.' &&
-        std::find(of.aliases.begin(), of.aliases.end(), name.substr(0, name.size() - network.size() - 1)) !=
-            of.aliases.end())
+    const auto is_alias = [&](std::string_view text) {
+        return std::find(of.aliases.begin(), of.aliases.end(), text) != of.aliases.end();
+    };
+    if (name.size() > network.size() + 1 && name[name.size() - network.size() - 1] == '.' &&
+        ends_with_network(name, network) && is_alias(name.substr(0, name.size() - network.size() - 1)))
         return true;
-    return std::find(of.aliases.begin(), of.aliases.end(), name) != of.aliases.end();
+    return is_alias(name);
 }
 
 } // namespace

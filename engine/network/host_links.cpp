@@ -49,9 +49,7 @@ void make_interface(netlink_socket& netlink, plug_step& step) {
     }
     step.sublink.parent = netlink.find_link(step.parent);
     if (step.sublink.parent == 0)
-        throw error(error_kind::not_found,
-            fmt::format("network \"{}\": this host has no interface \"{}\", which driver_opts.parent names",
-                step.network, step.parent));
+        throw error(error_kind::not_found, missing_parent(step.network, step.parent));
     netlink.create_sublink(step.sublink);
 }
 
@@ -128,11 +126,31 @@ void give_routes(netlink_socket& inside, const plug_step& step) {
                                 : inside.add_default_route(step.ipv6->gateway->bytes);
 }
 
+/// "eth0.42" is made where it is not there, as Docker does it.
+void make_parent(const network_record& record, const std::string& alias) {
+    const std::string parent = options_of(record.definition).parent;
+    netlink_socket netlink;
+    if (netlink.find_link(parent) != 0)
+        return;
+    const auto vlan = parse_vlan(parent);
+    const int below = vlan ? netlink.find_link(vlan->on) : 0;
+    if (below == 0)
+        throw error(error_kind::not_found, missing_parent(record.definition.name, parent));
+    netlink.create_vlan(parent, below, vlan->tag, alias);
+}
+
 } // namespace
 
-void make_bridge(const network_record& record, const std::string& alias) {
+bool has_parent(const network_record& record) {
+    const std::string parent = options_of(record.definition).parent;
+    const auto vlan = parse_vlan(parent);
+    netlink_socket netlink;
+    return netlink.find_link(parent) != 0 || (vlan && netlink.find_link(vlan->on) != 0);
+}
+
+void make_link(const network_record& record, const std::string& alias) {
     if (record.bridge.empty())
-        return;
+        return make_parent(record, alias);
     netlink_socket netlink;
     int index = netlink.find_link(record.bridge);
     if (record.lent) {
@@ -164,7 +182,7 @@ void give_back_bridge(const network_record& record) {
         netlink.set_up(index, false);
 }
 
-void delete_bridges(const std::vector<std::string>& bridges, const host_names& names) {
+void delete_links(const std::vector<std::string>& bridges, const host_names& names) {
     netlink_socket netlink;
     for (const link_info& link : netlink.list_links())
         if (std::find(bridges.begin(), bridges.end(), link.name) != bridges.end() &&

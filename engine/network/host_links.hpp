@@ -40,16 +40,19 @@ struct plug_step {
     std::map<std::string, std::string> sysctls; // net.… with IFNAME for the interface
 };
 
-/// Makes the bridge, or puts right what of it is missing. `alias` marks it as ours whatever its name is.
-/// Nothing for a network that has none. One that is lent is not made: throws error{not_found} where it is
-/// gone.
-void make_bridge(const network_record& record, const std::string& alias);
+/// Makes the bridge, or puts right what of it is missing. `alias` marks it as ours whatever its name is. One
+/// that is lent is not made: throws error{not_found} where it is gone. Of another driver's network: the VLAN
+/// interface that its parent names; throws error{not_found} where a parent is not there and none.
+void make_link(const network_record& record, const std::string& alias);
 
-/// Takes off a lent bridge what make_bridge() has added, and leaves it as it was. Nothing where it is gone.
+/// Whether the parent of another driver's network is there, or can be made.
+bool has_parent(const network_record& record);
+
+/// Takes off a lent bridge what make_link() has added, and leaves it as it was. Nothing where it is gone.
 void give_back_bridge(const network_record& record);
 
 /// Deletes them, but for those that were there before us: what somebody else has made and a file names.
-void delete_bridges(const std::vector<std::string>& bridges, const host_names& names);
+void delete_links(const std::vector<std::string>& bridges, const host_names& names);
 
 /// Deletes what bears our names or our alias but for `wanted`; `only_bridges`: interfaces of containers stay.
 void delete_strays(const std::set<std::string>& wanted, const host_names& names, bool only_bridges);

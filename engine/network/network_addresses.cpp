@@ -27,6 +27,17 @@ void check_parts(const std::string& name, const Subnet& subnet, const std::optio
 }
 
 template <typename Subnet>
+std::string why_not(
+    const address_pool<Subnet>& pool, const Subnet& subnet, const decltype(Subnet::base)& address) {
+    if (pool.is_host(address))
+        return "taken by another container, or reserved by aux_addresses";
+    if (!subnet.contains(address))
+        return "not in " + to_string(subnet);
+    return address == pool.gateway() ? "that of the gateway"
+                                     : "no host's: it means the whole of " + to_string(subnet);
+}
+
+template <typename Subnet>
 address_pool<Subnet> make_pool(const network_record& record, const Subnet& subnet,
     decltype(Subnet::base) gateway, const std::optional<Subnet>& range) {
     address_pool<Subnet> pool(subnet, gateway, range);
@@ -48,10 +59,9 @@ decltype(Subnet::base) take_address(address_pool<Subnet>& pool, const std::strin
     const std::vector<ip_address>& set_aside) {
     if (wanted) {
         if (!pool.take(*wanted))
-            throw error(error_kind::conflict,
-                fmt::format("join network \"{}\": address {} is {}", network, to_string(*wanted),
-                    pool.is_host(*wanted) ? "taken by another container, or reserved by aux_addresses"
-                                          : "not a host address of " + to_string(subnet)));
+            throw error(
+                error_kind::conflict, fmt::format("join network \"{}\": address {} is {}; give another",
+                                          network, to_string(*wanted), why_not(pool, subnet, *wanted)));
         return *wanted;
     }
     std::set<decltype(Subnet::base)> others;
@@ -91,16 +101,17 @@ address_pool<ipv6_subnet>& network_manager::implementation::pool6_of(const netwo
         .first->second;
 }
 
+namespace {
+
 /// A subnet that was asked for may be part of a route: the nearer one wins. What holds an address of this
 /// host would cut the host off; but on a macvlan's wire this host is a neighbour like others.
-void network_manager::implementation::check_subnet(
-    const network_definition& wanted, const surroundings& host) const {
+void check_subnet(const network_definition& wanted, const neighbourhood& among) {
     const auto refuse = [&](const std::string& why) {
         throw error(
             error_kind::conflict, fmt::format("create network \"{}\": its subnet {} {}; choose another",
                                       wanted.name, to_string(*wanted.subnet), why));
     };
-    for (const auto& [name, other] : networks)
+    for (const auto& [name, other] : among.networks)
         if (other.ipv4 && other.ipv4->subnet.overlaps(*wanted.subnet))
             refuse(fmt::format("overlaps {} of network \"{}\"", to_string(other.ipv4->subnet), name));
     for (const std::string_view special : {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"}) // RFC 6890
@@ -109,16 +120,18 @@ void network_manager::implementation::check_subnet(
     if (wanted.driver != network_driver::bridge)
         return;
     const std::string bridge = options_of(wanted).bridge;
-    for (const host_address& own : host.own)
+    for (const host_address& own : among.host.own)
         if (own.interface != bridge && wanted.subnet->contains({own.address}))
             refuse(fmt::format("holds {}, an address of this host", to_string(ipv4_address{own.address})));
 }
 
+} // namespace
+
 /// Of a bridge that is there already: what it has is what the network has.
 ipv4_lan network_manager::implementation::ipv4_of_bridge(
-    network_definition wanted, const surroundings& host) const {
+    network_definition wanted, const neighbourhood& among) const {
     const std::string bridge = options_of(wanted).bridge;
-    for (const host_address& own : host.own) {
+    for (const host_address& own : among.host.own) {
         if (own.interface != bridge || own.length > 30)
             continue;
         ipv4_subnet its{.base = {}, .length = own.length};
@@ -128,18 +141,18 @@ ipv4_lan network_manager::implementation::ipv4_of_bridge(
         if (!wanted.gateway && wanted.subnet->contains({own.address}))
             wanted.gateway = ipv4_address{own.address};
     }
-    return choose_ipv4(wanted, host);
+    return choose_ipv4(wanted, among);
 }
 
 ipv4_lan network_manager::implementation::choose_ipv4(
-    const network_definition& wanted, const surroundings& host) const {
+    const network_definition& wanted, const neighbourhood& among) const {
     ipv4_lan lan;
     if (wanted.subnet) {
-        check_subnet(wanted, host);
+        check_subnet(wanted, among);
         lan.subnet = *wanted.subnet;
     } else {
-        std::vector<ipv4_subnet> routed = host.routed;
-        for (const auto& [name, other] : networks)
+        std::vector<ipv4_subnet> routed = among.host.routed;
+        for (const auto& [name, other] : among.networks)
             if (other.ipv4)
                 routed.push_back(other.ipv4->subnet);
         const auto chosen = choose_subnet(settings.pools, settings.subnet_length, routed);
@@ -157,23 +170,28 @@ ipv4_lan network_manager::implementation::choose_ipv4(
 }
 
 ipv6_lan network_manager::implementation::choose_ipv6(
-    const network_definition& wanted, const surroundings& host) const {
-    if (!host.has_ipv6)
+    const network_definition& wanted, const neighbourhood& among) const {
+    if (!among.host.has_ipv6)
         throw error(error_kind::invalid,
             fmt::format("create network \"{}\": enable_ipv6 needs IPv6, which this host's kernel was started "
                         "without",
                 wanted.name));
+    // Of a bridge that is there already: what it has is what the network has.
+    std::optional<ipv6_subnet> given = wanted.subnet6;
+    if (const auto of_bridge = among.host.ipv6.find(options_of(wanted).bridge);
+        !given && of_bridge != among.host.ipv6.end() && !of_bridge->second.empty())
+        given = of_bridge->second.front().subnet;
     std::vector<ipv6_subnet> used;
-    for (const auto& [name, other] : networks)
+    for (const auto& [name, other] : among.networks)
         if (other.ipv6) {
-            if (wanted.subnet6 && other.ipv6->subnet.overlaps(*wanted.subnet6))
+            if (given && other.ipv6->subnet.overlaps(*given))
                 throw error(error_kind::conflict,
                     fmt::format("create network \"{}\": its subnet {} overlaps {} of network \"{}\"; choose "
                                 "another",
-                        wanted.name, to_string(*wanted.subnet6), to_string(other.ipv6->subnet), name));
+                        wanted.name, to_string(*given), to_string(other.ipv6->subnet), name));
             used.push_back(other.ipv6->subnet);
         }
-    const auto chosen = wanted.subnet6 ? wanted.subnet6 : choose_subnet6(settings.ipv6_seed, used);
+    const auto chosen = given ? given : choose_subnet6(settings.ipv6_seed, used);
     if (!chosen)
         throw error(error_kind::exhausted,
             fmt::format("create network \"{}\": no IPv6 subnet is left; give it one", wanted.name));
@@ -181,14 +199,16 @@ ipv6_lan network_manager::implementation::choose_ipv6(
     return {.subnet = *chosen, .gateway = wanted.gateway6.value_or(chosen->base.plus(1))};
 }
 
-void network_manager::implementation::check_bridge_name(
-    const network_definition& wanted, const std::string& name, const surroundings& host) const {
-    if (host.links.contains(name))
+namespace {
+
+void check_bridge_name(
+    const network_definition& wanted, const std::string& name, const neighbourhood& among) {
+    if (among.host.links.contains(name))
         throw error(error_kind::invalid,
             fmt::format("create network \"{}\": driver_opts.com.docker.network.bridge.name: \"{}\" is an "
                         "interface of this host and no bridge; name a bridge, or one that is not there",
                 wanted.name, name));
-    for (const auto& [other, record] : networks)
+    for (const auto& [other, record] : among.networks)
         if (record.bridge == name)
             throw error(error_kind::conflict,
                 fmt::format(
@@ -196,17 +216,28 @@ void network_manager::implementation::check_bridge_name(
                     wanted.name, name, other));
 }
 
+/// The interface that a driver of its own place on the wire needs, or what it is made of.
+void check_parent(const network_definition& wanted, const std::string& parent, const surroundings& host) {
+    const auto vlan = parse_vlan(parent);
+    if (parent.empty() || host.interfaces.contains(parent) || (vlan && host.interfaces.contains(vlan->on)))
+        return;
+    throw error(error_kind::not_found, missing_parent(wanted.name, parent));
+}
+
+} // namespace
+
 network_record network_manager::implementation::draw_up(
-    network_definition wanted, const surroundings& host) const {
+    network_definition wanted, const neighbourhood& among) const {
     const network_options options = options_of(wanted);
+    check_parent(wanted, options.parent, among.host);
     network_record record;
-    const auto there = host.bridges.find(options.bridge);
-    if (there != host.bridges.end())
+    const auto there = among.host.bridges.find(options.bridge);
+    if (there != among.host.bridges.end())
         record.lent = there->second;
     if (wanted.ipv4)
-        record.ipv4 = record.lent ? ipv4_of_bridge(wanted, host) : choose_ipv4(wanted, host);
+        record.ipv4 = record.lent ? ipv4_of_bridge(wanted, among) : choose_ipv4(wanted, among);
     if (wanted.ipv6)
-        record.ipv6 = choose_ipv6(wanted, host);
+        record.ipv6 = choose_ipv6(wanted, among);
     if (record.ipv6 && record.lent && !wanted.gateway6)
         for (const ip_address& each : record.lent->addresses)
             if (const auto* own = std::get_if<ipv6_address>(&each);
@@ -216,10 +247,57 @@ network_record network_manager::implementation::draw_up(
     if (wanted.driver == network_driver::bridge)
         record.bridge = options.bridge.empty() ? names.bridge(record.id) : options.bridge;
     if (!options.bridge.empty())
-        check_bridge_name(wanted, options.bridge, host);
+        check_bridge_name(wanted, options.bridge, among);
     record.created = timestamp_now();
     record.definition = std::move(wanted);
     return record;
+}
+
+namespace {
+
+/// The host as it is without what the network has there.
+void take_out(surroundings& host, const network_record& record) {
+    if (record.ipv4)
+        std::erase_if(host.routed, [&](const ipv4_subnet& each) { return each == record.ipv4->subnet; });
+    if (!record.lent)
+        return;
+    host.bridges.insert_or_assign(record.bridge, *record.lent);
+    if (const auto ours = given_ipv4(record))
+        std::erase_if(host.own, [&](const host_address& each) {
+            return each.interface == record.bridge && each.address == ours->value;
+        });
+    if (const auto ours = given_ipv6(record))
+        std::erase_if(host.ipv6[record.bridge], [&](const ipv6_lan& each) { return each.gateway == *ours; });
+}
+
+} // namespace
+
+void network_manager::implementation::check_outlook(const network_outlook& wanted) const {
+    surroundings host = around;
+    std::map<std::string, network_record> later = networks;
+    for (const std::string& name : wanted.removed)
+        if (const auto found = later.find(name); found != later.end()) {
+            take_out(host, found->second);
+            later.erase(found);
+        }
+    for (const network_definition& each : wanted.made)
+        if (!later.contains(each.name))
+            later.emplace(each.name, draw_up(each, {.host = host, .networks = later}));
+    for (const endpoint_request& each : wanted.endpoints) {
+        const auto found = later.find(each.network);
+        if (found == later.end())
+            continue;
+        const network_record& network = found->second;
+        const network_definition& how = network.definition;
+        if (each.ipv4 && network.ipv4) {
+            auto free = make_pool(network, network.ipv4->subnet, network.ipv4->gateway, how.range);
+            take_address(free, each.network, network.ipv4->subnet, each.ipv4, {});
+        }
+        if (each.ipv6 && network.ipv6) {
+            auto free = make_pool(network, network.ipv6->subnet, network.ipv6->gateway, how.range6);
+            take_address(free, each.network, network.ipv6->subnet, each.ipv6, {});
+        }
+    }
 }
 
 void network_manager::implementation::lease_ipv4(

@@ -45,7 +45,7 @@ void mend(const wanted_links& wanted, const link_fault& fault) {
     switch (fault.kind) {
     case link_fault_kind::bridge_gone:
     case link_fault_kind::address_gone:
-        make_bridge(wanted.networks[fault.at], wanted.alias);
+        make_link(wanted.networks[fault.at], wanted.alias);
         break;
     case link_fault_kind::bridge_down:
         netlink.set_up(netlink.find_link(wanted.bridges[fault.at].bridge));

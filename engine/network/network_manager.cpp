@@ -4,9 +4,7 @@
 #include "engine/network/network_options.hpp"
 #include "engine/system/conntrack.hpp"
 #include "engine/system/crash_point.hpp"
-#include "engine/system/file.hpp"
 #include "engine/system/identifier.hpp"
-#include "engine/system/routes.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
@@ -14,7 +12,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 namespace engine {
@@ -32,45 +29,7 @@ firewall_network firewall_entry(const network_record& record) {
         .masquerade6 = record.ipv6 && options.masquerade6};
 }
 
-lent_bridge as_it_is(const link_info& link) {
-    constexpr std::size_t limit = 16;
-    const std::string setting = fmt::format("/proc/sys/net/ipv4/conf/{}/route_localnet", link.name);
-    lent_bridge now{.up = link.up,
-        .route_localnet = read_file_if_there(setting, limit).value_or("").starts_with('1'),
-        .addresses = {}};
-    for (const std::uint32_t address : link.addresses)
-        now.addresses.insert(ipv4_address{address});
-    for (const ipv6_bytes& address : link.ipv6_addresses)
-        now.addresses.insert(ipv6_address{address});
-    return now;
-}
-
-/// Our own bridges hold no address that a network could cut this host off from, also those that are about to
-/// go.
-surroundings look_around(const host_names& names) {
-    surroundings host;
-    host.has_ipv6 = kernel_has_ipv6();
-    for (const routed_subnet& route : routed_subnets())
-        host.routed.push_back({.base = {route.base}, .length = route.length});
-    std::set<std::string> ours;
-    for (const link_info& link : netlink_socket().list_links())
-        if (!link.is_bridge)
-            host.links.insert(link.name);
-        else if (names.is_bridge(link.name) || link.alias == names.alias())
-            ours.insert(link.name);
-        else
-            host.bridges.emplace(link.name, as_it_is(link));
-    for (const host_address& each : host_addresses())
-        if (!ours.contains(each.interface))
-            host.own.push_back(each);
-    return host;
-}
-
 } // namespace
-
-bool kernel_has_ipv6() {
-    return std::filesystem::exists("/proc/sys/net/ipv6");
-}
 
 firewall_state network_manager::implementation::wanted_rules() const {
     firewall_state state;
@@ -140,12 +99,15 @@ task<> network_manager::start(std::map<std::string, pid_t> alive) {
         set_up_forwarding(ipv6);
         std::set<std::string> wanted;
         for (const network_record& record : records) {
+            const std::string parent = options_of(record.definition).parent;
+            wanted.insert(record.bridge.empty() ? parent : record.bridge);
             if (record.lent && netlink_socket().find_link(record.bridge) == 0)
                 spdlog::warn("network \"{}\": its bridge \"{}\", which is not ours to make, is not there",
                     record.definition.name, record.bridge);
+            else if (!parent.empty() && !has_parent(record))
+                spdlog::warn("{}", missing_parent(record.definition.name, parent));
             else
-                make_bridge(record, names.alias());
-            wanted.insert(record.bridge);
+                make_link(record, names.alias());
         }
         delete_strays(wanted, names, true);
     };
@@ -194,6 +156,30 @@ task<> network_manager::implementation::change_rules(std::shared_ptr<rules_batch
         std::rethrow_exception(mine->failure);
 }
 
+/// What leaves makes room: without any left it is waited for.
+task<> network_manager::implementation::look_and_try(
+    std::chrono::steady_clock::time_point asked, std::function<void()> choose) {
+    for (;;) {
+        co_await see_surroundings(asked);
+        try {
+            co_return choose();
+        } catch (const error& failure) {
+            if (failure.kind() != error_kind::exhausted || !is_leaving())
+                throw;
+        }
+        co_await buried.wait();
+        asked = std::chrono::steady_clock::now();
+    }
+}
+
+task<> network_manager::check(network_outlook wanted) {
+    implementation& self = *implementation_;
+    const auto asked = std::chrono::steady_clock::now();
+    const auto turn = co_await self.making.lock();
+    std::function<void()> choose = [&] { self.check_outlook(wanted); };
+    co_await self.look_and_try(asked, std::move(choose));
+}
+
 task<network_record> network_manager::ensure(network_definition wanted) {
     implementation& self = *implementation_;
     const auto asked = std::chrono::steady_clock::now();
@@ -211,23 +197,28 @@ task<network_record> network_manager::ensure(network_definition wanted) {
             co_await self.store_.durable();
         }
         auto work = [record = self.networks.at(name), alias = self.names.alias()] {
-            make_bridge(record, alias);
+            make_link(record, alias);
         };
         co_await blocking(self.executors_.workers, work);
         co_return self.networks.at(name);
     }
 
-    while (self.burying && !options_of(wanted).bridge.empty()) // it may be about that very bridge
+    const network_options options = options_of(wanted);
+    while (self.is_leaving() && // it may be about that very link
+           (!options.bridge.empty() || parse_vlan(options.parent)))
         co_await self.buried.wait();
-    co_await self.see_surroundings(asked);
-    const network_record record = self.draw_up(std::move(wanted), self.around);
+    network_record record;
+    std::function<void()> choose = [&] {
+        record = self.draw_up(wanted, {.host = self.around, .networks = self.networks});
+    };
+    co_await self.look_and_try(asked, std::move(choose));
     self.networks.emplace(name, record);
     self.store_.put(table::network, name, encode(record));
     co_await self.store_.durable();
     crash_point("network: its record is durable");
     auto work = [record, alias = self.names.alias(), ipv6 = self.any_has_ipv6()] {
         set_up_forwarding(ipv6);
-        make_bridge(record, alias);
+        make_link(record, alias);
     };
     co_await blocking(self.executors_.workers, work);
     crash_point("network: its bridge is made");
@@ -238,6 +229,11 @@ task<network_record> network_manager::ensure(network_definition wanted) {
     co_await self.change_rules(change);
     crash_point("network: the firewall knows it");
     co_return record;
+}
+
+bool network_manager::implementation::is_parent(const std::string& interface) const {
+    return std::any_of(networks.begin(), networks.end(),
+        [&](const auto& each) { return options_of(each.second.definition).parent == interface; });
 }
 
 std::vector<std::string> network_manager::implementation::members_of(const std::string& name) const {
@@ -275,29 +271,39 @@ task<> network_manager::remove(std::string name) {
         auto work = [record] { give_back_bridge(record); };
         co_await blocking(self.executors_.workers, work);
         if (!self.members_of(name).empty()) {
-            auto again = [record, alias = self.names.alias()] { make_bridge(record, alias); };
+            auto again = [record, alias = self.names.alias()] { make_link(record, alias); };
             co_await blocking(self.executors_.workers, again);
             throw error(error_kind::conflict,
                 fmt::format("remove network \"{}\": a container has joined it meanwhile", name));
         }
     }
+    ++self.leaving;
+    const std::shared_ptr<void> left(nullptr, [self = implementation_](void*) {
+        --self->leaving;
+        self->buried.notify_all();
+    });
     self.networks.erase(name);
     self.pools.erase(name);
     self.pools6.erase(name);
     self.store_.erase(table::network, name);
     co_await self.store_.durable();
     crash_point("network: its record has gone");
-    if (record.bridge.empty())
-        co_return;
-    const auto change = self.join(self.rules.removing(firewall_entry(record)));
-    turn.release();
-    co_await self.change_rules(change);
-    crash_point("network: the firewall has forgotten it");
+    std::string link = record.bridge;
+    if (link.empty()) {
+        link = options_of(record.definition).parent;
+        if (!parse_vlan(link) || self.is_parent(link))
+            co_return;
+    } else {
+        const auto change = self.join(self.rules.removing(firewall_entry(record)));
+        turn.release();
+        co_await self.change_rules(change);
+        crash_point("network: the firewall has forgotten it");
+    }
     if (record.lent)
         co_return;
-    self.doomed.push_back(record.bridge);
+    self.doomed.push_back(link);
     if (!std::exchange(self.burying, true))
-        spawn(self.executors_.io, "remove bridges", implementation::bury(implementation_));
+        spawn(self.executors_.io, "remove links", implementation::bury(implementation_));
 }
 
 /// Off the path of whoever asked, and by one worker: a bridge takes the kernel 36 ms, and another at the same
@@ -310,7 +316,7 @@ task<> network_manager::implementation::bury(std::shared_ptr<implementation> sel
             self->doomed.begin() + static_cast<std::ptrdiff_t>(std::min(self->doomed.size(), most));
         const std::vector<std::string> some(self->doomed.begin(), last);
         self->doomed.erase(self->doomed.begin(), last);
-        auto work = [some, names = self->names] { delete_bridges(some, names); };
+        auto work = [some, names = self->names] { delete_links(some, names); };
         try {
             co_await blocking(self->executors_.workers, work);
         } catch (const error& failure) {
@@ -374,8 +380,8 @@ task<> network_manager::plug(std::string container, pid_t pid) {
     auto work = [pid, bridges, steps = self.plan_plug(mine, pid), alias = self.names.alias()] {
         netlink_socket netlink;
         for (const network_record& each : bridges)
-            if (!each.bridge.empty() && netlink.find_link(each.bridge) == 0) // somebody has deleted it
-                make_bridge(each, alias);
+            if (each.bridge.empty() || netlink.find_link(each.bridge) == 0) // somebody has deleted it
+                make_link(each, alias);
         connect(pid, steps);
     };
     co_await blocking(self.executors_.workers, work);

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,13 @@ struct endpoint_request {
     std::optional<mac_address> mac;
     std::vector<ip_address> link_local;
     std::map<std::string, std::string> sysctls;
+};
+
+/// What is about to be made, for a look at it before anything is taken down for that.
+struct network_outlook {
+    std::vector<network_definition> made;
+    std::set<std::string> removed;           // names of networks that have gone by then
+    std::vector<endpoint_request> endpoints; // with the addresses that are asked for
 };
 
 /// All that a container asks of its networks.
@@ -97,6 +105,10 @@ class network_manager {
     /// Makes the network if there is none of that name, and puts its bridge right. Throws error{conflict}
     /// when one of the name exists with another definition, error{exhausted} when no subnet is left.
     task<network_record> ensure(network_definition wanted);
+
+    /// Throws what ensure() and reserve() would throw by then, as far as it is known now: a subnet or bridge
+    /// that is another's, no subnet left, a parent that is not there, an address that no container can have.
+    task<> check(network_outlook wanted);
 
     /// Throws error{conflict} naming the containers that are still on it; no error when there is none.
     task<> remove(std::string name);

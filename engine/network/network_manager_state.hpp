@@ -36,11 +36,23 @@ namespace engine {
 /// What a new network must keep clear of.
 struct surroundings {
     std::vector<ipv4_subnet> routed;
-    std::vector<host_address> own;              // this host's addresses, but for those of our bridges
-    bool has_ipv6 = false;                      // its kernel
-    std::set<std::string> links;                // interfaces that are no bridges
-    std::map<std::string, lent_bridge> bridges; // those of others, by name
+    std::vector<host_address> own;                     // this host's addresses, but for those of our bridges
+    bool has_ipv6 = false;                             // its kernel
+    std::set<std::string> interfaces;                  // all there are
+    std::set<std::string> links;                       // those that are no bridges
+    std::map<std::string, lent_bridge> bridges;        // those of others, by name
+    std::map<std::string, std::vector<ipv6_lan>> ipv6; // of these: the subnets, with the bridge's own address
 };
+
+/// The host and the networks beside which one is made: those that there are, or will be.
+struct neighbourhood {
+    const surroundings& host;
+    const std::map<std::string, network_record>& networks;
+};
+
+/// Looks at the host; blocks. Our own bridges hold no address that a network could cut this host off from,
+/// also those that are about to go.
+surroundings look_around(const host_names& names);
 
 /// Whether the kernel was started with IPv6.
 bool kernel_has_ipv6();
@@ -72,13 +84,11 @@ struct network_manager::implementation {
     void load();
     address_pool<ipv4_subnet>& pool_of(const network_record& record);
     address_pool<ipv6_subnet>& pool6_of(const network_record& record);
-    network_record draw_up(network_definition wanted, const surroundings& host) const;
-    void check_subnet(const network_definition& wanted, const surroundings& host) const;
-    ipv4_lan choose_ipv4(const network_definition& wanted, const surroundings& host) const;
-    ipv4_lan ipv4_of_bridge(network_definition wanted, const surroundings& host) const;
-    ipv6_lan choose_ipv6(const network_definition& wanted, const surroundings& host) const;
-    void check_bridge_name(
-        const network_definition& wanted, const std::string& name, const surroundings& host) const;
+    network_record draw_up(network_definition wanted, const neighbourhood& among) const;
+    ipv4_lan choose_ipv4(const network_definition& wanted, const neighbourhood& among) const;
+    ipv4_lan ipv4_of_bridge(network_definition wanted, const neighbourhood& among) const;
+    ipv6_lan choose_ipv6(const network_definition& wanted, const neighbourhood& among) const;
+    void check_outlook(const network_outlook& wanted) const;
     std::optional<std::size_t> way_out_of(const attachment& of, bool ipv6) const;
     bool is_held_back(const attachment& of) const { return of.held_back || draining.contains(of.container); }
     std::optional<way_in> published_at(const attachment& of, bool ipv6) const;
@@ -93,6 +103,7 @@ struct network_manager::implementation {
     bool any_has_ipv6() const;
     void give_back(const attachment& of);
     std::vector<std::string> members_of(const std::string& network) const;
+    bool is_parent(const std::string& interface) const; // of a network
 
     /// What the firewall's table must hold.
     firewall_state wanted_rules() const;
@@ -107,6 +118,10 @@ struct network_manager::implementation {
 
     /// Renews `around` where it is old. While `making` is held.
     task<> see_surroundings(std::chrono::steady_clock::time_point asked);
+
+    /// Has `choose` choose by a look that began after `asked`, and again once what leaves has gone where it
+    /// throws error{exhausted}. While `making` is held.
+    task<> look_and_try(std::chrono::steady_clock::time_point asked, std::function<void()> choose);
 
     /// UDP flows that have come in on these ports go by the rules as they are now.
     task<> turn_flows(const std::vector<firewall_port>& ports);
@@ -139,8 +154,10 @@ struct network_manager::implementation {
     std::set<std::string> draining;       // they end soon, and nobody is led to them
     surroundings around;
     std::chrono::steady_clock::time_point seen_around;
-    std::vector<std::string> doomed; // bridges that no network has any more
+    std::size_t leaving = 0;         // networks whose records have gone and whose bridges are not doomed yet
+    std::vector<std::string> doomed; // links that no network has any more
     bool burying = false;
+    bool is_leaving() const { return leaving != 0 || burying; }
     notifier buried;
     dns_server dns;
 };

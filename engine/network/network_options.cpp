@@ -131,6 +131,23 @@ class option_reader {
 
 } // namespace
 
+std::optional<vlan_name> parse_vlan(const std::string& interface) {
+    constexpr std::int64_t most_tag = 4094; // IEEE 802.1Q
+    const auto dot = interface.rfind('.');
+    if (dot == std::string::npos || dot == 0)
+        return std::nullopt;
+    const auto tag = compose::parse_integer(interface.substr(dot + 1));
+    if (!tag || *tag < 1 || *tag > most_tag)
+        return std::nullopt;
+    return vlan_name{.on = interface.substr(0, dot), .tag = static_cast<unsigned>(*tag)};
+}
+
+std::string missing_parent(const std::string& network, const std::string& parent) {
+    const auto vlan = parse_vlan(parent);
+    return fmt::format("network \"{}\": this host has no interface \"{}\"{}, which driver_opts.parent names",
+        network, parent, vlan ? fmt::format(" and no \"{}\" to make it on", vlan->on) : "");
+}
+
 network_options options_of(const network_definition& network) {
     return option_reader(network).read();
 }

@@ -23,6 +23,16 @@ struct network_options {
     std::string mode;                         // of macvlan or ipvlan; empty: bridge, l2
 };
 
+/// What "eth0.42" says: an interface of the VLAN 42 on eth0. Nothing for other names.
+struct vlan_name {
+    std::string on;
+    unsigned tag = 0;
+};
+std::optional<vlan_name> parse_vlan(const std::string& interface);
+
+/// What there is to say of a parent that is not there.
+std::string missing_parent(const std::string& network, const std::string& parent);
+
 /// Throws error{invalid} naming the network and the option for one that is unknown or says nothing we can do.
 network_options options_of(const network_definition& network);
 

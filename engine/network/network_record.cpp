@@ -113,10 +113,10 @@ network_definition wanted_in(const json::object& object) {
     wanted.ipv6 = switched(object, "ipv6", false);
     wanted.subnet = address_in(object, "wanted_subnet", parse_subnet);
     wanted.gateway = address_in(object, "wanted_gateway", parse_ipv4);
-    wanted.range = address_in(object, "wanted_range", parse_subnet);
+    wanted.range = address_in(object, "wanted_range", parse_range);
     wanted.subnet6 = address_in(object, "wanted_subnet6", parse_subnet6);
     wanted.gateway6 = address_in(object, "wanted_gateway6", parse_ipv6);
-    wanted.range6 = address_in(object, "wanted_range6", parse_subnet6);
+    wanted.range6 = address_in(object, "wanted_range6", parse_range6);
     if (object.contains("driver"))
         wanted.driver = required(parse_network_driver(string("driver")));
     if (const json::value* reserved = object.if_contains("reserved"))

@@ -139,7 +139,7 @@ task<launch> container_manager::implementation::prepare(std::string id) {
             std::tie(before.mounted_sources, before.mounted_images, before.volumes))
             save(at(id));
     }
-    contents_in_memory secrets = co_await contents_for(parts, record);
+    contents_in_memory secrets = co_await contents_for(parts, record, mounts.mounts);
     // Names are those of the network that it is on.
     container_record named = record;
     std::filesystem::path joined;
@@ -153,17 +153,18 @@ task<launch> container_manager::implementation::prepare(std::string id) {
     }
     const attachment* network = parts.networks.find_attachment(named.id);
     const std::string gateway = parts.networks.host_gateway(named.id);
-    host_names_files host;
-    if (named.service_definition().network_mode == "host") {
-        auto read = [] {
-            std::string name = read_file_if_there("/proc/sys/kernel/hostname", 4096).value_or("");
-            name.resize(std::min(name.find('\n'), name.size()));
-            return host_names_files{.name = std::move(name),
-                .hosts = read_file_if_there("/etc/hosts", 1U << 20U).value_or(""),
-                .resolv_conf = read_file_if_there("/etc/resolv.conf", 1U << 20U).value_or("")};
-        };
-        host = co_await blocking(parts.on.workers, read);
-    }
+    auto read = [of_host = named.service_definition().network_mode == "host"] {
+        constexpr std::size_t most = 1U << 20U;
+        host_names_files files;
+        files.resolv_conf = read_file_if_there("/etc/resolv.conf", most).value_or("");
+        if (!of_host)
+            return files;
+        files.name = read_file_if_there("/proc/sys/kernel/hostname", 4096).value_or("");
+        files.name.resize(std::min(files.name.find('\n'), files.name.size()));
+        files.hosts = read_file_if_there("/etc/hosts", most).value_or("");
+        return files;
+    };
+    host_names_files host = co_await blocking(parts.on.workers, read);
     log_options log = log_options_of(record, picture->config, log_defaults);
     co_await reach_log_target(log.target, record);
     launch made = build_launch({.record = record,

@@ -103,6 +103,13 @@ void begin_one_off(container_record& record, const compose::project& project, co
                                      : asked.name;
 }
 
+bool is_on_default_bridge(const compose::project& project, const compose::service& service) {
+    const std::string name = default_bridge().name;
+    return service.network_mode == "bridge" ||
+           std::any_of(service.networks.begin(), service.networks.end(),
+               [&](const auto& each) { return project.networks.at(each.first).name == name; });
+}
+
 /// Who asks for the service is not to be led to it.
 void keep_own_names(attachment_request& names, const container_record& record) {
     for (endpoint_request& each : names.endpoints)
@@ -114,7 +121,7 @@ void keep_own_names(attachment_request& names, const container_record& record) {
 task<std::string> container_manager::create(container_request what) {
     implementation& self = *implementation_;
     const compose::service& service = what.project.services.at(what.service);
-    if (service.network_mode == "bridge") {
+    if (is_on_default_bridge(what.project, service)) {
         network_definition shared = default_bridge();
         co_await self.parts.networks.ensure(std::move(shared));
     }

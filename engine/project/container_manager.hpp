@@ -185,7 +185,8 @@ class container_manager {
     /// Containers that should run and do not, and are not about to be restarted: those that recover() found.
     std::vector<std::string> due() const;
 
-    /// Image ids and volume names that containers use: neither may be removed.
+    /// Image ids and volume names that containers use: neither may be removed. What `run` has left holds no
+    /// volume without a name.
     std::set<std::string> images_in_use() const;
     std::set<std::string> volumes_in_use() const;
 

@@ -125,8 +125,15 @@ void container_manager::implementation::tell_end(managed_container& of) {
 
 std::set<std::string> container_manager::implementation::volumes_in_use() const {
     std::set<std::string> names;
-    for (const auto& [id, each] : entries)
-        names.merge(volumes_of(each->view.record));
+    for (const auto& [id, each] : entries) {
+        const bool is_over = each->view.record.one_off && each->view.state == run_state::exited;
+        for (const std::string& name : volumes_of(each->view.record)) {
+            const volume_record* there = parts.volumes.find(name);
+            const bool has_name = there == nullptr || !is_anonymous(there->definition);
+            if (has_name || !is_over)
+                names.insert(name);
+        }
+    }
     return names;
 }
 

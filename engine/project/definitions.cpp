@@ -29,11 +29,11 @@ void take_pool(network_definition& into, const compose::ipam_pool& pool) {
     if (six) {
         into.subnet6 = parsed(into.name, "subnet", pool.subnet, parse_subnet6, "fd00:1::/64");
         into.gateway6 = parsed(into.name, "gateway", pool.gateway, parse_ipv6, "fd00:1::1");
-        into.range6 = parsed(into.name, "ip_range", pool.ip_range, parse_subnet6, "fd00:1::1:0/112");
+        into.range6 = parsed(into.name, "ip_range", pool.ip_range, parse_range6, "fd00:1::1:0/112");
     } else {
         into.subnet = parsed(into.name, "subnet", pool.subnet, parse_subnet, "172.28.0.0/16");
         into.gateway = parsed(into.name, "gateway", pool.gateway, parse_ipv4, "172.28.0.1");
-        into.range = parsed(into.name, "ip_range", pool.ip_range, parse_subnet, "172.28.5.0/24");
+        into.range = parsed(into.name, "ip_range", pool.ip_range, parse_range, "172.28.5.0/24");
     }
     for (const auto& [host, address] : pool.aux_addresses)
         into.reserved.insert(
@@ -84,6 +84,8 @@ volume_definition volume_of(const compose::project& project, const std::string& 
 
 std::map<std::string, std::string> labels_of(const volume_definition& volume) {
     std::map<std::string, std::string> labels = volume.labels;
+    if (volume.project.empty()) // made by hand
+        return labels;
     const auto set = [&](std::string_view key, std::string_view value) {
         labels[fmt::format("com.docker.compose.{}", key)] = value;
     };

@@ -19,7 +19,8 @@ network_definition default_bridge();
 /// What the engine makes of `volumes.KEY` of a project.
 volume_definition volume_of(const compose::project& project, const std::string& key);
 
-/// The labels that Docker Compose gives to its volumes, with the volume's own.
+/// The labels that Docker Compose gives to its volumes, with the volume's own; these alone of one that was
+/// made by hand.
 std::map<std::string, std::string> labels_of(const volume_definition& volume);
 
 } // namespace engine

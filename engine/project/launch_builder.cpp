@@ -257,7 +257,8 @@ launch build_launch(const launch_parts& parts) {
     }
     what.hosts = of_host ? hosts_file_of_host(named, parts.host.hosts)
                          : hosts_file(parts.named, parts.network, parts.host_gateway);
-    what.resolv_conf = of_host ? resolv_file_of_host(named, parts.host.resolv_conf) : resolv_file(named);
+    what.resolv_conf = of_host ? resolv_file_of_host(named, parts.host.resolv_conf)
+                               : resolv_file(named, parts.host.resolv_conf);
 
     what.join_pid = parts.join_pid;
     what.join_ipc = parts.join_ipc;

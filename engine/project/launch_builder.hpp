@@ -33,7 +33,7 @@ struct launch_parts {
     std::string host_gateway;                  // what `host-gateway` of extra_hosts stands for; may be empty
     log_options log;
     contents_in_memory secrets = {};
-    host_names_files host = {}; // of a container on the host's network
+    host_names_files host = {}; // but resolv_conf only of a container on the host's network
     pid_t join_pid = 0;         // first processes of those whose namespaces it shares
     pid_t join_ipc = 0;
     pid_t join_network = 0;

@@ -171,6 +171,23 @@ attachment_request attachment_of(const compose::project& project, const containe
     return wanted;
 }
 
+std::vector<endpoint_request> fixed_endpoints(
+    const compose::project& project, const std::set<std::string>& services) {
+    std::vector<endpoint_request> found;
+    for (const std::string& name : services) {
+        const auto service = project.services.find(name);
+        if (service == project.services.end())
+            continue;
+        for (const auto& [key, how] : service->second.networks) {
+            endpoint_request request = endpoint_of(name, how);
+            request.network = project.networks.at(key).name;
+            if (request.ipv4 || request.ipv6)
+                found.push_back(std::move(request));
+        }
+    }
+    return found;
+}
+
 std::string hostname_of(const container_record& record) {
     const std::string& wanted = record.service_definition().hostname;
     return wanted.empty() ? record.id.substr(0, 12) : wanted;
@@ -247,12 +264,43 @@ std::string hosts_file(
     return text;
 }
 
-std::string resolv_file(const compose::service& service) {
+namespace {
+
+struct resolver_settings {
+    std::vector<std::string> search;
+    std::vector<std::string> options;
+};
+
+/// As resolv.conf(5) has it: the last of `search` and `domain` counts, options add up.
+resolver_settings settings_in(const std::string& resolv_conf) {
+    resolver_settings found;
+    std::istringstream lines(resolv_conf);
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream words(line);
+        std::string key;
+        words >> key;
+        if (key == "search" || key == "domain")
+            found.search.clear();
+        else if (key != "options")
+            continue;
+        std::vector<std::string>& into = key == "options" ? found.options : found.search;
+        for (std::string word; words >> word;)
+            into.push_back(word);
+    }
+    return found;
+}
+
+} // namespace
+
+std::string resolv_file(const compose::service& service, const std::string& resolv_conf) {
     // Servers of its own are asked by ours, so that it finds its peers all the same.
     std::string text = "nameserver 127.0.0.11\n";
-    if (!service.dns_search.empty())
-        text += fmt::format("search {}\n", fmt::join(service.dns_search, " "));
-    std::vector<std::string> options = service.dns_opt;
+    const resolver_settings of_host = settings_in(resolv_conf);
+    const std::vector<std::string>& search = service.dns_search.empty() ? of_host.search : service.dns_search;
+    const bool is_none = search == std::vector<std::string>{"."}; // as Docker takes it
+    if (!search.empty() && !is_none)
+        text += fmt::format("search {}\n", fmt::join(search, " "));
+    std::vector<std::string> options = service.dns_opt.empty() ? of_host.options : service.dns_opt;
     // Service names have no dots: without it a resolver would try the search domains first.
     if (std::none_of(
             options.begin(), options.end(), [](const std::string& o) { return o.starts_with("ndots:"); }))

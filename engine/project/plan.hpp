@@ -52,7 +52,8 @@ struct observed_project {
     std::map<std::string, network_definition> networks; // all there are, by name on the host
     std::map<std::string, std::string>
         guests; // by network, in words: a container that is on it and no service's of this project
-    std::map<std::string, volume_definition> volumes; // the same
+    std::map<std::string, volume_definition> volumes;      // the same
+    std::map<std::string, std::string> volume_guests = {}; // by volume, as guests
     std::map<std::string, std::string> images; // reference in the file -> image id, for those that are here
 };
 
@@ -154,11 +155,22 @@ struct down_request {
     bool volumes = false;
     bool remove_orphans = false;
     std::vector<observed_container> one_offs = {}; // they go first: they use the others
+    /// The volumes with names that its file declares as its own, by their names on the host; nothing where no
+    /// file is known: then all that were made for the project are meant.
+    std::optional<std::set<std::string>> declared = {};
 };
 
 /// The steps that take the stack down: dependents before what they depend on, then the networks that were
-/// made for the project and, if asked, its volumes, also those that its file has no more. Pure.
+/// made for the project and, if asked, its volumes: those that the file declares, and those without a name.
+/// Pure.
 plan plan_down(const down_request& wanted, const observed_project& now);
+
+/// The volumes of the project that such a `down` leaves, as only an earlier file had them: data that nobody
+/// has said anything about.
+std::vector<std::string> volumes_kept(const down_request& wanted, const observed_project& now);
+
+/// The names on the host of the volumes that are the project's own.
+std::set<std::string> declared_volumes(const compose::project& project);
 
 /// The steps that end (and with `remove`, remove) the containers of `services`, dependents first.
 plan plan_stop(const compose::project& project, const observed_project& now,

@@ -54,22 +54,33 @@ std::set<std::string> external_names(const Map& declared) {
     return names;
 }
 
-/// Of what is on the host, whatever the last file still declares: the names that are the project's own.
-template <typename Map>
-std::vector<step> removals(
-    const std::string& project, const Map& there, const std::set<std::string>& external, step what) {
-    std::vector<step> steps;
-    for (const auto& [name, definition] : there) {
-        if (definition.project != project || external.contains(name))
-            continue;
-        what.name = name;
-        what.key = definition.key;
-        steps.push_back(what);
-    }
-    return steps;
+/// Volumes of the project that a `down` is not to touch: the file says that they are not its own, or has
+/// nothing of them.
+bool is_kept(const down_request& wanted, const volume_definition& volume) {
+    if (external_names(wanted.project.volumes).contains(volume.name))
+        return true;
+    return wanted.declared && !volume.key.empty() && !wanted.declared->contains(volume.name);
 }
 
 } // namespace
+
+std::set<std::string> declared_volumes(const compose::project& project) {
+    std::set<std::string> names;
+    for (const auto& [key, volume] : project.volumes)
+        if (!volume.external)
+            names.insert(volume.name);
+    return names;
+}
+
+std::vector<std::string> volumes_kept(const down_request& wanted, const observed_project& now) {
+    const std::set<std::string> external = external_names(wanted.project.volumes);
+    std::vector<std::string> names;
+    for (const auto& [name, volume] : now.volumes)
+        if (wanted.volumes && volume.project == wanted.project.name && is_kept(wanted, volume) &&
+            !external.contains(name))
+            names.push_back(name);
+    return names;
+}
 
 plan plan_down(const down_request& wanted, const observed_project& now) {
     const compose::project& project = wanted.project;
@@ -87,14 +98,22 @@ plan plan_down(const down_request& wanted, const observed_project& now) {
     end_in_reverse(steps, project, now, known, true, "down", one_offs);
     plan result = steps.take();
     const std::vector<std::size_t> containers_gone = all_of(result.size());
-    for (step& each : removals(project.name, now.networks, external_names(project.networks),
-             {.kind = step_kind::remove_network, .reason = "down", .after = containers_gone}))
-        result.push_back(std::move(each));
-    if (!wanted.volumes)
-        return result;
-    for (step& each : removals(project.name, now.volumes, external_names(project.volumes),
-             {.kind = step_kind::remove_volume, .reason = "down --volumes", .after = containers_gone}))
-        result.push_back(std::move(each));
+    // Of what is on the host, whatever the last file still declares.
+    const std::set<std::string> external = external_names(project.networks);
+    for (const auto& [name, network] : now.networks)
+        if (network.project == project.name && !external.contains(name))
+            result.push_back({.kind = step_kind::remove_network,
+                .name = name,
+                .key = network.key,
+                .reason = "down",
+                .after = containers_gone});
+    for (const auto& [name, volume] : now.volumes)
+        if (wanted.volumes && volume.project == project.name && !is_kept(wanted, volume))
+            result.push_back({.kind = step_kind::remove_volume,
+                .name = name,
+                .key = volume.key,
+                .reason = "down --volumes",
+                .after = containers_gone});
     return result;
 }
 

@@ -80,6 +80,11 @@ void up_planner::renew() {
                 if (const auto there = now_.volumes.find(volume);
                     there != now_.volumes.end() && is_anonymous(there->second))
                     volumes.insert(volume);
+    for (const std::string& volume : volumes)
+        if (const auto guest = now_.volume_guests.find(volume); guest != now_.volume_guests.end())
+            throw error(error_kind::conflict,
+                fmt::format("volume \"{}\" is to be renewed and {} has it; remove that container first",
+                    volume, guest->second));
     std::vector<const observed_container*> users;
     for (auto name = order_.rbegin(); name != order_.rend(); ++name)
         for (const observed_container* container : containers_.of(*name))
@@ -105,15 +110,36 @@ void up_planner::renew() {
             ended_.at(container->id).last = gone.front();
 }
 
-bool up_planner::is_removed_orphan(const observed_container& container) const {
-    return wanted_.remove_orphans && !wanted_.project.services.contains(container.service) &&
+bool up_planner::is_orphan(const observed_container& container) const {
+    return !wanted_.project.services.contains(container.service) &&
            !wanted_.project.disabled_services.contains(container.service);
+}
+
+bool up_planner::is_removed_orphan(const observed_container& container) const {
+    return wanted_.remove_orphans && is_orphan(container);
 }
 
 void up_planner::orphans() {
     for (const observed_container& container : now_.containers)
         if (is_removed_orphan(container))
             remove(container, "its service is no longer in the file", {});
+}
+
+/// Its keys are those of the file, but they mean other networks or volumes of this host by now.
+std::string up_planner::renamed_for(
+    const compose::service& service, const observed_container& container) const {
+    if (container.definition == nullptr)
+        return {};
+    for (const auto& [key, how] : service.networks)
+        if (const std::string& name = wanted_.project.networks.at(key).name;
+            !container.networks.contains(name))
+            return fmt::format("networks.{} is {} by now", key, name);
+    for (const compose::mount& mount : service.mounts)
+        if (mount.type == compose::mount_type::volume && !mount.source.empty())
+            if (const std::string& name = wanted_.project.volumes.at(mount.source).name;
+                !container.volumes.contains(name))
+                return fmt::format("volumes.{} is {} by now", mount.source, name);
+    return {};
 }
 
 std::string up_planner::change_of(
@@ -128,6 +154,8 @@ std::string up_planner::change_of(
                                             : compose::container_changes(*container.definition, service);
         return changes.empty() ? "definition changed" : fmt::format("{} changed", fmt::join(changes, ", "));
     }
+    if (std::string names = renamed_for(service, container); !names.empty())
+        return names;
     const auto image = now_.images.find(service.image);
     if (image != now_.images.end() && image->second != container.image)
         return "image changed";

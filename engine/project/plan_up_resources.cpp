@@ -25,10 +25,13 @@ void up_planner::remake(const std::string& key, const network_definition& there)
             continue;
         if (!wanted_.services.contains(container.service) && !is_removed_orphan(container))
             throw error(error_kind::conflict,
-                fmt::format(
-                    "network \"{}\" has changed in the file and container \"{}\", which this `up` is not "
-                    "about, is on it; bring the whole stack up, or remove that container first",
-                    there.name, container.name));
+                fmt::format("network \"{}\" has changed in the file and container \"{}\", {}", there.name,
+                    container.name,
+                    is_orphan(container)
+                        ? "whose service the file has no more, is on it; take it along with "
+                          "--remove-orphans, or leave the network as it is"
+                        : "which this `up` is not about, is on it; bring the whole stack up, or remove that "
+                          "container first"));
         remove(container, fmt::format("network {} changed", there.name), {});
         gone.push_back(ended_.at(container.id).last);
     }
@@ -48,6 +51,13 @@ void up_planner::networks() {
     for (const std::string& key : networks_used(wanted_)) {
         const compose::network& network = wanted_.project.networks.at(key);
         const auto there = now_.networks.find(network.name);
+        if (network.external && network.name == default_bridge().name)
+            continue; // it is there for whoever wants to be on it
+        if (network.external && (network.name == "host" || network.name == "none"))
+            throw error(error_kind::invalid,
+                fmt::format("networks.{}: \"{}\" can only be the one network of a service, without others "
+                            "beside it",
+                    key, network.name));
         if (there == now_.networks.end() && network.external)
             throw error(error_kind::not_found,
                 fmt::format("network {} declared as external, but could not be found", network.name));
@@ -93,7 +103,9 @@ void up_planner::volumes() {
             continue;
         if (volume.external)
             throw error(error_kind::not_found,
-                fmt::format("volume {} declared as external, but could not be found", volume.name));
+                fmt::format("volume {0} declared as external, but could not be found; make it with: compose "
+                            "volume create {0}",
+                    volume.name));
         volume_steps_[key] = steps_.add(
             {.kind = step_kind::create_volume, .name = volume.name, .key = key, .reason = "missing"});
     }

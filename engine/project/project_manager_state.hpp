@@ -87,6 +87,7 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
         std::function<bool()> superseded);
     task<> run_once(compose::project wanted, compose::project alone, run_options how,
         std::shared_ptr<std::string> made, std::function<bool()> superseded);
+    void announce_note(const std::string& project, const std::string& note);
     task<> stop_services(
         std::string project, std::set<std::string> services, grace_period grace, bool remove);
     task<> take_down(std::string project, down_options options);

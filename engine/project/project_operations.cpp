@@ -12,6 +12,7 @@
 #include "engine/project/shutdown.hpp"
 #include "engine/project/source_disks.hpp"
 #include "engine/project/step_performer.hpp"
+#include "engine/project/up_outlook.hpp"
 #include "engine/project/up_waiter.hpp"
 #include "engine/store/store.hpp"
 #include "engine/system/mount.hpp"
@@ -43,35 +44,6 @@ std::set<std::string> check_services(
             throw error(error_kind::not_found,
                 fmt::format("no such service: {} in project \"{}\"", name, project.name));
     return services;
-}
-
-observed_project project_manager::implementation::observe_project(
-    const std::string& name, const compose::project& definition) const {
-    observed_project now;
-    for (const container_view* each : containers.of_project(name))
-        if (!each->record.one_off)
-            now.containers.push_back(observe(*each));
-    for (const network_record& each : parts.networks.list())
-        now.networks.emplace(each.definition.name, each.definition);
-    for (const container_view* each : containers.all())
-        if (const attachment* at = parts.networks.find_attachment(each->record.id);
-            at != nullptr && each->record.prepares.empty() &&
-            (each->record.project != name || each->record.one_off))
-            for (const endpoint& on : at->endpoints)
-                now.guests.emplace(on.network,
-                    fmt::format("container \"{}\"{}", each->record.name,
-                        each->record.one_off ? ", made by `run` or a schedule," : " of another project"));
-    for (const volume_record& each : parts.volumes.list())
-        now.volumes.emplace(each.definition.name, each.definition);
-    for (const auto& [key, service] : definition.services)
-        if (const auto picture = parts.images.find(service.image);
-            picture && is_for(*picture, service.platform))
-            now.images[service.image] = picture->id;
-    for (const auto& [key, service] : definition.services)
-        for (const std::string& image : compose::further_images_of(service))
-            if (const auto picture = parts.images.find(image); picture && is_for(*picture, service.platform))
-                now.images[image] = picture->id;
-    return now;
 }
 
 task<> project_manager::implementation::run(plan steps, compose::project definition, grace_period grace,
@@ -143,15 +115,18 @@ void project_manager::implementation::announce_left_unchanged(
             {each->record.name, each->record.service, each->record.id, each->record.id.substr(0, 12)});
     for (std::string& note : links_to_nothing(request, std::move(known)))
         notes.push_back(std::move(note));
-    for (const std::string& note : notes) {
-        event what;
-        what.project = wanted.name;
-        what.kind = "project";
-        what.name = wanted.name;
-        what.status = "Warning";
-        what.detail = note;
-        parts.events.add(std::move(what));
-    }
+    for (const std::string& note : notes)
+        announce_note(wanted.name, note);
+}
+
+void project_manager::implementation::announce_note(const std::string& project, const std::string& note) {
+    event what;
+    what.project = project;
+    what.kind = "project";
+    what.name = project;
+    what.status = "Warning";
+    what.detail = note;
+    parts.events.add(std::move(what));
 }
 
 /// Throws error{invalid} for what this host does not have.
@@ -286,6 +261,8 @@ task<> project_manager::implementation::bring_up(compose::project wanted, up_opt
             co_await accept_folders(parts, wanted, made);
         co_await check_disks(parts, wanted, made);
     }
+    if (!options.carry_on) // what a crash has cut short is half taken down already
+        co_await check_outlook(parts, wanted, services, steps);
     announce_unchanged(wanted, services, steps);
     announce_left_unchanged(wanted, services);
     if (options.start)
@@ -362,14 +339,25 @@ task<> project_manager::implementation::take_down(std::string project, down_opti
     co_await parts.records.durable();
     compose::project definition;
     definition.name = project;
-    if (const project_record* known = projects.find(project))
+    if (const project_record* known = projects.find(project)) {
         definition = whole_of(known->definition);
-    down_request wanted{
-        .project = definition, .volumes = options.volumes, .remove_orphans = options.remove_orphans};
+        if (!options.declared)
+            options.declared = declared_volumes(definition);
+    }
+    down_request wanted{.project = definition,
+        .volumes = options.volumes,
+        .remove_orphans = options.remove_orphans,
+        .declared = options.declared};
     for (const container_view* each : containers.of_project(project))
         if (each->record.one_off)
             wanted.one_offs.push_back(observe(*each));
-    plan steps = plan_down(wanted, observe_project(project, definition));
+    const observed_project now = observe_project(project, definition);
+    plan steps = plan_down(wanted, now);
+    for (const std::string& name : volumes_kept(wanted, now))
+        announce_note(project,
+            fmt::format("volume \"{0}\" is kept: no service that the file has by now uses it; to remove it "
+                        "with its data: compose volume rm {0}",
+                name));
     co_await finish(std::move(steps), definition, options.grace);
     const project_record* left = projects.find(project);
     if (left != nullptr && !left->removing)

@@ -61,6 +61,8 @@ std::string encode(const project_record& record) {
         {"definition", json::parse(compose::to_wire(record.definition))}, {"created", record.created},
         {"removing", record.removing}, {"remove_volumes", record.remove.volumes},
         {"remove_orphans", record.remove.remove_orphans}, {"schedules", to_json(record.schedules)}};
+    if (const auto& declared = record.remove.declared)
+        object["remove_declared"] = json::array(declared->begin(), declared->end());
     if (record.refused)
         object["refused"] = json::parse(compose::to_wire(*record.refused));
     return json::serialize(object);
@@ -72,14 +74,17 @@ project_record decode_project(std::string_view key, std::string_view text) {
         const json::object& object = parsed.as_object();
         const json::value* orphans = object.if_contains("remove_orphans");
         const json::value* schedules = object.if_contains("schedules");
-        project_record record{.revision = object.at("revision").to_number<std::uint64_t>(),
-            .definition = compose::from_wire(json::serialize(object.at("definition"))),
-            .created = std::string(object.at("created").as_string()),
-            .removing = object.at("removing").as_bool(),
-            .remove = {.volumes = object.at("remove_volumes").as_bool(),
-                .remove_orphans = orphans != nullptr && orphans->as_bool(),
-                .grace = std::nullopt},
-            .schedules = schedules == nullptr ? schedule_states() : schedules_in(schedules->as_object())};
+        project_record record;
+        record.revision = object.at("revision").to_number<std::uint64_t>();
+        record.definition = compose::from_wire(json::serialize(object.at("definition")));
+        record.created = object.at("created").as_string();
+        record.removing = object.at("removing").as_bool();
+        record.remove.volumes = object.at("remove_volumes").as_bool();
+        record.remove.remove_orphans = orphans != nullptr && orphans->as_bool();
+        if (schedules != nullptr)
+            record.schedules = schedules_in(schedules->as_object());
+        if (const json::value* declared = object.if_contains("remove_declared"))
+            record.remove.declared = json::value_to<std::set<std::string>>(*declared);
         if (const json::value* refused = object.if_contains("refused"))
             record.refused = compose::from_wire(json::serialize(*refused));
         return record;

@@ -18,6 +18,9 @@ struct down_options {
     bool volumes = false;
     bool remove_orphans = false;
     std::optional<std::chrono::nanoseconds> grace;
+    /// The volumes that the file of who asked declares, by their names on the host; nothing: those of the
+    /// last definition.
+    std::optional<std::set<std::string>> declared = {};
 };
 
 /// A stack as it was last asked for (table::project, key: its name). Written before anything is done; how it

@@ -179,7 +179,6 @@ void project_records::empty(const std::string& project) {
     record.definition.services.clear();
     record.definition.disabled_services.clear();
     record.definition.networks.clear();
-    record.definition.volumes.clear();
     record.definition.secrets.clear();
     record.definition.configs.clear();
     store_.put(table::project, project, encode(record));

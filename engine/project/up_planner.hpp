@@ -33,6 +33,7 @@ class up_planner {
     bool is_here(const std::string& reference) const;
     void pull(const std::string& reference, const std::string& service);
     void renew();
+    bool is_orphan(const observed_container& container) const;
     bool is_removed_orphan(const observed_container& container) const;
     void orphans();
     bool has_succeeded(const observed_container& container) const;
@@ -56,6 +57,7 @@ class up_planner {
     std::optional<std::size_t> update(const compose::service& service, const observed_container& container,
         std::optional<std::size_t> after);
     std::vector<std::size_t> handed_over(const std::string& name, const compose::service& service) const;
+    std::string renamed_for(const compose::service& service, const observed_container& container) const;
     std::string change_of(const compose::service& service, const observed_container& container) const;
     bool is_remade(const std::string& service) const;
     void starts(const compose::service& service);

@@ -171,11 +171,13 @@ std::vector<link_info> netlink_socket::list_links() {
         const auto found = links.find(static_cast<int>(header->ifa_index));
         if (local == nullptr || found == links.end())
             return;
-        if (!ipv6)
+        if (!ipv6) {
             found->second.addresses.push_back(ntohl(::nla_get_u32(local)));
-        else if (::nla_len(local) == sizeof(ipv6_bytes))
+        } else if (::nla_len(local) == sizeof(ipv6_bytes)) {
             std::memcpy(
                 found->second.ipv6_addresses.emplace_back().data(), ::nla_data(local), sizeof(ipv6_bytes));
+            found->second.ipv6_lengths.push_back(header->ifa_prefixlen);
+        }
     });
     std::vector<link_info> all;
     all.reserve(links.size());
@@ -280,6 +282,30 @@ void netlink_socket::create_sublink(const sublink_request& request) {
                 ? fmt::format("the kernel has no {}: create network interface", request.kind)
                 : fmt::format("create {} network interface", request.kind),
             request.name);
+}
+
+void netlink_socket::create_vlan(const std::string& name, int below, unsigned tag, const std::string& alias) {
+    const auto message = make_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    ifinfomsg header{};
+    header.ifi_flags = IFF_UP;
+    header.ifi_change = IFF_UP;
+    append(message, header);
+    put_text(message, IFLA_IFNAME, name);
+    ::nla_put_u32(message.get(), IFLA_LINK, static_cast<std::uint32_t>(below));
+    {
+        const nest info(message, IFLA_LINKINFO);
+        put_text(message, IFLA_INFO_KIND, "vlan");
+        const nest data(message, IFLA_INFO_DATA);
+        ::nla_put_u16(message.get(), IFLA_VLAN_ID, static_cast<std::uint16_t>(tag));
+    }
+    const int result = exchange(message.get());
+    if (result < 0 && result != -EEXIST)
+        refuse(result,
+            result == -EOPNOTSUPP ? "the kernel has no VLANs: create network interface"
+                                  : "create VLAN interface",
+            name);
+    if (result == 0)
+        set_alias(find_link(name), alias);
 }
 
 void netlink_socket::set_port_options(int index, bool isolated) {

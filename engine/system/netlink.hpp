@@ -54,6 +54,7 @@ struct link_info {
     std::vector<ipv6_bytes> ipv6_addresses; // IPv6
     std::string alias;                      // what was written to it: IFLA_IFALIAS
     bool is_bridge = false;
+    std::vector<unsigned> ipv6_lengths = {}; // of the prefixes of ipv6_addresses, in their order
 };
 
 /// One rtnetlink socket, bound to the network namespace of the thread that made it. Every call waits for the
@@ -80,6 +81,9 @@ class netlink_socket {
     void create_veth(const veth_request& request);
 
     void create_sublink(const sublink_request& request);
+
+    /// An interface of a VLAN on another one, up, with the alias; no error when it is there.
+    void create_vlan(const std::string& name, int below, unsigned tag, const std::string& alias);
 
     /// No error when it is gone already.
     void delete_link(const std::string& name);

@@ -144,6 +144,11 @@ void check_volume_name(const std::string& name) {
             fmt::format("volume name \"{}\": letters, digits and _ . - only, a letter or digit first", name));
 }
 
+void check_volume(const volume_definition& wanted) {
+    check_volume_name(wanted.name);
+    check_driver_options(wanted);
+}
+
 std::string missing_volume(const std::string& name, const fs::path& folder) {
     return fmt::format("volume \"{}\": its folder {} has disappeared; is its disk mounted? Put it back, or "
                        "remove the volume",
@@ -205,8 +210,7 @@ volume_store::~volume_store() = default;
 
 task<volume_record> volume_store::create(volume_definition wanted) {
     const auto self = implementation_;
-    check_volume_name(wanted.name);
-    check_driver_options(wanted);
+    check_volume(wanted);
     const std::string name = wanted.name;
     const auto turn = co_await self->turn_of(name).lock();
     const auto found = self->volumes.find(name);

@@ -92,6 +92,9 @@ class volume_store {
 /// What there is to say of a volume whose folder has disappeared.
 std::string missing_volume(const std::string& name, const std::filesystem::path& folder);
 
+/// Throws what create() throws for a definition that it would not take.
+void check_volume(const volume_definition& wanted);
+
 /// Throws error{invalid} unless the name is [a-zA-Z0-9][a-zA-Z0-9_.-]*.
 void check_volume_name(const std::string& name);
 

@@ -146,7 +146,7 @@ networks: {default: {%s driver_opts: {com.docker.network.bridge.name: theirs1}}}
                               "enable_ipv6: true,": "10.91.0.9"}.items():
             self.up(text % more)
             self.assertIn(f"default via {gateway} ", self.inside("a", "ip", "route"), more)
-            if "fd91" in more:
+            if "ipv6" in more:  # what the bridge has is what the network has
                 self.assertIn("default via fd91::9 ", self.inside("a", "ip", "-6", "route"))
             fetched = run("curl", "-sS", "-m", "2", "-o", "/dev/null", "http://127.0.0.1:18286/group")
             self.assertEqual(fetched.returncode, 0, more + fetched.stderr)
@@ -299,6 +299,116 @@ networks:
             self.inside("a", "ping", "-c1", "-W1", "10.90.0.1")
         else:
             self.assertIn("the kernel has no ipvlan", self.refused(ipvlan))
+
+    def test_a_range_may_be_one_address(self):
+        text = """
+services: {a: {image: busybox, init: true, command: sleep 1000, networks: [lan]}}
+networks: {lan: {enable_ipv6: true, ipam: {config: [{subnet: 10.83.0.0/24, ip_range: 10.83.0.7/%s}, {subnet: 'fd83::/64', ip_range: 'fd83::9/%s'}]}}}
+"""
+        self.up(text % (32, 128))
+        self.assertIn("inet 10.83.0.7/24 ", self.inside("a", "ip", "-4", "addr", "show", "eth0"))
+        self.assertIn("inet6 fd83::9/64 ", self.inside("a", "ip", "-6", "addr", "show", "eth0"))
+        self.stop_daemon()
+        self.start_daemon()
+        self.up(text % (32, 128))
+        self.assertIn("all addresses of 10.83.0.0/24", self.refused((text % (32, 128)).replace("sleep 1000,", "sleep 1000, scale: 2,")))
+        self.compose("down", "-t", "0")
+        self.assertIn('ip_range "10.83.0.7/31" is none', self.refused(text % (31, 128)))
+        self.up((text % (31, 127)).replace("0.7/", "0.6/").replace("::9/", "::8/"))
+        self.assertIn("inet 10.83.0.6/24 ", self.inside("a", "ip", "-4", "addr", "show", "eth0"))
+
+    def test_addresses_that_no_container_can_have_are_named_by_their_key(self):
+        text = """
+services: {a: {image: busybox, command: 'true', networks: {lan: {%s}}}}
+networks: {lan: {enable_ipv6: true, ipam: {config: [{subnet: 10.84.0.0/24, gateway: 10.84.0.9, aux_addresses: {printer: 10.84.0.5}}, {subnet: 'fd84::/64'}]}}}
+"""
+        for address, words in {"ipv4_address: 10.84.0.9": "10.84.0.9 is the gateway of networks.lan",
+                               "ipv4_address: 10.84.0.0": "10.84.0.0 is the address of the network itself",
+                               "ipv4_address: 10.84.0.255": "10.84.0.255 is the broadcast address of 10.84.0.0/24",
+                               "ipv4_address: 10.84.0.5": "10.84.0.5 is what networks.lan.ipam.config has for printer under aux_addresses",
+                               "ipv4_address: 10.85.0.5": "10.85.0.5 is not in 10.84.0.0/24",
+                               "ipv6_address: 'fd84::1'": "fd84::1 is the gateway of networks.lan"}.items():
+            told = self.refused(text % address)
+            self.assertIn(f"services.a.networks.lan.{address.split(':')[0]}: {words}", told)
+        # Where the engine chooses the subnet it is known once there is one.
+        free = "services: {a: {image: busybox, command: sleep 1000, init: true, networks: {lan: {%s}}}}\nnetworks: {lan: }\n"
+        self.up(free % "")
+        address = self.container("a")["networks"]["net_lan"]
+        self.assertIn("is that of the gateway", self.refused(free % f"ipv4_address: {address.rsplit('.', 1)[0]}.1"))
+        self.assertEqual(self.container("a")["networks"]["net_lan"], address)
+        service = "services: {a: {image: busybox, command: 'true', ports: ['%s:18299:80']}}\n"
+        for host, words in {"[fe80::1]": "link-local", "224.0.0.9": "multicast", "[ff02::1]": "multicast", "255.255.255.255": "broadcast"}.items():
+            told = self.refused(service % host)
+            self.assertIn(f'services.a.ports[0].host_ip: "{host.strip("[]")}" is ', told)
+            self.assertIn(words, told)
+
+    def test_ports_that_are_any_are_not_the_same(self):
+        self.up("services: {a: {image: busybox, init: true, command: sleep 1000, ports: ['0:80', '0:81']}}\n")
+        published = {self.compose("port", "a", port).stdout for port in ("80", "81")}
+        self.assertEqual(len(published), 2)
+
+    def test_the_bridge_of_all_is_there_for_who_calls_it_external(self):
+        self.up("""
+services:
+  both: {image: busybox, init: true, command: sleep 1000, networks: [all, default]}
+  one: {image: busybox, init: true, command: sleep 1000, networks: [all]}
+  mode: {image: busybox, init: true, command: sleep 1000, network_mode: bridge}
+networks: {all: {external: true, name: bridge}}
+""")
+        self.assertEqual(set(self.container("both")["networks"]), {"bridge", "net_default"})
+        for service in "both", "mode":
+            self.assertIn(self.container(service)["networks"]["bridge"], self.inside("one", "nslookup", "-type=a", f"net-{service}-1."))
+        self.assertIn('networks.all: "host" can only be the one network of a service', self.refused(
+            "services: {both: {image: busybox, command: 'true', networks: [all, default]}}\nnetworks: {all: {external: true, name: host}}\n"))
+        self.compose("down", "-t", "0", "--remove-orphans")
+        wait_until(lambda: not any(each.startswith(f"link b{self.tag()}") for each in self.leaks()), 5, "the shared network to go with the last of its containers")
+
+    def test_a_parent_may_be_a_vlan_that_is_made_for_it(self):
+        run("ip", "netns", "add", self.instance)
+        self.addCleanup(run, "ip", "netns", "del", self.instance)
+        for command in (f"ip link add wire1 type veth peer name eth0 netns {self.instance}", "ip link set wire1 up",
+                        f"ip -n {self.instance} link set eth0 up"):
+            self.assertEqual(run(*command.split()).returncode, 0, command)
+        if run("ip", "link", "add", "link", "wire1", "name", "wire1.9", "type", "vlan", "id", "9").returncode != 0:
+            self.assertIn("the kernel has no VLANs", self.refused("""
+services: {a: {image: busybox, init: true, command: sleep 1000, networks: [lan]}}
+networks: {lan: {driver: macvlan, driver_opts: {parent: wire1.42}}}
+"""))
+            return
+        for command in ("link add link eth0 name tagged type vlan id 42", "addr add 10.86.0.1/24 dev tagged", "link set tagged up"):
+            self.assertEqual(run("ip", "-n", self.instance, *command.split()).returncode, 0, command)
+        text = """
+services: {a: {image: busybox, init: true, command: sleep 1000, networks: [lan, more]}}
+networks:
+  lan: {driver: macvlan, driver_opts: {parent: wire1.42}, ipam: {config: [{subnet: 10.86.0.0/24, gateway: 10.86.0.1}]}}
+  more: {driver: macvlan, driver_opts: {parent: wire1.%s}}
+"""
+        self.up(text % 42)
+        self.inside("a", "ping", "-c1", "-W2", "10.86.0.1")
+        self.stop_daemon()
+        self.start_daemon()
+        self.inside("a", "ping", "-c1", "-W2", "10.86.0.1")
+        self.up(text % 9, "-t", "0")
+        self.wait_for_link("wire1.42", True)
+        self.compose("down", "-t", "0")
+        self.wait_for_link("wire1.42", False)
+        self.wait_for_link("wire1.9", True)  # somebody else has made it
+        self.assertIn('no interface "wire1.5000"', self.refused(text % 5000))
+
+    def test_what_leaves_makes_room_in_a_small_pool(self):
+        self.stop_daemon()
+        self.config = self.folder / "composed.yaml"
+        self.config.write_text("networks: {pools: [10.96.0.0/20]}\n")
+        self.start_daemon()
+        every = ", ".join(f"n{number}" for number in range(16))
+        for name in "one", "two":
+            (self.project / f"{name}.yaml").write_text(
+                f"name: {name}\nservices: {{a: {{image: busybox, init: true, command: sleep 1000, networks: [{every}]}}}}\nnetworks: {{{every.replace(',', ': ,')}: }}\n")
+        self.compose("-f", "one.yaml", "up", "-d")
+        for before, after in [("one", "two"), ("two", "one")] * 2:
+            self.compose("-f", f"{before}.yaml", "down", "-t", "0")
+            self.compose("-f", f"{after}.yaml", "up", "-d")
+        self.compose("-f", "one.yaml", "down", "-t", "0")
 
     def test_what_cannot_be_is_refused_by_name(self):
         service = "services: {a: {image: busybox, command: 'true', networks: [lan]}}\nnetworks: {lan: {%s}}\n"

@@ -547,6 +547,10 @@ class OperationsTest(OpenApiTest):
         [volume] = self.call("listVolumes", query={"project": "api", "services": "web"})
         self.assertEqual((volume["name"], volume["containers"]), ("api_data", ["api-web-1"]))
         self.assertEqual(self.call("listVolumes", query={"project": "api", "services": "job"}), [])
+        made = self.call("createVolume", body=json.dumps({"name": "mine", "driver_opts": {"type": "tmpfs", "device": "tmpfs"}, "labels": {"a": "b"}}),
+                         content_type="application/json")
+        self.assertEqual((made["project"], made["labels"], made["containers"]), ("", {"a": "b"}, []))
+        self.assertEqual(self.call("deleteVolume", volume="mine"), {"removed": "mine"})
         act("restart", services="job", timeout=0, dependents=False)
         self.assertEqual([line["status"] for line in act("pause", services="job")], ["Paused"])
         self.assertEqual(self.call("getContainer", container="api-job-1")["state"], "paused")
@@ -626,7 +630,7 @@ class OperationsTest(OpenApiTest):
     def take_down(self):
         self.refuse("deleteSecret", 409, "conflict", "wide-one", secret="kept")
         self.operate("deleteProject", project="wide", query={"volumes": True, "remove_orphans": True, "timeout": 0})
-        self.operate("deleteProject", project="api", query={"volumes": True, "timeout": 0})
+        self.operate("deleteProject", project="api", query={"volumes": True, "declared": "api_data", "timeout": 0})
         self.assertEqual(self.call("deleteSecret", secret="kept"), {"removed": "kept"})
         self.assertEqual(self.call("deleteConfig", config="kept"), {"removed": "kept"})
         self.assertEqual(self.call("listProjects"), [])
@@ -643,6 +647,7 @@ class ErrorsTest(OpenApiTest):
         self.refuse_bad_queries()
         self.refuse_bad_commands()
         self.refuse_bad_contents()
+        self.refuse_bad_volumes()
         self.refuse_bad_archives()
         self.refuse_too_much()
         self.refuse("deleteImage", 409, "conflict", '"busybox"', reference="busybox")
@@ -788,6 +793,16 @@ class ErrorsTest(OpenApiTest):
         self.refuse("deleteSecret", 409, "conflict", "uses-a-1", secret="used")
         self.refuse("deleteConfig", 409, "conflict", "uses-a-1", config="used")
         self.operate("deleteProject", project="uses")
+
+    def refuse_bad_volumes(self):
+        for body, naming in (("", "create"), ("[]", "create"), ("{}", "volume name"), ('{"name": "a/b"}', '"a/b"'), ('{"name": "a", "zz": 1}', '"zz"'),
+                             ('{"name": "a", "labels": {"l": 1}}', '"labels"'), ('{"name": "a", "driver_opts": {"size": "1"}}', "driver_opts.size")):
+            self.refuse("createVolume", 400, "invalid", naming, body=body)
+        self.refuse("createVolume", 409, "conflict", '"api_data"', body='{"name": "api_data", "driver_opts": {"type": "tmpfs", "device": "tmpfs"}}')
+        self.refuse("createVolume", 413, "exhausted", "/volumes", body=b" " * (2 << 20))
+        self.refuse("deleteVolume", 404, "not_found", '"none"', volume="none")
+        self.refuse("deleteVolume", 409, "conflict", "api-web-1", volume="api_data")
+        self.refuse("listVolumes", 404, "not_found", "nosuch", query={"project": "api", "services": "nosuch"})
 
     def refuse_bad_archives(self):
         for body in b"", b"no archive", tar("other", b""), tar("manifest.json", b"{"):

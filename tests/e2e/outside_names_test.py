@@ -238,7 +238,7 @@ class OutsideNamesTest(DaemonTest):
             self.assertEqual(self.ask("app", name, AAAA), (NO_ERROR, False, []), name)
         reverse = ".".join(reversed(web.split("."))) + ".in-addr.arpa"
         self.assertEqual(self.ask("app", reverse, PTR), (NO_ERROR, False, ["o-web-1.o_default"]))
-        self.assertEqual(self.run_in("app", "nslookup", "web").returncode, 0)
+        self.assertEqual(self.run_in("app", "nslookup", "web.").returncode, 0)  # without the host's search domain
         self.assertEqual(self.upstream.asked, [])
 
     def test_names_of_who_does_not_run_are_not_passed_on(self):
@@ -276,9 +276,34 @@ class OutsideNamesTest(DaemonTest):
 
     def test_a_name_with_its_network_is_ours_as_well(self):
         # The embedded DNS of Docker owns the networks' names as domains, and PTR answers have them.
-        for name in ("web.o_default", "o-web-1.o_default", "portal.o_default"):
+        for name in ("web.o_default", "o-web-1.o_default", "portal.o_default", "Web.O_Default"):
             self.assertEqual(self.ask("app", name), (NO_ERROR, False, [self.address_of("web")]), name)
         self.assertEqual(self.upstream.asked, [])
+
+    def test_a_network_may_have_capitals_in_its_name(self):
+        self.write(STACK + "  default: {name: MyNet}\n")
+        self.compose("up", "-d", "-t", "0")
+        self.of = {each["service"]: each for each in self.containers()}
+        web = self.address_of("web", "MyNet")
+        reverse = ".".join(reversed(web.split("."))) + ".in-addr.arpa"
+        [called] = self.ask("app", reverse, PTR)[2]
+        for name in (called, "web.MyNet", "web.mynet", "PORTAL.MYNET"):
+            self.assertEqual(self.ask("app", name), (NO_ERROR, False, [web]), name)
+        self.assertEqual(self.upstream.asked, [])
+
+    def test_search_domains_and_options_are_those_of_the_host(self):
+        ours = self.resolv_conf.read_text()
+        self.resolv_conf.write_text(f"{ours}domain nowhere.test\nsearch one.test\tdomains.test \noptions timeout:1\noptions attempts:2 edns0\n")
+        self.write(STACK.replace("  app: {image", "  app: {dns_opt: ['ndots:3'], dns_search: [test], image").replace("  hidden: {image", "  hidden: {dns_search: ['.'], image"))
+        self.compose("up", "-d", "-t", "0", "--force-recreate")
+        self.of = {each["service"]: each for each in self.containers()}
+        self.assertEqual(self.run_in("both", "cat", "/etc/resolv.conf").stdout,
+                         "nameserver 127.0.0.11\nsearch one.test domains.test\noptions timeout:1 attempts:2 edns0 ndots:0\n")
+        self.assertEqual(self.run_in("app", "cat", "/etc/resolv.conf").stdout, "nameserver 127.0.0.11\nsearch test\noptions ndots:3\n")
+        self.assertEqual(self.run_in("hidden", "cat", "/etc/resolv.conf").stdout, "nameserver 127.0.0.11\noptions timeout:1 attempts:2 edns0 ndots:0\n")
+        # As it is asked by the C library: the name by itself, then with each domain.
+        self.assertIn("PING n7 (198.18.0.7)", self.run_in("app", "ping", "-c", "1", "-W", "1", "n7").stdout)
+        self.assertIn(f"PING web ({self.address_of('web')})", self.run_in("app", "ping", "-c", "1", "-W", "1", "web").stdout)
 
     def test_names_of_a_network_that_is_not_ones_own_are_not_known(self):
         self.assertEqual(self.ask("hidden", "secret"), (NO_ERROR, False, [self.address_of("secret", "o_inside")]))

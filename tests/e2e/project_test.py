@@ -30,9 +30,35 @@ class DownTest(DaemonTest):
                    "networks: {a: }\nvolumes: {w: {external: true, name: d_w}}\n")
         self.compose("up", "-d")
         self.assertEqual(len(self.networks()), 2)
-        self.compose("down", "-v", "-t", "0")
+        down = self.compose("down", "-v", "-t", "0")
         wait_until(lambda: not self.networks(), 5, "the networks to go")
-        self.assertEqual(self.volumes(), ["d_w"])  # the file says that it is somebody else's
+        # One is somebody else's, says the file; of the other it says nothing, as for Docker Compose.
+        self.assertEqual(self.volumes(), ["d_v", "d_w"])
+        self.assertIn("compose volume rm d_v", down.stdout + down.stderr)
+        self.assertNotIn("rm d_w", down.stdout + down.stderr)
+        self.assertEqual(self.compose("volume", "rm", "d_v").stdout, "d_v\n")
+        self.assertEqual(self.volumes(), ["d_w"])
+
+    def test_volumes_go_by_the_file_as_it_is_now(self):
+        text = f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['v:/v', 'w:/w', /x]}}\nvolumes: {{v: , w: }}\n"
+        self.write(text)
+        self.compose("up", "-d")
+        self.write(f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['w:/w']}}\nvolumes: {{w: }}\n")
+        down = self.compose("down", "-v", "-t", "0")
+        self.assertEqual(self.volumes(), ["d_v"])
+        self.assertIn("compose volume rm d_v", down.stdout + down.stderr)
+        # Without a file what was brought up last is what counts; without that too, what bears the project's name.
+        self.write(text)
+        self.compose("up", "-d")
+        self.write(f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['w:/w']}}\nvolumes: {{w: }}\n")
+        self.compose("up", "-d")
+        self.write("what: [")
+        self.assertNotEqual(self.compose("down", "-v", check=False).returncode, 0)
+        self.assertIn("those that were brought up last", self.compose("-p", "d", "down", "-v", "-t", "0").stderr)
+        self.assertEqual([each for each in self.volumes() if "_" in each], ["d_v"])
+        (self.project / "compose.yaml").unlink()
+        self.compose("-p", "d", "down", "-v", "-t", "0")
+        self.assertEqual(self.volumes(), [])
 
     def test_volumes_can_be_removed_after_the_rest(self):
         self.write(f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['v:/v']}}\nvolumes: {{v: }}\n")
@@ -122,6 +148,58 @@ class ChangeTest(DaemonTest):
         self.assertTrue(with_subnet("10.213.1.0/24").startswith("10.213.1."))
         self.assertTrue(with_subnet("10.213.2.0/24").startswith("10.213.2."))
         self.assertEqual(self.compose("exec", "s", "true").returncode, 0)
+
+    def test_nothing_is_taken_down_for_a_network_that_cannot_be(self):
+        text = f"""name: d
+services:
+  s: {{{SLEEP}, networks: {{default: {{%s}}}}%s}}
+  t: {{{SLEEP}, networks: [other]}}
+networks: {{default: {{%s}}, other: {{ipam: {{config: [{{subnet: 10.215.1.0/24}}]}}}}}}
+volumes: {{v: {{driver_opts: {{type: tmpfs}}}}}}
+"""
+        subnet = "ipam: {config: [{subnet: 10.214.%s.0/24}]}"
+        self.write(text % ("", "", subnet % 1))
+        self.compose("up", "-d")
+        before = {each["service"]: each["pid"] for each in self.containers()}
+        for wanted, words in {("", "", "ipam: {config: [{subnet: 10.215.0.0/16}]}"): 'overlaps 10.215.1.0/24 of network "d_other"',
+                              ("", "", "driver: macvlan, driver_opts: {parent: nowhere0}"): 'no interface "nowhere0"',
+                              ("", "", "driver: macvlan, driver_opts: {parent: nowhere0.7}"): 'and no "nowhere0" to make it on',
+                              ("", "", "driver_opts: {com.docker.network.bridge.name: lo}"): '"lo" is an interface of this host and no bridge',
+                              ("", ", volumes: ['v:/v']", subnet % 2): "volume \"d_v\": driver_opts.device is missing",
+                              ("ipv4_address: 10.214.9.9", "", "driver_opts: {com.docker.network.driver.mtu: '1400'}"): "10.214.9.9 is not in"}.items():
+            self.write(text % wanted)
+            refused = self.compose("up", "-d", "-t", "0", check=False)
+            self.assertEqual(refused.returncode, 1, wanted)
+            self.assertIn(words, refused.stderr)
+            self.assertEqual({each["service"]: each["pid"] for each in self.containers()}, before, wanted)
+        # What goes with it is in nobody's way.
+        self.write(text % ("ipv4_address: 10.214.1.9", "", "internal: true, " + subnet % 1))
+        self.compose("up", "-d", "-t", "0")
+        self.assertEqual(self.container("s")["networks"]["d_default"], "10.214.1.9")
+
+    def test_other_names_of_networks_and_volumes_make_their_containers_anew(self):
+        text = f"name: d\nservices:\n  s: {{{SLEEP}, volumes: ['v:/v']}}\n  t: {{{SLEEP}, networks: [back]}}\nnetworks: {{default: {{%s}}, back: }}\nvolumes: {{v: {{%s}}}}\n"
+        self.write(text % ("", ""))
+        self.compose("up", "-d")
+        before = self.container("t")["id"]
+        self.write(text % ("name: Other", ""))
+        self.compose("up", "-d", "-t", "0")
+        self.assertEqual(list(self.container("s")["networks"]), ["Other"])
+        self.write(text % ("name: Other", "name: other"))
+        self.compose("up", "-d", "-t", "0")
+        self.assertEqual(self.compose("volumes", "-q", "s").stdout, "other\n")
+        self.assertEqual(self.container("t")["id"], before)
+
+    def test_an_orphan_on_a_changed_network_is_taken_along_by_its_flag(self):
+        text = "name: d\nservices:\n  s: {%s}\n%snetworks: {default: {ipam: {config: [{subnet: 10.216.%d.0/24}]}}}\n"
+        self.write(text % (SLEEP, f"  old: {{{SLEEP}}}\n", 1))
+        self.compose("up", "-d")
+        self.write(text % (SLEEP, "", 2))
+        refused = self.compose("up", "-d", "-t", "0", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn('container "d-old-1", whose service the file has no more, is on it; take it along with --remove-orphans', refused.stderr)
+        self.compose("up", "-d", "-t", "0", "--remove-orphans")
+        self.assertEqual([each["service"] for each in self.containers()], ["s"])
 
     def test_a_changed_network_with_a_guest_stays_as_it_is(self):
         text = "name: host\nservices:\n  a: {image: busybox, init: true, command: sleep 1000}\nnetworks: {default: {ipam: {config: [{subnet: 10.74.%d.0/24}]}}}\n"

@@ -327,6 +327,36 @@ volumes: {{data: }}
         self.assertEqual(self.compose("secret", "rm", "tls.key").stdout, "tls.key\n")
         self.assertEqual(self.compose("secret", "ls", "-q").stdout, "")
 
+    def test_what_another_service_lacks_is_in_nobodys_way(self):
+        text = (f"name: part\nservices:\n  t: {{{SLEEPER}, depends_on: [d]}}\n  d: {{{SLEEPER}, secrets: [own]}}\n  o: {{{SLEEPER}, secrets: [s], configs: [c]}}\n"
+                "secrets: {s: {environment: COMPOSED_TEST_NONE}, own: {environment: OWN}}\nconfigs: {c: {file: ./none}}\n")
+        self.write(text)
+        self.compose("up", "-d", "t", env={"OWN": "x"})
+        self.compose("run", "-T", "t", "true", env={"OWN": "x"})
+        refused = self.compose("up", "-d", "t", check=False)
+        self.assertIn('"OWN" is not set', refused.stderr)
+        self.assertIn('"COMPOSED_TEST_NONE" is not set', self.compose("up", "-d", "o", check=False, env={"OWN": "x"}).stderr)
+        # Who has it keeps it while another service is brought up without.
+        (self.project / "none").write_text("c")
+        everything = {"OWN": "x", "COMPOSED_TEST_NONE": "s"}
+        self.compose("up", "-d", env=everything)
+        before = self.container("o")["id"]
+        self.compose("up", "-d", "t", env={"OWN": "x"})
+        self.compose("restart", "-t", "0", "o")
+        self.assertEqual(self.inside("o", "cat /run/secrets/s /c"), "sc")
+        self.compose("up", "-d", env=everything)
+        self.assertEqual(self.container("o")["id"], before)
+
+    def test_one_below_a_read_only_mount_says_what_is_missing_there(self):
+        (self.project / "app").mkdir()
+        self.write(f"name: below\nservices:\n  a: {{{SLEEPER}, volumes: ['./app:/etc/app:ro'], secrets: [{{source: s, target: /etc/app/key}}]}}\nsecrets: {{s: {{environment: PATH}}}}\n")
+        refused = self.compose("up", "-d", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn('"/etc/app/key" lies below "/etc/app", which is mounted read-only and has no such file', refused.stderr)
+        (self.project / "app/key").touch()
+        self.compose("up", "-d")
+        self.assertEqual(self.inside("a", "cat /etc/app/key"), os.environ["PATH"])
+
     def test_what_is_wrong_is_named_with_what_to_do(self):
         (self.project / "big").write_bytes(b"x" * (500 * 1024 + 1))
         (self.project / "folder").mkdir()

@@ -320,6 +320,21 @@ class AnonymousTest(KeysTest):
         now = {each["name"]: each["created"] for each in self.api("/volumes")}
         self.assertEqual([name for name in now if now[name] == created.get(name)], ["an_named"])
 
+    def test_up_V_does_not_wait_for_what_run_has_left(self):
+        self.write(f"name: an\nservices:\n  s: {{{SLEEPER}, volumes: [/d]}}\n  t: {{{SLEEPER}, volumes_from: [s]}}\n")
+        self.compose("up", "-d")
+        self.inside("s", "echo f > /d/f")
+        self.compose("run", "-T", "t", "true")
+        self.compose("up", "-d", "-V", "-t", "0")
+        self.assertEqual(self.inside("s", "ls /d"), "")
+        self.inside("s", "echo f > /d/f")
+        before = self.containers("s")[0]["id"]
+        self.compose("run", "-d", "--name", "busy", "t", "sleep", "1000")
+        refused = self.compose("up", "-d", "-V", "-t", "0", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn('is to be renewed and container "busy", made by `run` or a schedule, has it; remove that container first', refused.stderr)
+        self.assertEqual((self.inside("s", "ls /d"), self.containers("s")[0]["id"]), ("f\n", before))
+
     def test_rm_v_removes_them(self):
         self.write(f"name: an\nservices:\n  s: {{{SLEEPER}, volumes: [/d, 'named:/n']}}\n  t: {{{SLEEPER}, volumes: [/e]}}\nvolumes: {{named: }}\n")
         self.compose("up", "-d")
@@ -351,6 +366,41 @@ class ListTest(KeysTest):
         labels = dict(each.split("=", 1) for each in volume["Labels"].split(","))
         self.assertEqual(labels, {"mine": "yes", "com.docker.compose.project": "li", "com.docker.compose.volume": "one",
                                   "com.docker.compose.version": "2.40.3"})
+        self.assertEqual(self.compose("volumes", "--format", "{{.Name}}").stdout, "li_one\nsecond\n")
+        for wrong in ["nosuch"], ["--format", "{{.Nope}}"]:
+            refused = self.compose("volumes", *wrong, check=False)
+            self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+            self.assertIn(wrong[-1].strip("{}."), refused.stderr)
+        self.compose("down", "-t", "0")
+        self.assertIn("no such service: nosuch", self.compose("volumes", "nosuch", check=False).stderr)
+
+    def test_those_that_are_made_by_hand(self):
+        self.write(f"name: li\nservices:\n  a: {{{SLEEPER}, volumes: ['data:/d']}}\nvolumes: {{data: {{external: true, name: theirs}}}}\n")
+        self.up_fails("volume theirs declared as external, but could not be found; make it with: compose volume create theirs")
+        for _ in range(2):
+            self.assertEqual(self.compose("volume", "create", "theirs", "-l", "mine=yes", "--opt", "type=tmpfs", "-o", "device=tmpfs",
+                                          "--driver-opt", "o=size=1m").stdout, "theirs\n")
+        other = self.compose("volume", "create", "theirs", check=False)
+        self.assertIn('volume "theirs" is there already, with other options', other.stderr)
+        for wrong, words in (["a/b"], '"a/b"'), (["x", "-o", "size=1"], "driver_opts.size is not known"), (["-d", "nfs", "x"], "nfs"):
+            refused = self.compose("volume", "create", *wrong, check=False)
+            self.assertNotEqual(refused.returncode, 0, wrong)
+            self.assertIn(words, refused.stderr)
+        self.compose("up", "-d")
+        self.assertIn("size=1024k", self.inside("a", "grep ' /d ' /proc/mounts"))
+        [volume] = self.api("/volumes")
+        self.assertEqual((volume["project"], volume["labels"]), ("", {"mine": "yes"}))
+        self.assertEqual(self.compose("volume", "ls", "-q").stdout, "theirs\n")
+        self.assertRegex(self.compose("volume", "ls").stdout, r"theirs .* li-a-1\n")
+        self.compose("stop", "-t", "0")
+        refused = self.compose("volume", "rm", "theirs", "nosuch", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn('volume "theirs" is in use by li-a-1; remove these first', refused.stderr)
+        self.assertIn('volume "nosuch": there is none of that name', refused.stderr)
+        self.compose("down", "-v")
+        self.assertEqual(self.volumes(), {"theirs"})
+        self.compose("volume", "rm", "theirs")
+        self.assertEqual((self.volumes(), self.compose("volume", "ls", "-q").stdout), (set(), ""))
 
 
 class DriverTest(KeysTest):

@@ -55,6 +55,7 @@ class Cgroup2Test(unittest.TestCase):
             for test in hello lifecycle volume; do
                 python3 tests/e2e/${test}_test.py
             done
+            python3 tests/e2e/networks_test.py NetworksTest.test_a_parent_may_be_a_vlan_that_is_made_for_it
             """, timeout=900)
         self.assertEqual(code, 0, output[-8000:])
 
