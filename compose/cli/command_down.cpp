@@ -55,21 +55,23 @@ engine::task<> remove_images(context& with, std::set<std::string> names) {
 
 engine::task<> take_down(
     context& with, std::shared_ptr<down_flags> flags, std::string name, bool something_else) {
-    std::string target = fmt::format(
-        "/api/v1/projects/{}?volumes={:d}&remove_orphans={:d}", name, flags->volumes, flags->remove_orphans);
     std::set<std::string> images;
     if (flags->images == "all") // `local` are those that Compose has built, which composed does not
         images = co_await images_of(with, name, flags->services);
     // Those of some services alone: what the others use stays.
     const bool some = !flags->services.empty();
+    api::target target = project_target(name, some ? "/stop" : "");
     if (some)
-        target = fmt::format("/api/v1/projects/{}/stop?remove=1&{}", name, services_query(flags->services));
+        target.with("remove", true);
+    else
+        target.with("volumes", flags->volumes).with("remove_orphans", flags->remove_orphans);
+    add_services(target, flags->services);
     if (flags->timeout)
-        target += fmt::format("&timeout={}", *flags->timeout);
+        target.with("timeout", *flags->timeout);
     api::client daemon = with.daemon();
     std::unique_ptr<api::client_stream> stream;
     try {
-        stream = co_await daemon.open(some ? "POST" : "DELETE", target);
+        stream = co_await daemon.open(some ? "POST" : "DELETE", target.text());
     } catch (const error& failure) {
         if (failure.kind() != error_kind::not_found || some)
             throw;

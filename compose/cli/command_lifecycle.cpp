@@ -31,11 +31,9 @@ struct lifecycle_flags {
 };
 using flags_ptr = std::shared_ptr<lifecycle_flags>;
 
-engine::task<> act(
-    context& with, std::string name, std::string action, std::string query, std::string title) {
+engine::task<> act(context& with, api::target target, std::string title) {
     api::client daemon = with.daemon();
-    std::unique_ptr<api::client_stream> stream =
-        co_await daemon.open("POST", fmt::format("/api/v1/projects/{}/{}?{}", name, action, query));
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target.text());
     co_await follow_operation(with, std::move(stream), std::move(title));
 }
 
@@ -51,30 +49,32 @@ engine::task<> stop(context& with, flags_ptr flags) {
 }
 
 engine::task<> run(context& with, flags_ptr flags, std::string action, std::string title) {
-    std::string query = services_query(flags->services);
-    if (flags->timeout)
-        query += fmt::format("&timeout={}", *flags->timeout);
-    if (action == "kill")
-        query += "&signal=" + flags->signal + (flags->orphans ? "&orphans=1" : "");
-    if (flags->no_deps)
-        query += "&dependents=0";
-    const std::string name = with.project_name();
     const bool kills = action == "kill";
+    api::target target = project_target(with.project_name(), "/" + action);
+    add_services(target, flags->services);
+    if (flags->timeout)
+        target.with("timeout", *flags->timeout);
+    if (kills)
+        target.with("signal", flags->signal).with("orphans", flags->orphans);
+    if (flags->no_deps)
+        target.with("dependents", false);
     try {
-        co_await act(with, name, std::move(action), query, std::move(title));
+        co_await act(with, std::move(target), std::move(title));
         co_return;
     } catch (const error& failure) {
         if (!kills || failure.kind() != error_kind::conflict)
             throw;
     }
-    fmt::print(stderr, "No container to kill\n");
+    fmt::print(stderr, "no container to kill\n");
 }
 
 engine::task<> remove(context& with, flags_ptr flags) {
     const std::string name = with.project_name();
-    const std::string query = services_query(flags->services);
-    if (flags->stop)
-        co_await act(with, name, "stop", query, "Stopping");
+    if (flags->stop) {
+        api::target target = project_target(name, "/stop");
+        add_services(target, flags->services);
+        co_await act(with, std::move(target), "Stopping");
+    }
     api::client daemon = with.daemon();
     const std::string text = co_await daemon.call("GET", containers_target(name, flags->services));
     const json::value all = parse_reply(text);
@@ -100,7 +100,10 @@ engine::task<> remove(context& with, flags_ptr flags) {
         if (answer != "y" && answer != "yes")
             co_return;
     }
-    co_await act(with, name, "remove", fmt::format("{}&volumes={:d}", query, flags->volumes), "Removing");
+    api::target target = project_target(name, "/remove");
+    add_services(target, flags->services);
+    target.with("volumes", flags->volumes);
+    co_await act(with, std::move(target), "Removing");
 }
 
 command_line add(const command_line& app, const std::string& name, const std::string& help, flags_ptr flags,

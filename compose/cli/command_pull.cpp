@@ -72,8 +72,9 @@ engine::task<> pull_one(pulls& all, std::string reference) {
     all.show(reference, "Pulling");
     try {
         api::client daemon = all.with.daemon();
-        const std::string target = "/api/v1/images/pull?reference=" + api::percent_encode(reference);
-        const std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
+        api::target target("/api/v1/images/pull");
+        target.with("reference", reference);
+        const std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target.text());
         const std::uint64_t bytes = co_await follow(all, *stream, reference);
         const std::string detail = bytes > 0 ? human_bytes(static_cast<double>(bytes)) : "is up to date";
         all.show(reference, "Pulled", detail);

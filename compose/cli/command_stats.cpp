@@ -84,9 +84,10 @@ engine::task<> stats(context& with, std::shared_ptr<stats_flags> flags) {
         services.push_back(flags->service);
     const bool redraws = !flags->no_stream && is_terminal(STDOUT_FILENO);
     api::client daemon = with.daemon();
-    const std::unique_ptr<api::client_stream> stream =
-        co_await daemon.open("GET", fmt::format("/api/v1/projects/{}/stats?stream={:d}&{}", name,
-                                        !flags->no_stream, services_query(services)));
+    api::target target = project_target(name, "/stats");
+    target.with("stream", !flags->no_stream);
+    add_services(target, services);
+    const std::unique_ptr<api::client_stream> stream = co_await daemon.open("GET", target.text());
     while (std::ferror(stdout) == 0) {
         const std::optional<std::string> text = co_await stream->next_line();
         if (!text)

@@ -32,10 +32,10 @@ json::object json_of(const json::object& volume) {
 
 engine::task<> volumes(context& with, std::shared_ptr<volumes_flags> flags) {
     api::client daemon = with.daemon();
-    std::string target = "/api/v1/volumes?project=" + with.project_name();
-    if (!flags->services.empty())
-        target += "&" + services_query(flags->services);
-    const std::string text = co_await daemon.call("GET", target);
+    api::target target("/api/v1/volumes");
+    target.with("project", with.project_name());
+    add_services(target, flags->services);
+    const std::string text = co_await daemon.call("GET", target.text());
     const json::value all = parse_reply(text);
     std::vector<std::vector<std::string>> rows;
     for (const json::value& each : all.as_array()) {

@@ -1,5 +1,6 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
+#include "compose/cli/reconnect.hpp"
 #include "compose/model/error.hpp"
 #include "engine/system/notifier.hpp"
 
@@ -34,12 +35,7 @@ struct waits {
 
 engine::task<> wait_for_one(context& with, waits& all, std::string id) {
     try {
-        api::client daemon = with.daemon();
-        const auto stream = co_await daemon.open("GET", fmt::format("/api/v1/containers/{}/wait", id));
-        const std::optional<std::string> text = co_await stream->next_line();
-        if (!text)
-            throw error(error_kind::unavailable, "composed ended the connection");
-        all.code = parse_reply(*text).at("exit_code").to_number<int>();
+        all.code = co_await wait_for_exit(with, id);
         fmt::print("container \"{}\" exited with status code {}\n", id, all.code);
         std::fflush(stdout);
     } catch (const error&) {
@@ -68,8 +64,9 @@ engine::task<> wait(context& with, std::shared_ptr<wait_flags> flags) {
     with.exit_code = all.code;
     if (!flags->down_project)
         co_return;
-    std::unique_ptr<api::client_stream> stream =
-        co_await daemon.open("DELETE", fmt::format("/api/v1/projects/{}?remove_orphans=1", name));
+    api::target target = project_target(name);
+    target.with("remove_orphans", true);
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("DELETE", target.text());
     co_await follow_operation(with, std::move(stream), "Running");
 }
 

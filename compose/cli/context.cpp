@@ -1,6 +1,5 @@
 #include "compose/cli/context.hpp"
 
-#include "api/http/query.hpp"
 #include "compose/cli/providers.hpp"
 #include "compose/encode/encode.hpp"
 #include "compose/load/contents.hpp"
@@ -49,8 +48,8 @@ engine::task<project> context::load_or_known(std::vector<std::string> services, 
             !files.files.empty())
             throw;
     }
-    const std::string target = "/api/v1/projects/" + *project_name_without_file(files);
-    const std::string text = co_await daemon().call("GET", target);
+    const api::target target = project_target(*project_name_without_file(files));
+    const std::string text = co_await daemon().call("GET", target.text());
     const boost::json::value reply = parse_reply(text);
     co_return from_wire(boost::json::serialize(reply.at("definition")));
 }
@@ -61,10 +60,16 @@ std::string context::project_name() {
     return load_project().name;
 }
 
-std::string services_query(const std::vector<std::string>& services) {
-    if (services.empty())
-        return {};
-    return "services=" + api::percent_encode(fmt::format("{}", fmt::join(services, ",")));
+api::target project_target(const std::string& project, const std::string& below) {
+    return api::target(fmt::format("/api/v1/projects/{}{}", api::percent_encode(project), below));
+}
+
+void add_services(api::target& to, const std::vector<std::string>& services) {
+    for (const std::string& name : services)
+        if (name.empty())
+            throw error(error_kind::not_found, "no such service: the name is empty");
+    if (!services.empty())
+        to.with("services", fmt::format("{}", fmt::join(services, ",")));
 }
 
 void check_services(const project& of, const std::vector<std::string>& services) {
@@ -74,10 +79,10 @@ void check_services(const project& of, const std::vector<std::string>& services)
 }
 
 std::string containers_target(const std::string& project, const std::vector<std::string>& services) {
-    std::string target = "/api/v1/containers?project=" + project;
-    if (!services.empty())
-        target += "&" + services_query(services);
-    return target;
+    api::target target("/api/v1/containers");
+    target.with("project", project);
+    add_services(target, services);
+    return target.text();
 }
 
 engine::task<boost::json::object> find_container(

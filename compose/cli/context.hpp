@@ -1,6 +1,7 @@
 #pragma once
 
 #include "api/http/client.hpp"
+#include "api/http/query.hpp"
 #include "compose/cli/command_line.hpp"
 #include "compose/load/loader.hpp"
 
@@ -71,8 +72,11 @@ void add_volumes(const command_line& app);
 void add_secret(const command_line& app); // secret, configs
 void add_version(const command_line& app);
 
-/// "services=a,b" for a query, escaped; empty for none.
-std::string services_query(const std::vector<std::string>& services);
+/// The path of a project in the API, and what is below it.
+api::target project_target(const std::string& project, const std::string& below = {});
+
+/// Names them in the query; nothing for none, which means all. Throws error{not_found} for an empty name.
+void add_services(api::target& to, const std::vector<std::string>& services);
 
 /// Throws error{not_found} naming a service that the project does not have.
 void check_services(const project& of, const std::vector<std::string>& services);

@@ -38,6 +38,12 @@ std::chrono::system_clock::time_point parse_time(std::string_view text);
 /// "5 seconds", "About a minute", "3 weeks": as Docker words it.
 std::string human_duration(std::chrono::seconds duration);
 
+/// At most so many characters, the last of which says that there are more.
+std::string shortened(const std::string& text, std::size_t most);
+
+/// Between double quotes, with what is special or not to be printed escaped, as Go's %q.
+std::string quoted(const std::string& text);
+
 /// "12.3MB", in powers of 1000.
 std::string human_bytes(double bytes);
 

@@ -148,12 +148,7 @@ task<std::shared_ptr<operation>> project_manager::restart(
 namespace {
 
 event event_of(const container_view& container, std::string status) {
-    event what;
-    what.project = container.record.project;
-    what.kind = "container";
-    what.name = container.record.name;
-    what.id = container.record.id;
-    what.service = container.record.service;
+    event what = event_about(container.record);
     what.status = std::move(status);
     return what;
 }

@@ -98,6 +98,14 @@ task<> project_manager::implementation::finish(plan steps, compose::project defi
     return run(std::move(steps), std::move(definition), grace, std::move(never));
 }
 
+std::function<void(const container_record&, std::string)> project_manager::implementation::teller() {
+    return [this](const container_record& of, std::string status) {
+        event what = event_about(of);
+        what.status = std::move(status);
+        parts.events.add(std::move(what));
+    };
+}
+
 void project_manager::implementation::announce_unchanged(
     const compose::project& wanted, const std::set<std::string>& services, const plan& steps) {
     std::set<std::string> touched;
@@ -107,16 +115,10 @@ void project_manager::implementation::announce_unchanged(
         if (!each->record.is_own() || !services.contains(each->record.service) ||
             touched.contains(each->record.name))
             continue;
-        event what;
-        what.project = wanted.name;
-        what.kind = "container";
-        what.name = each->record.name;
-        what.service = each->record.service;
         const bool scheduled = wanted.services.at(each->record.service).scheduled.has_value();
-        what.status = scheduled && !is_up(each->state)   ? "Scheduled"
-                      : each->state == run_state::exited ? "Exited"
-                                                         : "Running";
-        parts.events.add(std::move(what));
+        teller()(each->record, scheduled && !is_up(each->state)   ? "Scheduled"
+                               : each->state == run_state::exited ? "Exited"
+                                                                  : "Running");
     }
 }
 
@@ -290,7 +292,7 @@ task<> project_manager::implementation::bring_up(compose::project wanted, up_opt
         activate_schedules(wanted, services, true);
     co_await run(std::move(steps), wanted, options.grace, superseded, std::move(report));
     if (options.wait)
-        co_await await_up(containers, wanted, services, options.wait_timeout, superseded);
+        co_await await_up(containers, wanted, services, options.wait_timeout, superseded, teller());
 }
 
 /// Brings the host there, and forgets what was to be carried on after a crash however it ends: an `up` that
@@ -469,6 +471,7 @@ task<> project_manager::implementation::start_services(
     }
     plan steps = plan_start(definition, observe_project(definition.name, definition), services);
     co_await run(std::move(steps), definition, std::nullopt, std::move(superseded));
+    announce_scheduled(definition, services);
 }
 
 /// Starts what a former daemon wanted to run and is not up yet.
@@ -510,6 +513,16 @@ task<> project_manager::implementation::restart_services(compose::project defini
     co_await finish(std::move(ends), definition, grace);
     plan starts = plan_start(definition, observe_project(definition.name, definition), services);
     co_await run(std::move(starts), definition, std::nullopt, std::move(superseded));
+    announce_scheduled(definition, services);
+}
+
+/// It is for their clocks to start them, and nothing else is told of them.
+void project_manager::implementation::announce_scheduled(
+    const compose::project& definition, const std::set<std::string>& services) {
+    for (const container_view* each : containers.of_project(definition.name))
+        if (each->record.is_own() && services.contains(each->record.service) &&
+            definition.services.at(each->record.service).scheduled)
+            teller()(each->record, "Scheduled");
 }
 
 /// As a person asks for it, who is told what could not be started.
