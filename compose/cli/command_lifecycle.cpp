@@ -50,7 +50,9 @@ engine::task<> stop(context& with, flags_ptr flags) {
 
 engine::task<> run(context& with, flags_ptr flags, std::string action, std::string title) {
     const bool kills = action == "kill";
-    api::target target = project_target(with.project_name(), "/" + action);
+    const bool starts = action == "start";
+    const std::string name = with.project_name();
+    api::target target = project_target(name, "/" + action);
     add_services(target, flags->services);
     if (flags->timeout)
         target.with("timeout", *flags->timeout);
@@ -58,14 +60,27 @@ engine::task<> run(context& with, flags_ptr flags, std::string action, std::stri
         target.with("signal", flags->signal).with("orphans", flags->orphans);
     if (flags->no_deps)
         target.with("dependents", false);
+    std::exception_ptr failure;
+    std::optional<error_kind> kind;
     try {
         co_await act(with, std::move(target), std::move(title));
-        co_return;
-    } catch (const error& failure) {
-        if (!kills || failure.kind() != error_kind::conflict)
-            throw;
+    } catch (const error& thrown) {
+        failure = std::current_exception();
+        kind = thrown.kind();
     }
-    fmt::print(stderr, "no container to kill\n");
+    if (!failure)
+        co_return;
+    const bool nothing_there =
+        kind == error_kind::not_found && co_await was_not_brought_up(with, name, flags->services);
+    if (!nothing_there && !(kills && kind == error_kind::conflict))
+        std::rethrow_exception(failure);
+    if (starts)
+        throw error(error_kind::not_found,
+            fmt::format("{} has no container to start; make one with: compose up -d",
+                flags->services.empty() ? fmt::format("project \"{}\"", name)
+                                        : fmt::format("service \"{}\"", flags->services.front())));
+    if (kills)
+        fmt::print(stderr, "no container to kill\n");
 }
 
 engine::task<> remove(context& with, flags_ptr flags) {
@@ -75,11 +90,9 @@ engine::task<> remove(context& with, flags_ptr flags) {
         add_services(target, flags->services);
         co_await act(with, std::move(target), "Stopping");
     }
-    api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("GET", containers_target(name, flags->services));
-    const json::value all = parse_reply(text);
+    const json::array all = co_await list_containers(with, name, flags->services);
     std::vector<std::string> names;
-    for (const json::value& each : all.as_array()) {
+    for (const json::value& each : all) {
         const json::object& container = each.as_object();
         const std::string state = text_of(container, "state");
         if (state == "exited" || state == "created")
@@ -92,6 +105,7 @@ engine::task<> remove(context& with, flags_ptr flags) {
     const std::string question = fmt::format("Going to remove {}", fmt::join(names, ", "));
     if (flags->force) {
         fmt::print("{}\n", question);
+        std::fflush(stdout); // before what is said of it
     } else {
         fmt::print("? {} (y/N) ", question);
         std::fflush(stdout);

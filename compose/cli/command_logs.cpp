@@ -167,10 +167,12 @@ engine::task<> print_logs(context& with, std::string project, log_options how) {
         } catch (const error&) {
             failure = std::current_exception();
         }
-        if (failure && !how.follow)
-            std::rethrow_exception(failure);
         if (!failure)
             break;
+        if (!has_gone(failure) && co_await was_not_brought_up(with, project, how.services))
+            break; // and has said nothing
+        if (!how.follow)
+            std::rethrow_exception(failure);
         co_await await_daemon(with, failure);
         out.begin_again();
         how.tail.clear();

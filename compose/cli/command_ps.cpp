@@ -256,11 +256,9 @@ engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
     std::set<std::string> known;
     if (!flags->orphans)
         known = co_await declared(with, name);
-    api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("GET", containers_target(name, flags->only));
-    const json::value all = parse_reply(text);
+    const json::array all = co_await list_containers(with, name, flags->only);
     std::vector<const json::object*> shown;
-    for (const json::value& each : all.as_array()) {
+    for (const json::value& each : all) {
         const json::object& container = each.as_object();
         if (is_shown(container, *flags, statuses) &&
             (flags->orphans || known.contains(text_of(container, "service"))))
@@ -282,15 +280,17 @@ engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
             human_duration(since(text_of(*container, "created"))) + " ago", status_of(*container),
             ports_of(*container)});
     }
+    if (flags->quiet)
+        co_return;
     if (flags->services)
         for (const std::string& service : services)
             fmt::print("{}\n", service);
-    else if (!flags->quiet && flags->format != "table")
+    else if (flags->format != "table")
         fmt::print("{}", format_rows(flags->format, forms));
-    else if (!flags->quiet)
-        fmt::print(
-            "{}", format_table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"}, rows));
-    if (!flags->quiet && flags->format == "table")
+    else
+        fmt::print("{}", format_table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"},
+                             rows, narrowest_column));
+    if (flags->format == "table")
         co_await print_repairs(with, name);
 }
 

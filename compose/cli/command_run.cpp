@@ -37,6 +37,7 @@ struct run_flags {
     bool quiet = false;
     bool quiet_pull = false;
     bool tty = true;
+    bool build = false;
     std::string name;
     std::string user;
     std::string working_dir;
@@ -186,6 +187,7 @@ engine::task<std::string> make_container(context& with, std::shared_ptr<run_flag
 engine::task<> run(context& with, std::shared_ptr<run_flags> flags) {
     if (flags->service_ports && !flags->publish.empty())
         throw error(error_kind::invalid, "--service-ports and --publish are incompatible");
+    warn_of_build(flags->build);
     const bool terminal = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);
     const bool tty = terminal && flags->tty && !flags->no_tty && !flags->detach;
     const std::string id = co_await make_container(with, flags, tty);
@@ -244,6 +246,7 @@ void add_run(const command_line& app) {
     command.add_flag("-t,--tty", flags->tty, "As is where stdin and stdout are a terminal").hidden();
     command.add_flag("--no-deps", flags->no_deps, "Don't start linked services");
     add_pull_option(command, flags->pull);
+    add_build_flags(command, flags->build);
     command.add_flag("-q,--quiet", flags->quiet, "Don't print anything to STDERR");
     command.add_flag("--quiet-pull", flags->quiet_pull, "Pull without printing progress information");
     command.add_flag("--remove-orphans", flags->remove_orphans,

@@ -39,6 +39,7 @@ struct up_flags {
     bool recreate_deps = false;
     bool no_deps = false;
     bool no_start = false;
+    bool build = false;
     bool no_build = false;
     bool remove_orphans = false;
     bool renew_anonymous = false;
@@ -66,6 +67,7 @@ void check(const up_flags& flags) {
             throw error(error_kind::invalid, std::string(words));
     };
     const bool aborts = flags.abort_on_exit || flags.abort_on_failure;
+    refuse(flags.build && flags.no_build, "--build and --no-build are incompatible");
     refuse(flags.force_recreate && flags.no_recreate, "--force-recreate and --no-recreate are incompatible");
     refuse(flags.recreate_deps && flags.no_recreate,
         "--always-recreate-deps and --no-recreate are incompatible");
@@ -277,6 +279,7 @@ engine::task<project> load_wanted(context& with, std::shared_ptr<up_flags> flags
 
 engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     check(*flags);
+    warn_of_build(flags->build);
     const auto loaded_project = std::make_shared<project>(co_await load_wanted(with, flags));
     const project& wanted = *loaded_project;
     if (wanted.services.empty())
@@ -321,6 +324,7 @@ void add_making(const command_line& command, up_flags& flags) {
         "--force-recreate", flags.force_recreate, "Recreate containers even if nothing has changed");
     command.add_flag("--no-recreate", flags.no_recreate, "If containers already exist, don't recreate them");
     command.add_flag("--no-build", flags.no_build, "Don't build an image; composed never does");
+    add_build_flags(command, flags.build);
     command.add_flag("--remove-orphans", flags.remove_orphans,
         "Remove containers for services not defined in the Compose file");
     command.add_option("--scale", flags.scales, "Scale SERVICE to NUM instances, as SERVICE=NUM").one_each();

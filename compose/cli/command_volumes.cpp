@@ -48,7 +48,7 @@ engine::task<> volumes(context& with, std::shared_ptr<volumes_flags> flags) {
             rows.push_back({text_of(volume, "driver"), text_of(volume, "name")});
     }
     if (!flags->quiet && flags->format == "table")
-        fmt::print("{}", format_table({"DRIVER", "VOLUME NAME"}, rows));
+        fmt::print("{}", format_table({"DRIVER", "VOLUME NAME"}, rows, narrowest_column));
 }
 
 } // namespace

@@ -47,14 +47,12 @@ engine::task<> wait_for_one(context& with, waits& all, std::string id) {
 
 engine::task<> wait(context& with, std::shared_ptr<wait_flags> flags) {
     const std::string name = with.project_name();
-    api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("GET", containers_target(name, flags->services));
-    const json::value containers = parse_reply(text);
-    if (containers.as_array().empty())
+    const json::array containers = co_await list_containers(with, name, flags->services);
+    if (containers.empty())
         throw error(error_kind::not_found, fmt::format("no containers for project \"{}\"", name));
     waits all(with.io);
-    all.under_way = containers.as_array().size();
-    for (const json::value& each : containers.as_array())
+    all.under_way = containers.size();
+    for (const json::value& each : containers)
         boost::asio::co_spawn(
             with.io, wait_for_one(with, all, text_of(each.as_object(), "id")), [](std::exception_ptr) {});
     while (all.under_way > 0)
@@ -64,6 +62,7 @@ engine::task<> wait(context& with, std::shared_ptr<wait_flags> flags) {
     with.exit_code = all.code;
     if (!flags->down_project)
         co_return;
+    api::client daemon = with.daemon();
     api::target target = project_target(name);
     target.with("remove_orphans", true);
     std::unique_ptr<api::client_stream> stream = co_await daemon.open("DELETE", target.text());

@@ -85,12 +85,56 @@ std::string containers_target(const std::string& project, const std::vector<std:
     return target.text();
 }
 
+namespace {
+
+/// Where there are no files, there is nothing to compare them with.
+void check_declared(context& with, const std::vector<std::string>& services) {
+    if (services.empty())
+        return;
+    std::optional<project> declared;
+    try {
+        declared = with.load_project();
+    } catch (const error& failure) {
+        if (failure.kind() != error_kind::not_found)
+            throw;
+        return;
+    }
+    declared->services.merge(declared->disabled_services);
+    check_services(*declared, services);
+}
+
+} // namespace
+
+engine::task<bool> was_not_brought_up(context& with, std::string project, std::vector<std::string> services) {
+    api::client daemon = with.daemon();
+    const api::target target = project_target(project);
+    try {
+        co_await daemon.call("GET", target.text());
+        co_return false;
+    } catch (const error& failure) {
+        if (failure.kind() != error_kind::not_found)
+            throw;
+    }
+    check_declared(with, services);
+    co_return true;
+}
+
+engine::task<boost::json::array> list_containers(
+    context& with, std::string project, std::vector<std::string> services) {
+    api::client daemon = with.daemon();
+    const std::string text = co_await daemon.call("GET", containers_target(project, services));
+    boost::json::value all = parse_reply(text);
+    if (all.as_array().empty())
+        co_await was_not_brought_up(with, project, services);
+    co_return std::move(all.as_array());
+}
+
 engine::task<boost::json::object> find_container(
     context& with, std::string project, std::string service, int index) {
-    const std::string text = co_await with.daemon().call("GET", containers_target(project));
-    const boost::json::value all = parse_reply(text);
+    std::vector<std::string> of_all;
+    const boost::json::array all = co_await list_containers(with, project, std::move(of_all));
     bool known = false;
-    for (const boost::json::value& each : all.as_array()) {
+    for (const boost::json::value& each : all) {
         const boost::json::object& container = each.as_object();
         if (text_of(container, "service") != service || container.at("one_off").as_bool())
             continue;
@@ -106,7 +150,18 @@ engine::task<boost::json::object> find_container(
     if (known)
         throw error(error_kind::conflict, fmt::format("service \"{}\" is not running", service));
     throw error(error_kind::not_found,
-        fmt::format("service \"{}\" has no container; start it with: compose up -d {}", service, service));
+        fmt::format("service \"{}\" is not running; start it with: compose up -d {}", service, service));
+}
+
+void add_build_flags(const command_line& command, bool& build) {
+    static bool quiet = false;
+    command.add_flag("--build", build, "Build images before starting containers; composed does not yet");
+    command.add_flag("--quiet-build", quiet, "Suppress the build output; there is none").hidden();
+}
+
+void warn_of_build(bool build) {
+    if (build)
+        fmt::print(stderr, "warning: --build has no effect: composed does not build images yet\n");
 }
 
 option add_pull_option(const command_line& command, std::string& into) {

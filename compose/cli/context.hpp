@@ -84,10 +84,23 @@ void check_services(const project& of, const std::vector<std::string>& services)
 /// Where the containers of a project are, those of `services` or all.
 std::string containers_target(const std::string& project, const std::vector<std::string>& services = {});
 
+/// Those, as the API tells of them. Of a project that was not brought up there are none; services must be
+/// in its files then. Throws error{not_found} for one that there is none of.
+engine::task<boost::json::array> list_containers(
+    context& with, std::string project, std::vector<std::string> services);
+
+/// Whether it is the project that the daemon does not know, after an error{not_found}. Throws
+/// error{not_found} for services that are not in its files either.
+engine::task<bool> was_not_brought_up(context& with, std::string project, std::vector<std::string> services);
+
 /// A running container of the service: that with the number `index`, or the first (0), as the API tells of
 /// it. Throws error when none of it runs.
 engine::task<boost::json::object> find_container(
     context& with, std::string project, std::string service, int index);
+
+/// --build and its kin of what makes containers, which have no effect yet; who gives the first is told.
+void add_build_flags(const command_line& command, bool& build);
+void warn_of_build(bool build);
 
 /// --pull of what makes containers.
 option add_pull_option(const command_line& command, std::string& into);

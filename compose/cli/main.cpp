@@ -144,6 +144,14 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
         near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near));
 }
 
+/// Of what was left when all that is known was taken.
+std::string unknown_flag(const CLI::App& app) {
+    for (const std::string& word : app.remaining(true))
+        if (word.starts_with('-') && word != "--")
+            return word;
+    return {};
+}
+
 void print_error(const context& with, const std::string& message) {
     if (with.progress == "json")
         fmt::print(stderr, "{}\n",
@@ -206,6 +214,10 @@ int main(int count, char** arguments) {
         std::reverse(words.begin(), words.end()); // CLI11 takes them from the back
         try {
             app.parse(words);
+        } catch (const CLI::ExtrasError& odd) {
+            if (const std::string flag = unknown_flag(app); !flag.empty())
+                throw compose::error(compose::error_kind::invalid, "unknown flag: " + flag);
+            return app.exit(odd) == 0 ? 0 : 1;
         } catch (const CLI::ParseError& done) {
             return app.exit(done) == 0 ? 0 : 1;
         }

@@ -9,6 +9,9 @@
 
 namespace compose::cli {
 
+/// Of most of Docker's tables: the narrowest that a column is, with the spaces after it.
+constexpr std::size_t narrowest_column = 10;
+
 /// Rows under a head, `gap` spaces between columns, as Docker's tools print them; a column has `narrowest`
 /// characters at least, with those spaces.
 std::string format_table(const std::vector<std::string>& head,

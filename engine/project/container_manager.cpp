@@ -198,6 +198,7 @@ task<> container_manager::start(std::string id, bool carry_on) {
     if (of.backoff)
         of.backoff->cancel();
     container_record& record = of.view.record;
+    const bool again = record.comes_again;
     if (carry_on)
         record.wanted = true;
     else
@@ -213,6 +214,8 @@ task<> container_manager::start(std::string id, bool carry_on) {
         why = thrown.what();
     }
     if (!failure) {
+        if (again && self.entries.contains(id))
+            self.happened(self.at(id), "restart");
         co_await self.run_post_start(id); // that fails, and the container goes on
         co_return;
     }

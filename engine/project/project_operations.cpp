@@ -512,6 +512,8 @@ task<> project_manager::implementation::restart_services(compose::project defini
         each.again = !definition.services.at(each.service).scheduled;
     co_await finish(std::move(ends), definition, grace);
     plan starts = plan_start(definition, observe_project(definition.name, definition), services);
+    for (step& each : starts)
+        each.again = true;
     co_await run(std::move(starts), definition, std::nullopt, std::move(superseded));
     announce_scheduled(definition, services);
 }

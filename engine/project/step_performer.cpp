@@ -252,7 +252,7 @@ task<> step_performer::start_container(step what) {
         id = made->record.id;
     }
     if (!containers_.find(id)->record.comes_again) // else it is being restarted, which was told
-        announce("container", what.name, what.service, "Starting");
+        announce("container", what.name, what.service, what.again ? "Restarting" : "Starting");
     co_await containers_.start(id, what.carry_on);
     if (what.carry_on)
         co_await await_run(id);

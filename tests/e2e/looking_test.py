@@ -179,6 +179,40 @@ services:
             self.assertEqual([line for line in out[0].splitlines() if line.isdigit()], ["1", "2"])
             self.assertEqual(out[0].count("a-1 exited with code 4"), 1)
 
+    def test_of_a_project_that_was_not_brought_up(self):
+        """What Docker Compose says then (notes of its transcripts), and what it says of services that the file does not have."""
+        self.write(STACK)
+        for words, code, out, told in (
+                (["ps"], 0, "NAME      IMAGE     COMMAND   SERVICE   CREATED   STATUS    PORTS\n", ""), (["top"], 0, "", ""),
+                (["ls"], 0, "NAME                STATUS              CONFIG FILES\n", ""), (["volumes"], 0, "DRIVER    VOLUME NAME\n", ""),
+                (["restart"], 0, "", ""), (["stop", "web"], 0, "", ""), (["pause"], 0, "", ""), (["unpause"], 0, "", ""),
+                (["kill"], 0, "", "no container to kill\n"), (["logs"], 0, "", ""), (["logs", "-f"], 0, "", ""),
+                (["rm", "-f"], 0, "", "No stopped containers\n"), (["-p", "other", "stop"], 0, "", ""),
+                (["start", "db"], 1, "", 'service "db" has no container to start; make one with: compose up -d\n'),
+                (["exec", "web", "ls"], 1, "", 'service "web" is not running; start it with: compose up -d web\n'),
+                (["port", "web", "80"], 1, "", 'service "web" is not running; start it with: compose up -d web\n'),
+                (["wait", "web"], 1, "", 'no containers for project "p"\n'),
+                *(([*command, "nope"], 1, "", "no such service: nope\n")
+                  for command in (["ps"], ["top"], ["images"], ["logs"], ["kill"], ["stop"], ["restart"], ["start"], ["pause"], ["rm", "-f"],
+                                  ["stats", "--no-stream"], ["wait"], ["events"]))):
+            with self.subTest(words):
+                done = self.compose(*words, check=False)
+                self.assertEqual((done.returncode, done.stdout, done.stderr), (code, out, told))
+        self.assertEqual(len(self.compose("stats", "--no-stream").stdout.splitlines()), 1)
+
+    def test_flags_of_building_and_unknown_ones(self):
+        self.write("name: p\nservices: {s: {image: busybox, init: true, command: sleep 1000}}\n")
+        told = "warning: --build has no effect: composed does not build images yet\n"
+        self.assertTrue(self.compose("up", "-d", "--build", "--quiet-build").stderr.startswith(told))
+        self.assertTrue(self.compose("create", "--build").stderr.startswith(told))
+        done = self.compose("run", "--rm", "--build", "s", "echo", "--build")
+        self.assertEqual((done.stdout, done.stderr.startswith(told)), ("--build\n", True))
+        for words, said in ((["up", "--build", "--no-build"], "--build and --no-build are incompatible\n"),
+                            (["up", "--frobnicate"], "unknown flag: --frobnicate\n"), (["run", "--frob", "s", "ls"], "unknown flag: --frob\n")):
+            wrong = self.compose(*words, check=False)
+            self.assertEqual((wrong.returncode, wrong.stderr), (1, said))
+        self.assertEqual(self.compose("ps", "-q", "--services").stdout, self.container("s")["id"] + "\n")
+
     def test_signals_by_name_and_number(self):
         self.write("""
 name: p
