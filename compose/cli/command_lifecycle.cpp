@@ -95,7 +95,10 @@ engine::task<> remove(context& with, flags_ptr flags) {
     for (const json::value& each : all) {
         const json::object& container = each.as_object();
         const std::string state = text_of(container, "state");
-        if (state == "exited" || state == "created")
+        // What `run` has left is not the service's, and what a schedule is about to start has not ended.
+        const json::value* schedule = container.if_contains("schedule");
+        const bool waits = schedule != nullptr && schedule->as_object().contains("next");
+        if ((state == "exited" || state == "created") && !container.at("one_off").as_bool() && !waits)
             names.push_back(text_of(container, "name"));
     }
     if (names.empty()) {

@@ -255,6 +255,8 @@ services:
         self.compose("up", "-d", "job")
         self.assertEqual(self.compose("restart", "job").stderr, " Container p-job-1  Scheduled\n")
         self.compose("restart", "-t", "0", "a")
+        self.compose("run", "--no-deps", "b", "true")
+        self.assertEqual(self.compose("rm", "-f").stderr, "No stopped containers\n")
         done = self.compose("rm", "-sf", "b")
         self.assertEqual(done.stdout, "Going to remove p-b-1\n")
         self.assertEqual(done.stderr, "".join(f" Container p-b-1  {word}\n" for word in ("Stopping", "Stopped", "Removing", "Removed")))
@@ -365,6 +367,19 @@ services:
 
 
 class UpFlagsTest(TerminalTest):
+    def test_exec_is_left_alone_by_the_keys(self):
+        self.write("name: p\nservices: {s: {image: busybox, init: true, command: sleep 1000}}\n")
+        self.compose("up", "-d")
+        for number, flags, keys in (1, (), "\x10\x11"), (2, ("--detach-keys", "ctrl-x,q"), "\x18q"):
+            shell = self.on_terminal("exec", *flags, "s", "sh", "-c", f"echo begun; sleep 50{number}")
+            shell.wait_for("begun")
+            shell.type(keys)
+            self.assertEqual(shell.end(), 0)
+            self.assertIn(f" sleep 50{number}\n", self.compose("top").stdout)
+        wrong = self.compose("exec", "--detach-keys", "ctrl-", "s", "true", check=False)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn('--detach-keys: "ctrl-"', wrong.stderr)
+
     def test_abort_and_exit_code_from(self):
         self.write("""
 name: p
