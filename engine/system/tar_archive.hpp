@@ -4,6 +4,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <sys/types.h>
 
 #include <map>
 #include <memory>
@@ -27,6 +28,11 @@ std::string words_of(archive* handle);
 
 /// Those of is_portable_attribute().
 std::map<std::string, std::string> attributes_in(archive_entry* entry);
+
+/// The capabilities of a file (security.capability) where `root` is what its users have as 0: the kernel
+/// takes them with that id alone (VFS_CAP_REVISION_3), and archives have them without.
+std::string capabilities_for(const std::string& value, uid_t root);
+std::string capabilities_without(const std::string& value, uid_t root);
 
 /// "/a//b/." as "a/b"; what would lead out stays at the root.
 std::string path_in_root(const std::string& path);

@@ -229,9 +229,13 @@ class packer {
     }
 
     void add_attributes(const entry_ptr& entry, const unique_fd& opened, const std::string& path) const {
-        for (const auto& [name, value] : portable_attributes(opened, path))
-            if (first_id_ == 0 || !name.starts_with("system.")) // access lists, with ids of the host
-                ::archive_entry_xattr_add_entry(entry.get(), name.c_str(), value.data(), value.size());
+        for (const auto& [name, value] : portable_attributes(opened, path)) {
+            if (first_id_ > 0 && name.starts_with("system.")) // access lists, with ids of the host
+                continue;
+            const std::string plain =
+                name == "security.capability" ? capabilities_without(value, first_id_) : value;
+            ::archive_entry_xattr_add_entry(entry.get(), name.c_str(), plain.data(), plain.size());
+        }
     }
 
     void add_content(const unique_fd& folder, const std::string& path, dev_t device, unsigned depth) {

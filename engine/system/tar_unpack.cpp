@@ -5,14 +5,18 @@
 #include "engine/system/tar_archive.hpp"
 #include "engine/system/tree_writer.hpp"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -33,6 +37,40 @@ std::map<std::string, std::string> attributes_in(archive_entry* entry) {
         if (is_portable_attribute(name))
             found.emplace(name, std::string(static_cast<const char*>(value), size));
     return found;
+}
+
+namespace {
+
+std::uint32_t number_at(const std::string& bytes, std::size_t place) {
+    std::uint32_t number = 0;
+    std::memcpy(&number, bytes.data() + place, sizeof(number));
+    return le32toh(number);
+}
+
+std::string bytes_of(std::uint32_t number) {
+    number = htole32(number);
+    return {reinterpret_cast<const char*>(&number), sizeof(number)};
+}
+
+/// The first number says which form it is.
+std::string with_revision(const std::string& value, std::uint32_t revision) {
+    const std::uint32_t flags = number_at(value, 0) & static_cast<std::uint32_t>(VFS_CAP_FLAGS_MASK);
+    return bytes_of(revision | flags) +
+           value.substr(sizeof(std::uint32_t), XATTR_CAPS_SZ_2 - sizeof(std::uint32_t));
+}
+
+} // namespace
+
+std::string capabilities_for(const std::string& value, uid_t root) {
+    if (root == 0 || value.size() != XATTR_CAPS_SZ_2)
+        return value;
+    return with_revision(value, VFS_CAP_REVISION_3) + bytes_of(root);
+}
+
+std::string capabilities_without(const std::string& value, uid_t root) {
+    if (value.size() != XATTR_CAPS_SZ_3 || number_at(value, XATTR_CAPS_SZ_2) != root)
+        return value;
+    return with_revision(value, VFS_CAP_REVISION_2);
 }
 
 namespace {
@@ -197,6 +235,8 @@ class unpacker {
             return (!how_.privileges && each.first.starts_with("security.")) ||
                    (how_.first_id > 0 && each.first.starts_with("system.")); // access lists, with ids
         });
+        if (const auto found = extended.find("security.capability"); found != extended.end())
+            found->second = capabilities_for(found->second, how_.first_id);
         return {.mode = ::archive_entry_perm(entry) & (how_.privileges ? ~0U : unprivileged),
             .user =
                 how_.first_id + (how_.owners ? static_cast<uid_t>(::archive_entry_uid(entry)) : how_.user),

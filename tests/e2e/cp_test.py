@@ -296,5 +296,10 @@ class CopyTest(DaemonTest):
         self.assertEqual(os.listdir(outside), [])
 
 
+class RemappedCopyTest(CopyTest):
+    """The same where the container's root is nobody to the host."""
+    arguments = ("--userns-remap", "100000:65536")
+
+
 if __name__ == "__main__":
     unittest.main()
