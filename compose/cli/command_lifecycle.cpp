@@ -26,6 +26,9 @@ struct lifecycle_flags {
     bool stop = false;
     bool no_deps = false;
     bool volumes = false;
+    bool wait = false;
+    int wait_timeout = 0;
+    bool ignored = false;
     bool orphans = false;
     std::vector<std::string> services;
 };
@@ -60,6 +63,10 @@ engine::task<> run(context& with, flags_ptr flags, std::string action, std::stri
         target.with("signal", flags->signal).with("orphans", flags->orphans);
     if (flags->no_deps)
         target.with("dependents", false);
+    if (flags->wait)
+        target.with("wait", true);
+    if (flags->wait && flags->wait_timeout > 0)
+        target.with("wait_timeout", flags->wait_timeout);
     std::exception_ptr failure;
     std::optional<error_kind> kind;
     try {
@@ -136,7 +143,11 @@ command_line add(const command_line& app, const std::string& name, const std::st
 } // namespace
 
 void add_lifecycle(const command_line& app) {
-    add(app, "start", "Start services", std::make_shared<lifecycle_flags>(), "Starting");
+    const auto start_flags = std::make_shared<lifecycle_flags>();
+    const command_line start = add(app, "start", "Start services", start_flags, "Starting");
+    start.add_flag("--wait", start_flags->wait, "Wait for services to be running|healthy");
+    start.add_option("--wait-timeout", start_flags->wait_timeout, "Maximum duration in seconds to wait")
+        .check(whole_seconds);
     add(app, "pause", "Pause services", std::make_shared<lifecycle_flags>(), "Pausing");
     add(app, "unpause", "Unpause services", std::make_shared<lifecycle_flags>(), "Unpausing");
     for (const auto& [name, help, title] : {std::tuple("stop", "Stop services", "Stopping"),
@@ -157,6 +168,7 @@ void add_lifecycle(const command_line& app) {
     const command_line command = app.add_subcommand("rm", "Removes stopped service containers");
     command.add_flag("-f,--force", flags->force, "Don't ask to confirm removal");
     command.add_flag("-s,--stop", flags->stop, "Stop the containers, if required, before removing");
+    command.add_flag("-a,--all", flags->ignored, "Without effect, as for Docker Compose").hidden();
     command.add_flag("-v,--volumes", flags->volumes, "Remove any anonymous volumes attached to containers");
     command.add_option("SERVICE", flags->services, "services; all when none is named");
     command.runs([flags](context& with) { return remove(with, flags); });

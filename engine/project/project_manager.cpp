@@ -100,7 +100,8 @@ task<std::shared_ptr<operation>> project_manager::down(std::string project, down
     co_return under_way;
 }
 
-task<std::shared_ptr<operation>> project_manager::start(std::string project, std::set<std::string> services) {
+task<std::shared_ptr<operation>> project_manager::start(
+    std::string project, std::set<std::string> services, wait_options wait) {
     const auto self = implementation_;
     const compose::project definition = self->projects.at(project).definition;
     services = check_services(definition, std::move(services), among::enabled);
@@ -112,7 +113,7 @@ task<std::shared_ptr<operation>> project_manager::start(std::string project, std
                 fmt::format(
                     "service \"{}\" has no container to start; make one with: compose up -d {}", name, name));
     self->activate_schedules(definition, services, true);
-    co_return self->begin_start(project, std::move(services), operation_kind::start);
+    co_return self->begin_start(project, std::move(services), wait);
 }
 
 task<std::shared_ptr<operation>> project_manager::stop(

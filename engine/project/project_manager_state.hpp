@@ -110,7 +110,9 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     task<> start_services(
         compose::project definition, std::set<std::string> services, std::function<bool()> superseded);
     std::shared_ptr<operation> begin_start(
-        const std::string& project, std::set<std::string> services, operation_kind kind);
+        const std::string& project, std::set<std::string> services, wait_options wait);
+    task<> start_and_wait(std::string project, std::set<std::string> services, wait_options wait,
+        std::function<bool()> superseded);
     task<> start_due(std::string project, std::function<bool()> superseded);
     void carry_on(const std::string& project);
     task<> end_interrupted_up(std::string project, std::function<bool()> superseded);

@@ -442,12 +442,19 @@ std::shared_ptr<operation> project_manager::implementation::begin_down(
 
 /// `services`: known ones.
 std::shared_ptr<operation> project_manager::implementation::begin_start(
-    const std::string& project, std::set<std::string> services, operation_kind kind) {
-    return queue.begin(project, kind, false,
-        [self = shared_from_this(), project, services](std::function<bool()> superseded) {
-            return self->start_services(
-                whole_of(self->projects.at(project).definition), services, std::move(superseded));
+    const std::string& project, std::set<std::string> services, wait_options wait) {
+    return queue.begin(project, operation_kind::start, false,
+        [self = shared_from_this(), project, services, wait](std::function<bool()> superseded) {
+            return self->start_and_wait(project, services, wait, std::move(superseded));
         });
+}
+
+task<> project_manager::implementation::start_and_wait(std::string project, std::set<std::string> services,
+    wait_options wait, std::function<bool()> superseded) {
+    const compose::project definition = whole_of(projects.at(project).definition);
+    co_await start_services(definition, services, superseded);
+    if (wait.wanted)
+        co_await await_up(containers, definition, services, wait.limit, superseded, teller());
 }
 
 /// What is on the network of one that is started is on that of its former run: it is begun anew as well.

@@ -211,6 +211,8 @@ services:
                             (["up", "--frobnicate"], "unknown flag: --frobnicate\n"), (["run", "--frob", "s", "ls"], "unknown flag: --frob\n")):
             wrong = self.compose(*words, check=False)
             self.assertEqual((wrong.returncode, wrong.stderr), (1, said))
+        self.assertEqual(self.compose("pull", "--policy", "missing", "--include-deps", "--no-parallel", "s").stderr,
+                         " Image busybox  Skipped\n")
         self.assertEqual(self.compose("ps", "-q", "--services").stdout, self.container("s")["id"] + "\n")
 
     def test_signals_by_name_and_number(self):
@@ -251,6 +253,11 @@ services:
                          ["Creating", "Created", "Starting", "Started", "Waiting", "Healthy", "Waiting", "Healthy"])
         self.assertEqual([line.split("  ")[1] for line in first if "p-b-1" in line],
                          ["Creating", "Created", "Starting", "Started", "Waiting", "Healthy"])
+        self.compose("stop", "-t", "0")
+        self.assertEqual(self.compose("start", "--wait", "--wait-timeout", "20", "a").stderr.splitlines()[-2:],
+                         [" Container p-a-1  Waiting", " Container p-a-1  Healthy"])
+        self.assertEqual(self.container("a")["health"], "healthy")
+        self.compose("start", "b")
         self.assertEqual(self.compose("restart", "-t", "0", "b").stderr, " Container p-b-1  Restarting\n Container p-b-1  Started\n")
         self.compose("up", "-d", "job")
         self.assertEqual(self.compose("restart", "job").stderr, " Container p-job-1  Scheduled\n")
