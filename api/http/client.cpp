@@ -32,10 +32,14 @@ namespace {
 constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t part_size = 64U << 10U;
 constexpr std::size_t error_limit = 1U << 20U;
+constexpr std::uint32_t header_limit = 256U << 10U; // trailers may list what a copy has left out
 
 /// A connection with one request sent and the head of its reply read.
 struct call_state {
-    explicit call_state(asio::io_context& io) : socket(io) { reply.body_limit(boost::none); }
+    explicit call_state(asio::io_context& io) : socket(io) {
+        reply.body_limit(boost::none);
+        reply.header_limit(header_limit);
+    }
 
     socket_type socket;
     beast::flat_buffer buffer;
@@ -43,9 +47,24 @@ struct call_state {
 
     /// The next part of the body; empty at its end or when the connection was closed.
     engine::task<std::string> body_part();
+    /// Of the head, or of what follows the body.
+    std::string field(const std::string& name) const { return std::string(reply.get()[name]); }
 };
 
-// Empty at the end. Throws error{unavailable} when the daemon goes away before that.
+[[noreturn]] void fail(int status, const std::string& text) {
+    boost::system::error_code broken;
+    const boost::json::value parsed = boost::json::parse(text, broken);
+    const auto* object = broken ? nullptr : parsed.if_object();
+    const auto* kind = object == nullptr ? nullptr : object->if_contains("kind");
+    const auto* message = object == nullptr ? nullptr : object->if_contains("message");
+    if (kind == nullptr || message == nullptr || !kind->is_string() || !message->is_string())
+        throw error(error_kind::internal, fmt::format("composed answered {}: {}", status, text));
+    throw error(
+        compose::error_kind_from(std::string_view(kind->as_string())), std::string(message->as_string()));
+}
+
+// Empty at the end. Throws error{unavailable} when the daemon goes away before that, and what the reply was
+// broken off with.
 engine::task<std::string> call_state::body_part() {
     std::string part(part_size, '\0');
     while (!reply.is_done()) {
@@ -65,6 +84,8 @@ engine::task<std::string> call_state::body_part() {
                                                  "what it was asked for goes on once it "
                                                  "runs again, see: compose ps");
     }
+    if (const std::string broken = field("Composed-Error"); !broken.empty())
+        fail(static_cast<int>(reply.get().result_int()), broken);
     co_return std::string();
 }
 
@@ -80,18 +101,6 @@ http::request<Body> make_request(
     if (!type.empty())
         message.set(http::field::content_type, type);
     return message;
-}
-
-[[noreturn]] void fail(int status, const std::string& text) {
-    boost::system::error_code broken;
-    const boost::json::value parsed = boost::json::parse(text, broken);
-    const auto* object = broken ? nullptr : parsed.if_object();
-    const auto* kind = object == nullptr ? nullptr : object->if_contains("kind");
-    const auto* message = object == nullptr ? nullptr : object->if_contains("message");
-    if (kind == nullptr || message == nullptr || !kind->is_string() || !message->is_string())
-        throw error(error_kind::internal, fmt::format("composed answered {}: {}", status, text));
-    throw error(
-        compose::error_kind_from(std::string_view(kind->as_string())), std::string(message->as_string()));
 }
 
 engine::task<> send_file(socket_type& socket, std::string method, std::string target, request_body body) {
@@ -144,6 +153,8 @@ class stream final : public client_stream {
     }
 
     engine::task<std::string> next_part() override { return state_->body_part(); }
+
+    std::string trailer(const std::string& name) const override { return state_->field(name); }
 
     void close() override {
         boost::system::error_code ignored;

@@ -26,6 +26,8 @@ class client_stream {
     virtual engine::task<std::optional<std::string>> next_line() = 0;
     /// The next bytes, whatever they are; empty at the end. Instead of next_line().
     virtual engine::task<std::string> next_part() = 0;
+    /// What the reply has said of itself after its end; empty when it has not.
+    virtual std::string trailer(const std::string& name) const = 0;
     /// Ends the connection; a next_line() that waits gives nothing.
     virtual void close() = 0;
 };

@@ -16,6 +16,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -54,6 +55,7 @@ constexpr std::size_t part_size = 64U << 10U;
 // What is left unread of a body is read and dropped up to here; above it, closing the connection is cheaper.
 constexpr std::size_t most_drained = 64U << 10U;
 constexpr auto linger_limit = std::chrono::seconds(2);
+constexpr auto error_trailer = "Composed-Error";
 
 class raw final : public raw_connection {
   public:
@@ -171,6 +173,8 @@ class http_exchange final : public exchange {
         // HTTP/1.0 has no chunks: there the stream ends with the connection (RFC 9112, 6.1 and 6.3).
         keep_alive_ = keep_alive_ && in_chunks();
         reply.chunked(in_chunks());
+        if (in_chunks())
+            reply.set(http::field::trailer, error_trailer);
         reply.keep_alive(keep_alive());
         http::response_serializer<http::empty_body> serializer(reply);
         co_await http::async_write_header(*socket_, serializer, asio::use_awaitable);
@@ -225,12 +229,19 @@ class http_exchange final : public exchange {
         }
         if (raw_)
             co_return false;
-        if (streaming_ && in_chunks() && !head_only_) {
-            const auto last = http::make_chunk_last();
-            co_await asio::async_write(*socket_, last, asio::use_awaitable);
-        }
+        co_await end_stream();
         co_await discard_body();
         co_return keep_alive();
+    }
+
+    engine::task<> end_stream() {
+        if (!streaming_ || !in_chunks() || head_only_)
+            co_return;
+        http::fields trailers;
+        for (const auto& [name, value] : reply_trailers)
+            trailers.set(name, value);
+        const auto last = http::make_chunk_last(trailers);
+        co_await asio::async_write(*socket_, last, asio::use_awaitable);
     }
 
     /// Reads what is left of the request, so that another may follow on this connection. What would be too
@@ -273,8 +284,19 @@ class http_exchange final : public exchange {
 
 std::string error_text(error_kind kind, std::string_view message) {
     return boost::json::serialize(
-               boost::json::object{{"kind", compose::to_string(kind)}, {"message", message}}) +
-           "\n";
+        boost::json::object{{"kind", compose::to_string(kind)}, {"message", message}});
+}
+
+/// A reply that has begun cannot take its status back: its trailer says what has gone wrong.
+engine::task<> break_off(http_exchange& request, error_kind kind, std::string message) {
+    constexpr std::size_t longest = 2000; // clients have limits for such fields
+    message.resize(std::min(message.size(), longest));
+    spdlog::warn("{} {}: {}", request.method, request.path, message);
+    request.reply_trailers[error_trailer] = error_text(kind, message);
+    try {
+        co_await request.end_stream();
+    } catch (const boost::system::system_error&) { // the client is gone too
+    }
 }
 
 // One request; true when another may follow.
@@ -294,11 +316,11 @@ engine::task<bool> serve_request(http_exchange& request, const router& routes) {
         message = failure.what();
     }
     if (request.answered()) {
-        spdlog::warn("{} {}: {}", request.method, request.path, message);
+        co_await break_off(request, kind, message);
         co_return false;
     }
     co_await request.discard_body();
-    co_await request.send(status_of(kind), "application/json", error_text(kind, message));
+    co_await request.send(status_of(kind), "application/json", error_text(kind, message) + "\n");
     const bool more = co_await request.finish();
     co_return more;
 }
@@ -344,7 +366,8 @@ engine::task<> serve_connection(
         if (failed) {
             const int status = failed == http::error::header_limit ? 431 : 400;
             co_await answer.send(status, "application/json",
-                error_text(error_kind::invalid, fmt::format("not an HTTP request: {}", failed.message())));
+                error_text(error_kind::invalid, fmt::format("not an HTTP request: {}", failed.message())) +
+                    "\n");
             co_return;
         }
         const bool more = co_await serve_request(answer, routes);

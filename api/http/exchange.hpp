@@ -35,9 +35,10 @@ class exchange {
     std::string method; // "GET"
     std::string path;   // decoded, without the query
     api::query query;
-    std::map<std::string, std::string> parameters;    // what stood for {name} in the route
-    std::optional<unsigned> peer_user;                // uid at the other end of a unix socket
-    std::map<std::string, std::string> reply_headers; // what the reply gets besides its content type
+    std::map<std::string, std::string> parameters;     // what stood for {name} in the route
+    std::optional<unsigned> peer_user;                 // uid at the other end of a unix socket
+    std::map<std::string, std::string> reply_headers;  // what the reply gets besides its content type
+    std::map<std::string, std::string> reply_trailers; // what comes after a stream (RFC 9110, 6.5)
 
     /// A header's value, or empty.
     virtual std::string header(std::string_view name) const = 0;
@@ -50,6 +51,7 @@ class exchange {
     virtual engine::task<> send(int status, std::string content_type, std::string text) = 0;
 
     /// Begins a reply whose end is not known yet (chunked); write() adds to it, the handler's return ends it.
+    /// What it throws from now on is in the trailer Composed-Error, as the JSON of an error.
     virtual engine::task<> begin_stream(std::string content_type) = 0;
     /// Throws when the client is gone: the handler just lets it pass.
     virtual engine::task<> write(std::string text) = 0;

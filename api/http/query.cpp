@@ -45,6 +45,12 @@ std::string percent_encode(std::string_view text) {
     return encoded;
 }
 
+target& target::with(std::string_view name, std::string_view value) {
+    text_ += std::exchange(has_query_, true) ? '&' : '?';
+    text_.append(name).append("=").append(percent_encode(value));
+    return *this;
+}
+
 query::query(std::string_view text) {
     while (!text.empty()) {
         const auto end = text.find('&');

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace api {
 
@@ -13,6 +15,26 @@ namespace api {
 std::string percent_decode(std::string_view text, bool plus = false);
 /// Everything but letters, digits and -._~ is escaped.
 std::string percent_encode(std::string_view text);
+
+/// What a request asks for, as it is written: a path and a query whose values are escaped here.
+class target {
+  public:
+    explicit target(std::string path) : text_(std::move(path)) {}
+
+    target& with(std::string_view name, std::string_view value);
+    target& with(std::string_view name, const char* value) { return with(name, std::string_view(value)); }
+    /// true is 1, false is 0.
+    template <std::integral number>
+    target& with(std::string_view name, number value) {
+        return with(name, std::string_view(std::to_string(+value)));
+    }
+
+    const std::string& text() const noexcept { return text_; }
+
+  private:
+    std::string text_;
+    bool has_query_ = false;
+};
 
 /// The part of a request target after '?', decoded.
 class query {

@@ -28,6 +28,9 @@ using compose::error_kind;
 namespace {
 
 constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
+// A block that is none of a tar archive: one that is broken off is not taken for a whole one by those who do
+// not look at the trailer.
+constexpr std::size_t no_header = 512;
 
 /// A copy on its way: a thread has one end of a pipe, the handler the other.
 struct transfer {
@@ -36,6 +39,7 @@ struct transfer {
     asio::posix::stream_descriptor ours;
     engine::notifier changed;
     bool ended = false;
+    engine::left_out skipped; // by the thread; ours once it has ended
     std::exception_ptr failure;
 };
 using transfer_ptr = std::shared_ptr<transfer>;
@@ -51,19 +55,21 @@ engine::task<> copy(transfer_ptr of, daemon_parts parts, std::string id,
     of->changed.notify_all();
 }
 
+using copy_work =
+    std::function<engine::left_out(const engine::container_tree&, const engine::unique_fd& pipe)>;
+
 /// `write`: the thread writes and we read.
-transfer_ptr begin_copy(const daemon_parts& parts, const std::string& id, bool write,
-    std::function<void(const engine::container_tree&, const engine::unique_fd& pipe)> work) {
+transfer_ptr begin_copy(const daemon_parts& parts, const std::string& id, bool write, copy_work work) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0)
         engine::throw_errno("create", "pipe");
     auto made = std::make_shared<transfer>(parts.engine.on.io);
     const auto theirs = std::make_shared<engine::unique_fd>(ends[write ? 1 : 0]);
     made->ours.assign(ends[write ? 0 : 1]);
-    std::function<void(const engine::container_tree&)> with_pipe = [theirs, work = std::move(work)](
+    std::function<void(const engine::container_tree&)> with_pipe = [theirs, made, work = std::move(work)](
                                                                        const engine::container_tree& tree) {
         const engine::unique_fd pipe = std::move(*theirs); // closed when it is done
-        work(tree, pipe);
+        made->skipped = work(tree, pipe);
     };
     engine::spawn(parts.engine.on.io, "copy", copy(made, parts, id, std::move(with_pipe)));
     return made;
@@ -93,7 +99,7 @@ engine::task<> get(exchange& request, daemon_parts parts) {
     const std::string name = last.empty() || last == "." || last == ".." ? "root" : last;
     const transfer_ptr under_way = begin_copy(parts, id, true,
         [path, follow, name](const engine::container_tree& tree, const engine::unique_fd& to) {
-            engine::pack_tree(tree.root, path, follow, name, to, tree.first_id);
+            return engine::pack_tree(tree.root, path, follow, name, to, tree.first_id);
         });
     std::string part(64U << 10U, '\0');
     bool begun = false;
@@ -117,8 +123,12 @@ engine::task<> get(exchange& request, daemon_parts parts) {
         }
     }
     co_await wait_for_end(under_way);
+    if (under_way->failure && begun)
+        co_await request.write(std::string(no_header, '\xFF'));
     if (under_way->failure)
-        std::rethrow_exception(under_way->failure); // a tar that has begun has no end then
+        std::rethrow_exception(under_way->failure);
+    if (const std::vector<std::string> told = under_way->skipped.told(); !told.empty())
+        request.reply_trailers["Composed-Left-Out"] = json::serialize(json::value_from(told));
 }
 
 engine::task<> put(exchange& request, daemon_parts parts) {
@@ -126,12 +136,13 @@ engine::task<> put(exchange& request, daemon_parts parts) {
     const std::string path = path_in(request);
     const engine::unpack_options how{.whole = request.query.flag("unpack"),
         .contents = request.query.flag("contents"),
-        .owners = request.query.flag("owners")};
+        .owners = request.query.flag("owners"),
+        .privileges = true}; // a device of a container is no more than its cgroup lets it be
     const transfer_ptr under_way = begin_copy(
         parts, id, false, [path, how](const engine::container_tree& tree, const engine::unique_fd& from) {
             engine::unpack_options here = how;
             here.first_id = tree.first_id;
-            engine::unpack_tree(tree.root, path, from, here);
+            return engine::unpack_tree(tree.root, path, from, here);
         });
     bool taken = true; // until the thread wants no more
     for (;;) {
@@ -149,6 +160,8 @@ engine::task<> put(exchange& request, daemon_parts parts) {
     if (under_way->failure)
         std::rethrow_exception(under_way->failure);
     json::object reply{{"done", true}};
+    if (const std::vector<std::string> told = under_way->skipped.told(); !told.empty())
+        reply["left_out"] = json::value_from(told);
     co_await send_json(request, 200, std::move(reply));
 }
 

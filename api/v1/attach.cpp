@@ -105,15 +105,18 @@ engine::task<> attach(exchange& request, daemon_parts parts) {
     co_await through->finish(frame_type::exit, json::serialize(last));
 }
 
-/// A line once its run has ended; one that does not run has ended already.
+/// A line once its run has ended; one that does not run, and is not about to, has ended already.
 engine::task<> wait(exchange& request, daemon_parts parts) {
-    const engine::container_view& container = container_of(request, parts);
-    const bool runs = container.run || container.state == engine::run_state::starting ||
-                      container.state == engine::run_state::restarting;
-    engine::last_exit exit = container.record.exit.value_or(engine::last_exit{});
+    const std::string& wanted = request.parameters.at("container");
+    std::optional<engine::last_exit> exit = parts.containers.exit_of_removed(wanted);
     std::shared_ptr<engine::run_end> end;
-    if (runs)
-        end = parts.containers.watch_end(container.record.id);
+    if (!exit) {
+        const engine::container_view& container = container_of(request, parts);
+        exit = container.record.exit.value_or(engine::last_exit{});
+        if (container.run || container.state == engine::run_state::starting ||
+            container.state == engine::run_state::restarting || engine::is_due(container))
+            end = parts.containers.watch_end(container.record.id);
+    }
     co_await request.begin_stream(json_lines);
     if (end) {
         request.on_close([end] { end->changed.notify_all(); });
@@ -122,7 +125,7 @@ engine::task<> wait(exchange& request, daemon_parts parts) {
         exit = end->exit;
     }
     json::object line;
-    line["exit_code"] = exit.code;
+    line["exit_code"] = exit->code;
     std::string text = line_of(line);
     co_await request.write(std::move(text));
 }

@@ -6,6 +6,7 @@
 #include "engine/system/notifier.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -45,6 +46,7 @@ struct follower {
     std::size_t queued = 0;                // bytes of these
     std::size_t pumping = 0;
     bool stopped = false;
+    bool over = false; // it is later than what was asked for
 
     void send(std::string lines) {
         queued += lines.size();
@@ -83,7 +85,7 @@ void tell_exit(follower& to, const std::string& id) {
     if (std::exchange(from.told, record.generation) == record.generation)
         return;
     to.send(line_of(json::object{{"container", record.name}, {"service", record.service},
-        {"number", record.number}, {"exit_code", record.exit->code},
+        {"number", record.number}, {"time", record.exit->finished}, {"exit_code", record.exit->code},
         {"restarting", container->state == engine::run_state::restarting}}));
 }
 
@@ -184,13 +186,28 @@ bool look(const follower_ptr& to, const std::string& project, const std::set<std
 engine::task<> watch(follower_ptr to, std::string project, std::set<std::string> services) {
     while (!to->stopped) {
         const bool active = look(to, project, services);
-        if (!active && !to->parts.projects.busy(project))
+        if (to->over || (!active && !to->parts.projects.busy(project)))
             break;
         co_await to->parts.containers.changed().wait();
     }
     to->finish_all();
     --to->pumping;
     to->changed.notify_all();
+}
+
+/// Nobody may have anything to say after that, which would end it too.
+void end_at(
+    const follower_ptr& to, boost::asio::steady_timer& clock, std::chrono::system_clock::time_point until) {
+    const auto left =
+        std::max<std::chrono::nanoseconds>(until - std::chrono::system_clock::now(), std::chrono::seconds(0));
+    clock.expires_after(std::min<std::chrono::nanoseconds>(left, std::chrono::hours(24 * 365)));
+    clock.async_wait([to](boost::system::error_code cancelled) {
+        if (cancelled)
+            return;
+        to->over = true;
+        to->finish_all();
+        to->parts.containers.changed().notify_all();
+    });
 }
 
 engine::task<> logs(exchange& request, daemon_parts parts) {
@@ -214,6 +231,9 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
         to->changed.notify_all();
         to->parts.containers.changed().notify_all();
     });
+    boost::asio::steady_timer clock(parts.engine.on.io);
+    if (wanted.follow && wanted.until)
+        end_at(to, clock, *wanted.until);
     if (wanted.follow) {
         ++to->pumping;
         engine::spawn(parts.engine.on.io, "logs of " + project, watch(to, project, services));

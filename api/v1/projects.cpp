@@ -212,9 +212,11 @@ engine::task<> act(exchange& request, daemon_parts parts) {
     const std::string action = request.parameters.at("action");
     std::set<std::string> services = request.query.list("services");
     const auto grace = seconds_in(request, "timeout");
+    const engine::wait_options wait{
+        .wanted = request.query.flag("wait"), .limit = seconds_in(request, "wait_timeout")};
     std::shared_ptr<engine::operation> under_way;
     if (action == "start")
-        under_way = co_await parts.projects.start(project, std::move(services));
+        under_way = co_await parts.projects.start(project, std::move(services), wait);
     else if (action == "stop")
         under_way =
             co_await parts.projects.stop(project, std::move(services), grace, request.query.flag("remove"));

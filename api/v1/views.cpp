@@ -18,7 +18,15 @@ namespace json = boost::json;
 
 json::object view_of(const engine::event& what) {
     json::object view{{"sequence", what.sequence}, {"time", engine::timestamp(what.time)},
-        {"project", what.project}, {"kind", what.kind}, {"name", what.name}, {"status", what.status}};
+        {"project", what.project}, {"kind", what.kind}, {"name", what.name}};
+    if (!what.status.empty())
+        view["status"] = what.status;
+    if (what.one_off)
+        view["one_off"] = true;
+    if (!what.action.empty()) {
+        view["action"] = what.action;
+        view["attributes"] = json::value_from(what.attributes);
+    }
     if (!what.id.empty())
         view["id"] = what.id;
     if (!what.service.empty())
@@ -207,7 +215,7 @@ engine::task<> stream_operation(
         if (batch.missed > 0)
             lines += line_of(json::object{{"overflow", batch.missed}});
         for (const engine::event& each : batch.events)
-            if (each.project == under_way->project)
+            if (each.project == under_way->project && !each.status.empty())
                 lines += line_of(view_of(each));
         co_await request.write(std::move(lines));
         if (done)

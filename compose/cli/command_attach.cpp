@@ -1,4 +1,5 @@
 #include "compose/cli/context.hpp"
+#include "compose/cli/reconnect.hpp"
 #include "compose/cli/session.hpp"
 #include "compose/cli/terminal.hpp"
 #include "compose/model/error.hpp"
@@ -30,16 +31,17 @@ engine::task<> attach(context& with, std::shared_ptr<attach_flags> flags) {
     const json::object container = co_await find_container(with, name, flags->service, flags->index);
     const bool tty = container.at("tty").as_bool() && is_terminal(STDIN_FILENO);
     const bool input = !flags->no_stdin;
-    const std::string target =
-        fmt::format("/api/v1/containers/{}/attach?stdin={:d}", text_of(container, "id"), input);
-    std::unique_ptr<api::client_connection> opened = co_await open_session(with, target, "{}");
+    api::target target(fmt::format("/api/v1/containers/{}/attach", text_of(container, "id")));
+    target.with("stdin", input);
+    std::unique_ptr<api::client_connection> opened = co_await open_session(with, target.text(), "{}");
     if (!opened)
         co_return;
     session_options how{.tty = tty && input,
         .input = input,
         .signals = flags->sig_proxy && !tty,
         .detach_keys = tty ? flags->detach_keys : std::string()};
-    with.exit_code = co_await converse(with, std::move(opened), std::move(how));
+    with.exit_code =
+        co_await converse_with_container(with, text_of(container, "id"), std::move(opened), std::move(how));
 }
 
 } // namespace

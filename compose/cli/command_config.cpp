@@ -157,8 +157,9 @@ engine::task<> pin_images(context& with, loaded& read, bool only_images) {
         node* const image = service.find("image");
         if (image == nullptr || image->text.empty())
             continue;
-        const std::string target = "/api/v1/images/resolve?reference=" + api::percent_encode(image->text);
-        const std::string reply = co_await daemon.call("GET", target);
+        api::target target("/api/v1/images/resolve");
+        target.with("reference", image->text);
+        const std::string reply = co_await daemon.call("GET", target.text());
         image->text = text_of(parse_reply(reply).as_object(), "reference");
         read.project.services.at(name).image = image->text;
         if (only_images)

@@ -87,32 +87,50 @@ engine::task<std::vector<json::object>> containers_of(
     co_return found;
 }
 
+/// As JSON has it: "run/agent.sock: a socket".
+void warn_of(const json::array& left_out) {
+    for (const json::value& each : left_out)
+        fmt::print(stderr, "warning: left out: {}\n", std::string_view(each.as_string()));
+}
+
+void warn_of(const engine::left_out& what) {
+    warn_of(json::value_from(what.told()).as_array());
+}
+
+api::target archive_target(const json::object& container, const std::string& path) {
+    api::target target(fmt::format("/api/v1/containers/{}/archive", text_of(container, "id")));
+    target.with("path", path);
+    return target;
+}
+
 engine::task<> copy_in(context& with, std::string project, std::shared_ptr<cp_flags> flags, place to) {
     const std::vector<json::object> targets = co_await containers_of(with, project, to.service, *flags, true);
-    std::string target = fmt::format("&owners={:d}", flags->archive);
+    bool unpack = false;
+    bool contents = false;
     engine::unique_fd file = passing_file();
     if (flags->from == "-") {
         std::string part(64U << 10U, '\0');
         for (ssize_t got = 0; (got = ::read(STDIN_FILENO, part.data(), part.size())) > 0;)
             engine::write_to(file, std::string_view(part).substr(0, static_cast<std::size_t>(got)), "-");
-        target += "&unpack=1";
+        unpack = true;
     } else {
         std::string from = flags->from;
-        if (take_contents(from))
-            target += "&contents=1";
+        contents = take_contents(from);
         fs::path path = absolute(from, with);
         const bool slash = path.native().size() > 1 && path.native().ends_with('/');
         const fs::path plain = slash ? path.parent_path() : path;
-        engine::pack_tree("/", path, flags->follow, plain.filename(), file);
+        warn_of(engine::pack_tree("/", path, flags->follow, plain.filename(), file));
     }
     for (const json::object& each : targets) {
         const std::string name = text_of(each, "name");
         api::request_body body{.content_type = "application/x-tar", .file = path_of(file)};
         api::client daemon = with.daemon();
-        co_await daemon.call("PUT",
-            fmt::format("/api/v1/containers/{}/archive?path={}{}", text_of(each, "id"),
-                api::percent_encode(to.path), target),
-            std::move(body));
+        api::target target = archive_target(each, to.path);
+        target.with("owners", flags->archive).with("unpack", unpack).with("contents", contents);
+        const std::string text = co_await daemon.call("PUT", target.text(), std::move(body));
+        const json::value reply = parse_reply(text);
+        if (const json::value* skipped = reply.as_object().if_contains("left_out"))
+            warn_of(skipped->as_array());
         fmt::print(stderr, " {} copy {} to {}:{}  Copied\n", name, flags->from, name, to.path);
     }
 }
@@ -124,9 +142,9 @@ engine::task<> copy_out(context& with, std::string project, std::shared_ptr<cp_f
     const std::string given = from.path;
     const bool contents = take_contents(from.path);
     api::client daemon = with.daemon();
-    const std::unique_ptr<api::client_stream> stream = co_await daemon.open(
-        "GET", fmt::format("/api/v1/containers/{}/archive?path={}&follow_link={:d}",
-                   text_of(sources.front(), "id"), api::percent_encode(from.path), flags->follow));
+    api::target target = archive_target(sources.front(), from.path);
+    target.with("follow_link", flags->follow);
+    const std::unique_ptr<api::client_stream> stream = co_await daemon.open("GET", target.text());
     const bool to_stdout = flags->to == "-";
     const engine::unique_fd file = to_stdout ? engine::unique_fd(::dup(STDOUT_FILENO)) : passing_file();
     for (;;) {
@@ -135,14 +153,20 @@ engine::task<> copy_out(context& with, std::string project, std::shared_ptr<cp_f
             break;
         engine::write_to(file, part, flags->to);
     }
+    if (const std::string skipped = stream->trailer("Composed-Left-Out"); !skipped.empty())
+        warn_of(parse_reply(skipped).as_array());
     if (to_stdout)
         co_return;
     ::lseek(file.get(), 0, SEEK_SET);
     std::string to = absolute(flags->to, with);
     if (flags->to.ends_with('/') && !to.ends_with('/'))
         to += '/';
-    engine::unpack_tree("/", to, file,
-        {.contents = contents, .owners = flags->archive, .user = ::geteuid(), .group = ::getegid()});
+    engine::unpack_options how{.contents = contents,
+        .owners = flags->archive,
+        .privileges = flags->archive,
+        .user = ::geteuid(),
+        .group = ::getegid()};
+    warn_of(engine::unpack_tree("/", to, file, how));
     fmt::print(stderr, " {} copy {}:{} to {}  Copied\n", name, name, given, flags->to);
 }
 

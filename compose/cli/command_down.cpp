@@ -86,23 +86,25 @@ declared_project read_declared(context& with) {
 engine::task<> take_down(
     context& with, std::shared_ptr<down_flags> flags, declared_project project, bool something_else) {
     const std::string name = project.name;
-    std::string target = fmt::format(
-        "/api/v1/projects/{}?volumes={:d}&remove_orphans={:d}", name, flags->volumes, flags->remove_orphans);
-    if (project.volumes)
-        target += "&declared=" + api::percent_encode(fmt::format("{}", fmt::join(*project.volumes, ",")));
     std::set<std::string> images;
     if (flags->images == "all") // `local` are those that Compose has built, which composed does not
         images = co_await images_of(with, name, flags->services);
     // Those of some services alone: what the others use stays.
     const bool some = !flags->services.empty();
+    api::target target = project_target(name, some ? "/stop" : "");
     if (some)
-        target = fmt::format("/api/v1/projects/{}/stop?remove=1&{}", name, services_query(flags->services));
+        target.with("remove", true);
+    else
+        target.with("volumes", flags->volumes).with("remove_orphans", flags->remove_orphans);
+    if (!some && project.volumes)
+        target.with("declared", fmt::format("{}", fmt::join(*project.volumes, ",")));
+    add_services(target, flags->services);
     if (flags->timeout)
-        target += fmt::format("&timeout={}", *flags->timeout);
+        target.with("timeout", *flags->timeout);
     api::client daemon = with.daemon();
     std::unique_ptr<api::client_stream> stream;
     try {
-        stream = co_await daemon.open(some ? "POST" : "DELETE", target);
+        stream = co_await daemon.open(some ? "POST" : "DELETE", target.text());
     } catch (const error& failure) {
         if (failure.kind() != error_kind::not_found || some)
             throw;

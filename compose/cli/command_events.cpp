@@ -1,10 +1,13 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/table.hpp"
+#include "compose/cli/terminal.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
@@ -29,24 +32,52 @@ std::string lower(std::string text) {
     return text;
 }
 
-void print(const json::object& event, bool as_json) {
-    const std::string kind = text_of(event, "kind");
-    const std::string action = lower(text_of(event, "status"));
-    const std::string detail = text_of(event, "detail");
+/// What is told: what becomes of containers, as Docker Compose does, and what composed does or finds by
+/// itself.
+std::string action_of(const json::object& event) {
+    const std::string status = text_of(event, "status");
+    const bool own = status == "Repaired" || status == "Warning" || status == "Error";
+    return own ? lower(status) : text_of(event, "action");
+}
+
+json::object attributes_of(const json::object& event) {
+    if (const json::value* found = event.if_contains("attributes"))
+        return found->as_object();
+    json::object attributes{{"name", text_of(event, "name")}};
+    if (const std::string detail = text_of(event, "detail"); !detail.empty())
+        attributes["detail"] = detail;
+    return attributes;
+}
+
+/// "2026-01-02 15:04:05.000000", local.
+std::string local_time(const std::string& time) {
+    const auto when = parse_time(time);
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(when);
+    return fmt::format("{:%F %T}.{:06}", fmt::localtime(std::chrono::system_clock::to_time_t(seconds)),
+        std::chrono::duration_cast<std::chrono::microseconds>(when - seconds).count());
+}
+
+void print(const json::object& event, const std::string& action, bool as_json) {
+    const json::object attributes = attributes_of(event);
     if (as_json) {
-        json::object attributes{{"name", text_of(event, "name")}};
-        if (!detail.empty())
-            attributes["detail"] = detail;
-        json::object line{{"time", text_of(event, "time")}, {"type", kind}, {"action", action},
-            {"id", text_of(event, "id")}, {"service", text_of(event, "service")},
-            {"attributes", std::move(attributes)}};
+        json::object line{{"action", action}, {"attributes", attributes}, {"id", text_of(event, "id")},
+            {"service", text_of(event, "service")}, {"time", text_of(event, "time")},
+            {"type", text_of(event, "kind")}};
         fmt::print("{}\n", json::serialize(line));
     } else {
+        std::vector<std::string> texts;
+        for (const auto& [key, value] : attributes)
+            texts.push_back(fmt::format("{}={}", std::string_view(key), std::string_view(value.as_string())));
         const std::string id = text_of(event, "id");
-        fmt::print("{} {} {}{} (name={}{})\n", text_of(event, "time"), kind, action,
-            id.empty() ? "" : " " + id, text_of(event, "name"), detail.empty() ? "" : ", " + detail);
+        fmt::print("{} {} {} {} ({})\n", local_time(text_of(event, "time")), text_of(event, "kind"), action,
+            id.empty() ? text_of(event, "name") : id, printable(fmt::format("{}", fmt::join(texts, ", "))));
     }
     std::fflush(stdout); // whoever reads it by a pipe wants it now
+}
+
+bool is_one_off(const json::object& event) {
+    const json::value* one_off = event.if_contains("one_off");
+    return one_off != nullptr && one_off->as_bool();
 }
 
 engine::task<> events(context& with, std::shared_ptr<events_flags> flags) {
@@ -54,12 +85,13 @@ engine::task<> events(context& with, std::shared_ptr<events_flags> flags) {
     if (!flags->services.empty())
         check_services(with.load_project(), flags->services);
     api::client daemon = with.daemon();
-    std::string target = fmt::format("/api/v1/events?project={}", project);
+    api::target target("/api/v1/events");
+    target.with("project", project);
     if (!flags->since.empty())
-        target += "&after=" + query_moment(moment_of("--since", flags->since));
+        target.with("after", query_moment(moment_of("--since", flags->since)));
     if (!flags->until.empty())
-        target += "&until=" + query_moment(moment_of("--until", flags->until));
-    std::unique_ptr<api::client_stream> stream = co_await daemon.open("GET", target);
+        target.with("until", query_moment(moment_of("--until", flags->until)));
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("GET", target.text());
     while (std::ferror(stdout) == 0) {
         const auto line = co_await stream->next_line();
         if (!line)
@@ -73,8 +105,10 @@ engine::task<> events(context& with, std::shared_ptr<events_flags> flags) {
         }
         const std::string service = text_of(event, "service");
         const auto& wanted = flags->services;
-        if (wanted.empty() || std::find(wanted.begin(), wanted.end(), service) != wanted.end())
-            print(event, flags->json);
+        const std::string action = action_of(event);
+        const bool meant = wanted.empty() || std::find(wanted.begin(), wanted.end(), service) != wanted.end();
+        if (meant && !action.empty() && !is_one_off(event))
+            print(event, action, flags->json);
     }
 }
 

@@ -20,7 +20,9 @@ struct exec_flags {
     bool no_tty = false;
     bool detach = false;
     bool privileged = false;
-    bool ignored = false;
+    bool interactive = true;
+    bool tty = true;
+    std::string detach_keys = "ctrl-p,ctrl-q";
     int index = 0;
     std::string user;
     std::string working_dir;
@@ -30,7 +32,8 @@ struct exec_flags {
 };
 
 json::object request_of(const exec_flags& flags, bool tty) {
-    json::object request{{"args", json::value_from(flags.command)}, {"tty", tty}, {"stdin", !flags.detach}};
+    json::object request{{"args", json::value_from(flags.command)}, {"tty", tty},
+        {"stdin", flags.interactive && !flags.detach}};
     if (flags.detach)
         request["detach"] = true;
     if (flags.privileged)
@@ -58,11 +61,12 @@ json::object request_of(const exec_flags& flags, bool tty) {
 }
 
 engine::task<> exec(context& with, std::shared_ptr<exec_flags> flags) {
+    detach_sequence(flags->detach_keys); // throws for what are no keys, before anything is done
     const std::string name = with.project_name();
     api::client daemon = with.daemon();
     const json::object container = co_await find_container(with, name, flags->service, flags->index);
-    const bool tty =
-        !flags->no_tty && !flags->detach && is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);
+    const bool tty = flags->tty && !flags->no_tty && !flags->detach && is_terminal(STDIN_FILENO) &&
+                     is_terminal(STDOUT_FILENO);
     std::string request = json::serialize(request_of(*flags, tty));
     const std::string target = fmt::format("/api/v1/containers/{}/exec", text_of(container, "id"));
     if (flags->detach) {
@@ -73,7 +77,9 @@ engine::task<> exec(context& with, std::shared_ptr<exec_flags> flags) {
     std::unique_ptr<api::client_connection> opened = co_await open_session(with, target, std::move(request));
     if (!opened)
         co_return;
-    session_options how{.tty = tty};
+    session_options how{.tty = tty, .input = flags->interactive};
+    if (tty)
+        how.detach_keys = flags->detach_keys;
     with.exit_code = co_await converse(with, std::move(opened), std::move(how));
 }
 
@@ -89,8 +95,9 @@ void add_exec(const command_line& app) {
     command.add_option("-e,--env", flags->environment, "Set environment variables").one_each();
     command.add_flag("-d,--detach", flags->detach, "Detached mode: run command in the background");
     command.add_flag("--privileged", flags->privileged, "Give extended privileges to the process");
-    command.add_flag("-i,--interactive,-t,--tty", flags->ignored, "Always so where stdin is a terminal")
-        .hidden();
+    command.add_flag("-i,--interactive", flags->interactive, "Keep STDIN open even if not attached").hidden();
+    command.add_flag("-t,--tty", flags->tty, "Always so where stdin is a terminal").hidden();
+    command.add_option("--detach-keys", flags->detach_keys, "Override the key sequence for detaching");
     command.add_option("--index", flags->index, "Index of the container if service has multiple replicas");
     command.add_option("SERVICE", flags->service, "service").required();
     command.add_option("COMMAND", flags->command, "command and its arguments").required();

@@ -146,11 +146,10 @@ std::string local_time(const std::string& text) {
 
 /// Of the services that run by a schedule.
 engine::task<> runs(context& with, std::shared_ptr<history_flags> flags) {
-    std::string target = fmt::format("/api/v1/projects/{}/runs", with.project_name());
-    if (!flags->services.empty())
-        target += "?" + services_query(flags->services);
+    api::target target = project_target(with.project_name(), "/runs");
+    add_services(target, flags->services);
     api::client daemon = with.daemon();
-    const std::string reply = co_await daemon.call("GET", target);
+    const std::string reply = co_await daemon.call("GET", target.text());
     if (flags->format == "json") {
         fmt::print("{}\n", reply);
         co_return;
@@ -185,7 +184,7 @@ engine::task<> history(context& with, std::shared_ptr<history_flags> flags) {
     }
     api::client daemon = with.daemon();
     const std::string reply =
-        co_await daemon.call("GET", fmt::format("/api/v1/projects/{}/revisions", with.project_name()));
+        co_await daemon.call("GET", project_target(with.project_name(), "/revisions").text());
     if (flags->format == "json") {
         fmt::print("{}\n", reply);
         co_return;
@@ -210,8 +209,9 @@ engine::task<json::object> planned(context& with) {
     read_contents(wanted, read.variables);
     api::client daemon = with.daemon();
     api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
-    const std::string target = fmt::format("/api/v1/projects/{}?dry_run=1", wanted.name);
-    const std::string reply = co_await daemon.call("PUT", target, std::move(body));
+    api::target target = project_target(wanted.name);
+    target.with("dry_run", true);
+    const std::string reply = co_await daemon.call("PUT", target.text(), std::move(body));
     co_return parse_reply(reply).as_object();
 }
 
@@ -222,12 +222,12 @@ engine::task<> diff(context& with, std::shared_ptr<diff_flags> flags) {
         reply = co_await planned(with);
         sentences = sentences_of_plan(reply.at("steps").as_array());
     } else {
-        std::string target =
-            fmt::format("/api/v1/projects/{}/diff?from={}", with.project_name(), flags->revisions[0]);
+        api::target target = project_target(with.project_name(), "/diff");
+        target.with("from", flags->revisions[0]);
         if (flags->revisions.size() > 1)
-            target += fmt::format("&to={}", flags->revisions[1]);
+            target.with("to", flags->revisions[1]);
         api::client daemon = with.daemon();
-        const std::string text = co_await daemon.call("GET", target);
+        const std::string text = co_await daemon.call("GET", target.text());
         reply = parse_reply(text).as_object();
         sentences = sentences_of(reply.at("differences"));
     }
@@ -241,12 +241,12 @@ engine::task<> diff(context& with, std::shared_ptr<diff_flags> flags) {
 }
 
 engine::task<> rollback(context& with, std::shared_ptr<rollback_flags> flags) {
-    std::string target = fmt::format("/api/v1/projects/{}/rollback?wait={:d}&remove_orphans={:d}",
-        with.project_name(), flags->wait, flags->remove_orphans);
+    api::target target = project_target(with.project_name(), "/rollback");
+    target.with("wait", flags->wait).with("remove_orphans", flags->remove_orphans);
     if (flags->revision)
-        target += fmt::format("&revision={}", *flags->revision);
+        target.with("revision", *flags->revision);
     api::client daemon = with.daemon();
-    std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target.text());
     json::object first;
     co_await follow_operation(with, std::move(stream), "Running", &first);
     fmt::print(stderr, "Revision {} is as revision {} was\n", first.at("revision").to_number<std::uint64_t>(),

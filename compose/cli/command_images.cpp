@@ -73,14 +73,13 @@ json::object json_of(const image_row& row) {
 engine::task<> images(context& with, flags_ptr flags) {
     const std::string name = with.project_name();
     api::client daemon = with.daemon();
-    const std::string container_text = co_await daemon.call("GET", containers_target(name, flags->services));
+    const json::array containers = co_await list_containers(with, name, flags->services);
     const std::string image_text = co_await daemon.call("GET", "/api/v1/images");
-    const json::value containers = parse_reply(container_text);
     const json::value all = parse_reply(image_text);
     json::array rows_as_json;
     std::vector<std::vector<std::string>> rows;
     std::set<std::string> ids;
-    for (const json::value& each : containers.as_array()) {
+    for (const json::value& each : containers) {
         const image_row row = row_of(each.as_object(), all.as_array());
         const std::string hex = row.id.substr(row.id.find(':') + 1);
         ids.insert(hex);

@@ -26,16 +26,17 @@ struct lifecycle_flags {
     bool stop = false;
     bool no_deps = false;
     bool volumes = false;
+    bool wait = false;
+    int wait_timeout = 0;
+    bool ignored = false;
     bool orphans = false;
     std::vector<std::string> services;
 };
 using flags_ptr = std::shared_ptr<lifecycle_flags>;
 
-engine::task<> act(
-    context& with, std::string name, std::string action, std::string query, std::string title) {
+engine::task<> act(context& with, api::target target, std::string title) {
     api::client daemon = with.daemon();
-    std::unique_ptr<api::client_stream> stream =
-        co_await daemon.open("POST", fmt::format("/api/v1/projects/{}/{}?{}", name, action, query));
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target.text());
     co_await follow_operation(with, std::move(stream), std::move(title));
 }
 
@@ -51,38 +52,60 @@ engine::task<> stop(context& with, flags_ptr flags) {
 }
 
 engine::task<> run(context& with, flags_ptr flags, std::string action, std::string title) {
-    std::string query = services_query(flags->services);
-    if (flags->timeout)
-        query += fmt::format("&timeout={}", *flags->timeout);
-    if (action == "kill")
-        query += "&signal=" + flags->signal + (flags->orphans ? "&orphans=1" : "");
-    if (flags->no_deps)
-        query += "&dependents=0";
-    const std::string name = with.project_name();
     const bool kills = action == "kill";
+    const bool starts = action == "start";
+    const std::string name = with.project_name();
+    api::target target = project_target(name, "/" + action);
+    add_services(target, flags->services);
+    if (flags->timeout)
+        target.with("timeout", *flags->timeout);
+    if (kills)
+        target.with("signal", flags->signal).with("orphans", flags->orphans);
+    if (flags->no_deps)
+        target.with("dependents", false);
+    if (flags->wait)
+        target.with("wait", true);
+    if (flags->wait && flags->wait_timeout > 0)
+        target.with("wait_timeout", flags->wait_timeout);
+    std::exception_ptr failure;
+    std::optional<error_kind> kind;
     try {
-        co_await act(with, name, std::move(action), query, std::move(title));
-        co_return;
-    } catch (const error& failure) {
-        if (!kills || failure.kind() != error_kind::conflict)
-            throw;
+        co_await act(with, std::move(target), std::move(title));
+    } catch (const error& thrown) {
+        failure = std::current_exception();
+        kind = thrown.kind();
     }
-    fmt::print(stderr, "No container to kill\n");
+    if (!failure)
+        co_return;
+    const bool nothing_there =
+        kind == error_kind::not_found && co_await was_not_brought_up(with, name, flags->services);
+    if (!nothing_there && !(kills && kind == error_kind::conflict))
+        std::rethrow_exception(failure);
+    if (starts)
+        throw error(error_kind::not_found,
+            fmt::format("{} has no container to start; make one with: compose up -d",
+                flags->services.empty() ? fmt::format("project \"{}\"", name)
+                                        : fmt::format("service \"{}\"", flags->services.front())));
+    if (kills)
+        fmt::print(stderr, "no container to kill\n");
 }
 
 engine::task<> remove(context& with, flags_ptr flags) {
     const std::string name = with.project_name();
-    const std::string query = services_query(flags->services);
-    if (flags->stop)
-        co_await act(with, name, "stop", query, "Stopping");
-    api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("GET", containers_target(name, flags->services));
-    const json::value all = parse_reply(text);
+    if (flags->stop) {
+        api::target target = project_target(name, "/stop");
+        add_services(target, flags->services);
+        co_await act(with, std::move(target), "Stopping");
+    }
+    const json::array all = co_await list_containers(with, name, flags->services);
     std::vector<std::string> names;
-    for (const json::value& each : all.as_array()) {
+    for (const json::value& each : all) {
         const json::object& container = each.as_object();
         const std::string state = text_of(container, "state");
-        if (state == "exited" || state == "created")
+        // What `run` has left is not the service's, and what a schedule is about to start has not ended.
+        const json::value* schedule = container.if_contains("schedule");
+        const bool waits = schedule != nullptr && schedule->as_object().contains("next");
+        if ((state == "exited" || state == "created") && !container.at("one_off").as_bool() && !waits)
             names.push_back(text_of(container, "name"));
     }
     if (names.empty()) {
@@ -92,6 +115,7 @@ engine::task<> remove(context& with, flags_ptr flags) {
     const std::string question = fmt::format("Going to remove {}", fmt::join(names, ", "));
     if (flags->force) {
         fmt::print("{}\n", question);
+        std::fflush(stdout); // before what is said of it
     } else {
         fmt::print("? {} (y/N) ", question);
         std::fflush(stdout);
@@ -100,7 +124,10 @@ engine::task<> remove(context& with, flags_ptr flags) {
         if (answer != "y" && answer != "yes")
             co_return;
     }
-    co_await act(with, name, "remove", fmt::format("{}&volumes={:d}", query, flags->volumes), "Removing");
+    api::target target = project_target(name, "/remove");
+    add_services(target, flags->services);
+    target.with("volumes", flags->volumes);
+    co_await act(with, std::move(target), "Removing");
 }
 
 command_line add(const command_line& app, const std::string& name, const std::string& help, flags_ptr flags,
@@ -116,7 +143,11 @@ command_line add(const command_line& app, const std::string& name, const std::st
 } // namespace
 
 void add_lifecycle(const command_line& app) {
-    add(app, "start", "Start services", std::make_shared<lifecycle_flags>(), "Starting");
+    const auto start_flags = std::make_shared<lifecycle_flags>();
+    const command_line start = add(app, "start", "Start services", start_flags, "Starting");
+    start.add_flag("--wait", start_flags->wait, "Wait for services to be running|healthy");
+    start.add_option("--wait-timeout", start_flags->wait_timeout, "Maximum duration in seconds to wait")
+        .check(whole_seconds);
     add(app, "pause", "Pause services", std::make_shared<lifecycle_flags>(), "Pausing");
     add(app, "unpause", "Unpause services", std::make_shared<lifecycle_flags>(), "Unpausing");
     for (const auto& [name, help, title] : {std::tuple("stop", "Stop services", "Stopping"),
@@ -137,6 +168,7 @@ void add_lifecycle(const command_line& app) {
     const command_line command = app.add_subcommand("rm", "Removes stopped service containers");
     command.add_flag("-f,--force", flags->force, "Don't ask to confirm removal");
     command.add_flag("-s,--stop", flags->stop, "Stop the containers, if required, before removing");
+    command.add_flag("-a,--all", flags->ignored, "Without effect, as for Docker Compose").hidden();
     command.add_flag("-v,--volumes", flags->volumes, "Remove any anonymous volumes attached to containers");
     command.add_option("SERVICE", flags->services, "services; all when none is named");
     command.runs([flags](context& with) { return remove(with, flags); });

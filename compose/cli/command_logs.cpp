@@ -1,4 +1,5 @@
 #include "compose/cli/log_printer.hpp"
+#include "compose/cli/reconnect.hpp"
 #include "compose/cli/table.hpp"
 #include "compose/cli/terminal.hpp"
 #include "compose/model/error.hpp"
@@ -54,6 +55,27 @@ class printer {
             flush(whole);
     }
 
+    /// After the connection was lost: what comes once more is known by its time.
+    void begin_again() { shown_ = last_; }
+
+    /// Not printed before that. Exits and lines of a container are in an order of their own each.
+    bool is_new(const json::object& line) {
+        const std::string time = text_of(line, "time");
+        const std::pair of(text_of(line, "container"), line.contains("exit_code"));
+        const auto known = shown_.find(of);
+        last_[of] = time;
+        return known == shown_.end() || time > known->second;
+    }
+
+    /// From where on what was not printed yet can be; nothing when all is new.
+    std::optional<std::chrono::system_clock::time_point> shown_until() const {
+        std::optional<std::string> first;
+        for (const auto& [of, time] : shown_)
+            first = std::min(first.value_or(time), time);
+        constexpr std::chrono::milliseconds rounding{1};
+        return first ? std::optional(parse_time(*first) - rounding) : std::nullopt;
+    }
+
     /// What has no end yet gets one.
     void finish() {
         for (auto& [from, whole] : unfinished_)
@@ -89,19 +111,44 @@ class printer {
     std::size_t width_ = 0;
     std::map<std::string, std::size_t> colour_of_;
     std::map<std::pair<std::string, std::string>, std::string> unfinished_; // by container and stream
+    std::map<std::pair<std::string, bool>, std::string> last_;  // times, by container and whether of an exit
+    std::map<std::pair<std::string, bool>, std::string> shown_; // these when the connection was lost
 };
 
 std::string target_of(const std::string& project, const log_options& how) {
-    std::string target = fmt::format("/api/v1/projects/{}/logs?follow={:d}", project, how.follow);
+    api::target target = project_target(project, "/logs");
+    target.with("follow", how.follow);
     if (!how.tail.empty() && how.tail != "all")
-        target += "&tail=" + how.tail;
+        target.with("tail", how.tail);
     if (how.since)
-        target += "&since=" + query_moment(*how.since);
+        target.with("since", query_moment(*how.since));
     if (how.until)
-        target += "&until=" + query_moment(*how.until);
-    if (!how.services.empty())
-        target += "&" + services_query(how.services);
-    return target;
+        target.with("until", query_moment(*how.until));
+    add_services(target, how.services);
+    return target.text();
+}
+
+engine::task<> read_logs(context& with, printer& out, std::string project, log_options how) {
+    api::client daemon = with.daemon();
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("GET", target_of(project, how));
+    for (;;) {
+        const std::optional<std::string> text = co_await stream->next_line();
+        if (!text)
+            break;
+        const json::value line = parse_reply(*text);
+        const json::object& object = line.as_object();
+        if (!out.is_new(object))
+            continue;
+        const std::string service = text_of(object, "service");
+        if (const json::value* code = object.if_contains("exit_code"); code != nullptr && how.ended)
+            how.ended(service, code->to_number<int>(), object.at("restarting").as_bool());
+        if (how.hidden.contains(service) ||
+            (how.index > 0 && object.at("number").to_number<int>() != how.index))
+            continue;
+        out.print(object);
+        if (how.follow)
+            std::fflush(stdout);
+    }
 }
 
 } // namespace
@@ -113,22 +160,24 @@ engine::task<> print_logs(context& with, std::string project, log_options how) {
     const json::value all = parse_reply(containers);
     for (const json::value& each : all.as_array())
         out.widen(text_of(each.as_object(), "name"));
-    std::unique_ptr<api::client_stream> stream = co_await daemon.open("GET", target_of(project, how));
     for (;;) {
-        const std::optional<std::string> text = co_await stream->next_line();
-        if (!text)
+        std::exception_ptr failure;
+        try {
+            co_await read_logs(with, out, project, how);
+        } catch (const error&) {
+            failure = std::current_exception();
+        }
+        if (!failure)
             break;
-        const json::value line = parse_reply(*text);
-        const json::object& object = line.as_object();
-        const std::string service = text_of(object, "service");
-        if (const json::value* code = object.if_contains("exit_code"); code != nullptr && how.ended)
-            how.ended(service, code->to_number<int>(), object.at("restarting").as_bool());
-        if (how.hidden.contains(service) ||
-            (how.index > 0 && object.at("number").to_number<int>() != how.index))
-            continue;
-        out.print(object);
-        if (how.follow)
-            std::fflush(stdout);
+        if (!has_gone(failure) && co_await was_not_brought_up(with, project, how.services))
+            break; // and has said nothing
+        if (!how.follow)
+            std::rethrow_exception(failure);
+        co_await await_daemon(with, failure);
+        out.begin_again();
+        how.tail.clear();
+        if (const auto until = out.shown_until())
+            how.since = *until;
     }
     out.finish();
     std::fflush(stdout);
@@ -141,8 +190,12 @@ void add_logs(const command_line& app) {
     command
         .add_option(
             "-n,--tail", how->tail, "Number of lines to show from the end of the logs for each container")
-        .check([](const std::string& text) {
-            const bool number = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        .check([](std::string& text) {
+            const std::string digits = text.substr(text.starts_with('-') ? 1 : 0);
+            const bool number =
+                !digits.empty() && digits.find_first_not_of("0123456789") == std::string::npos;
+            if (number && text.starts_with('-'))
+                text = "all"; // as Docker has it
             return number || text == "all" ? std::string() : "must be a number or \"all\"";
         });
     const auto since = std::make_shared<std::string>();

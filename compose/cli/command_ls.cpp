@@ -84,7 +84,7 @@ engine::task<> ls(context& with, std::shared_ptr<ls_flags> flags) {
     else if (flags->format == "json")
         fmt::print("{}\n", json::serialize(shown));
     else
-        fmt::print("{}", format_table({"NAME", "STATUS", "CONFIG FILES"}, rows));
+        fmt::print("{}", format_table({"NAME", "STATUS", "CONFIG FILES"}, rows, 2 * narrowest_column));
 }
 
 } // namespace

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
 
 namespace compose::cli {
@@ -49,7 +51,12 @@ engine::task<> port(context& with, std::shared_ptr<port_flags> flags) {
 void add_port(const command_line& app) {
     const auto flags = std::make_shared<port_flags>();
     const command_line command = app.add_subcommand("port", "Print the public port for a port binding");
-    command.add_option("--protocol", flags->protocol, "tcp, udp or sctp").one_of({"tcp", "udp", "sctp"});
+    command.add_option("--protocol", flags->protocol, "tcp, udp or sctp").check([](std::string& text) {
+        std::transform(text.begin(), text.end(), text.begin(),
+            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        const bool known = text == "tcp" || text == "udp" || text == "sctp";
+        return known ? std::string() : fmt::format("\"{}\" is neither tcp nor udp nor sctp", text);
+    });
     command.add_option("--index", flags->index, "Index of the container if service has multiple replicas");
     command.add_option("SERVICE", flags->service, "service").required();
     command.add_option("PRIVATE_PORT", flags->port, "port inside the container").required().between(1, 65535);

@@ -116,17 +116,26 @@ std::string ports_of(const json::object& container) {
     return fmt::format("{}", fmt::join(texts, ", "));
 }
 
-std::string command_of(const json::object& container, std::size_t most) {
+/// As Docker has it: arguments with spaces between quotes, cut to twenty characters, quoted as in Go.
+std::string command_of(const json::object& container, bool whole) {
+    constexpr std::size_t most = 20;
     std::vector<std::string> words;
-    for (const json::value& word : container.at("command").as_array())
-        words.emplace_back(word.as_string());
-    std::string text = fmt::format("{}", fmt::join(words, " "));
-    if (text.size() + 2 > most)
-        return fmt::format("\"{}…\"", text.substr(0, most - 3));
-    return fmt::format("\"{}\"", text);
+    for (const json::value& each : container.at("command").as_array()) {
+        const std::string word(each.as_string());
+        const bool spaces = word.find(' ') != std::string::npos;
+        words.push_back(spaces && !words.empty() ? fmt::format("'{}'", word) : word);
+    }
+    const std::string text = fmt::format("{}", fmt::join(words, " "));
+    return quoted(whole ? text : shortened(text, most));
 }
 
-json::object docker_form(const json::object& container, bool whole_id) {
+/// "2026-11-23 02:15:55 +0000 UTC", as Go prints a time.
+std::string go_time(const std::string& time) {
+    return fmt::format(
+        "{:%F %T %z %Z}", fmt::localtime(std::chrono::system_clock::to_time_t(parse_time(time))));
+}
+
+json::object docker_form(const json::object& container, bool whole) {
     json::array publishers;
     if (const json::value* ports = container.if_contains("ports"))
         for (const json::value& each : ports->as_array()) {
@@ -150,9 +159,9 @@ json::object docker_form(const json::object& container, bool whole_id) {
         mounts.push_back(text_of(mount, text_of(mount, "source").empty() ? "target" : "source"));
     }
     const std::string health = text_of(container, "health");
-    return {{"Command", command_of(container, 1U << 20U)}, {"CreatedAt", text_of(container, "created")},
+    return {{"Command", command_of(container, whole)}, {"CreatedAt", go_time(text_of(container, "created"))},
         {"ExitCode", number_of(container, "exit_code")}, {"Health", health == "none" ? "" : health},
-        {"ID", text_of(container, "id").substr(0, whole_id ? std::string::npos : 12)},
+        {"ID", text_of(container, "id").substr(0, whole ? std::string::npos : 12)},
         {"Image", text_of(container, "image")}, {"Labels", fmt::format("{}", fmt::join(labels, ","))},
         {"LocalVolumes", std::to_string(volumes)}, {"Mounts", fmt::format("{}", fmt::join(mounts, ","))},
         {"Name", text_of(container, "name")}, {"Names", text_of(container, "name")},
@@ -174,7 +183,7 @@ engine::task<> print_repairs(context& with, std::string name) {
     api::client daemon = with.daemon();
     std::string text;
     try {
-        text = co_await daemon.call("GET", fmt::format("/api/v1/projects/{}/repairs", name));
+        text = co_await daemon.call("GET", project_target(name, "/repairs").text());
     } catch (const error& failure) {
         if (failure.kind() != error_kind::not_found)
             throw;
@@ -218,7 +227,7 @@ engine::task<std::set<std::string>> declared(context& with, std::string project)
     api::client daemon = with.daemon();
     std::string text;
     try {
-        text = co_await daemon.call("GET", "/api/v1/projects/" + project);
+        text = co_await daemon.call("GET", project_target(project).text());
     } catch (const error& failure) {
         if (failure.kind() != error_kind::not_found)
             throw;
@@ -247,11 +256,9 @@ engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
     std::set<std::string> known;
     if (!flags->orphans)
         known = co_await declared(with, name);
-    api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("GET", containers_target(name, flags->only));
-    const json::value all = parse_reply(text);
+    const json::array all = co_await list_containers(with, name, flags->only);
     std::vector<const json::object*> shown;
-    for (const json::value& each : all.as_array()) {
+    for (const json::value& each : all) {
         const json::object& container = each.as_object();
         if (is_shown(container, *flags, statuses) &&
             (flags->orphans || known.contains(text_of(container, "service"))))
@@ -269,19 +276,21 @@ engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
             fmt::print("{}\n", text_of(*container, "id"));
         forms.push_back(docker_form(*container, flags->no_trunc));
         rows.push_back({text_of(*container, "name"), text_of(*container, "image"),
-            command_of(*container, flags->no_trunc ? 1U << 20U : 22), text_of(*container, "service"),
+            command_of(*container, flags->no_trunc), text_of(*container, "service"),
             human_duration(since(text_of(*container, "created"))) + " ago", status_of(*container),
             ports_of(*container)});
     }
+    if (flags->quiet)
+        co_return;
     if (flags->services)
         for (const std::string& service : services)
             fmt::print("{}\n", service);
-    else if (!flags->quiet && flags->format != "table")
+    else if (flags->format != "table")
         fmt::print("{}", format_rows(flags->format, forms));
-    else if (!flags->quiet)
-        fmt::print(
-            "{}", format_table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"}, rows));
-    if (!flags->quiet && flags->format == "table")
+    else
+        fmt::print("{}", format_table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"},
+                             rows, narrowest_column));
+    if (flags->format == "table")
         co_await print_repairs(with, name);
 }
 

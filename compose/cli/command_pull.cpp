@@ -25,6 +25,9 @@ namespace {
 struct pull_flags {
     bool quiet = false;
     bool ignore_failures = false;
+    bool include_deps = false;
+    bool ignored = false;
+    std::string policy;
     std::vector<std::string> services;
 };
 
@@ -73,8 +76,9 @@ engine::task<> pull_one(pulls& all, std::string reference) {
     all.show(reference, "Pulling");
     try {
         api::client daemon = all.with.daemon();
-        const std::string target = "/api/v1/images/pull?reference=" + api::percent_encode(reference);
-        const std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
+        api::target target("/api/v1/images/pull");
+        target.with("reference", reference);
+        const std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target.text());
         const std::uint64_t bytes = co_await follow(all, *stream, reference);
         const std::string detail = bytes > 0 ? human_bytes(static_cast<double>(bytes)) : "is up to date";
         all.show(reference, "Pulled", detail);
@@ -97,21 +101,61 @@ engine::task<> pull_all(pulls& all, std::set<std::string> references) {
         co_await all.ended.wait();
 }
 
+/// The services that were named, and what they depend on where that is asked for.
+std::set<std::string> meant_by(const project& of, const pull_flags& flags) {
+    std::set<std::string> meant;
+    std::vector<std::string> next = flags.services;
+    if (next.empty())
+        for (const auto& [name, service] : of.services)
+            next.push_back(name);
+    while (!next.empty()) {
+        const std::string name = std::move(next.back());
+        next.pop_back();
+        const auto found = of.services.find(name);
+        if (found == of.services.end() || !meant.insert(name).second || !flags.include_deps)
+            continue;
+        for (const auto& [other, how] : found->second.depends_on)
+            next.push_back(other);
+    }
+    return meant;
+}
+
+/// By all of their names, and without the tag that is meant where none is given.
+engine::task<std::set<std::string>> images_here(context& with) {
+    api::client daemon = with.daemon();
+    const std::string text = co_await daemon.call("GET", "/api/v1/images");
+    const json::value all = parse_reply(text);
+    std::set<std::string> names;
+    for (const json::value& each : all.as_array())
+        for (const json::value& name : each.at("names").as_array())
+            names.emplace(name.as_string());
+    constexpr std::string_view default_tag = ":latest";
+    for (const std::string& name : std::set<std::string>(names))
+        if (name.ends_with(default_tag))
+            names.insert(name.substr(0, name.size() - default_tag.size()));
+    co_return names;
+}
+
 engine::task<> pull(context& with, std::shared_ptr<pull_flags> flags) {
     loaded read = with.load_files(flags->services);
     check_services(read.project, flags->services);
     take_providers(read, {}); // there is nothing to pull
     const project& wanted = read.project;
+    const std::set<std::string> meant = meant_by(wanted, *flags);
+    std::set<std::string> here;
+    if (flags->policy == "missing")
+        here = co_await images_here(with);
     pulls all(with, flags->quiet);
     std::set<std::string> references;
     for (const auto& [name, service] : wanted.services) {
-        if (!flags->services.empty() &&
-            std::find(flags->services.begin(), flags->services.end(), name) == flags->services.end())
+        if (!meant.contains(name))
             continue;
         if (service.pull_policy != "never")
             references.merge(compose::further_images_of(service));
         if (service.pull_policy == "never")
             all.show(service.image, "Skipped", "pull_policy is never");
+        else if (here.contains(service.image))
+            all.show(service.image, "Skipped", "it is here");
         else
             references.insert(service.image);
     }
@@ -147,6 +191,11 @@ void add_pull(const command_line& app) {
     command.add_flag("-q,--quiet", flags->quiet, "Pull without printing progress information");
     command.add_flag("--ignore-pull-failures", flags->ignore_failures,
         "Pull what it can and ignore images with pull failures");
+    command.add_flag("--include-deps", flags->include_deps, "Also pull services declared as dependencies");
+    command.add_option("--policy", flags->policy, "Apply pull policy (\"missing\"|\"always\")")
+        .one_of({"missing", "always"});
+    command.add_flag("--ignore-buildable", flags->ignored, "There is nothing that is built").hidden();
+    command.add_flag("--parallel,!--no-parallel", flags->ignored, "Always at the same time").hidden();
     command.add_option("SERVICE", flags->services, "services; all when none is named");
     command.runs([flags](context& with) { return pull(with, flags); });
 }

@@ -1,6 +1,7 @@
 #include "api/http/query.hpp"
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
+#include "compose/cli/reconnect.hpp"
 #include "compose/cli/session.hpp"
 #include "compose/cli/terminal.hpp"
 #include "compose/encode/encode.hpp"
@@ -35,7 +36,8 @@ struct run_flags {
     bool remove_orphans = false;
     bool quiet = false;
     bool quiet_pull = false;
-    bool ignored = false;
+    bool tty = true;
+    bool build = false;
     std::string name;
     std::string user;
     std::string working_dir;
@@ -149,13 +151,13 @@ json::object changes_between(const json::object& before, const json::object& aft
 }
 
 std::string target_of(const std::string& project, const run_flags& flags) {
-    std::string target = fmt::format(
-        "/api/v1/projects/{}/run?dependencies={:d}&auto_remove={:d}&service_ports={:d}&use_aliases={:d}"
-        "&remove_orphans={:d}",
-        project, !flags.no_deps, flags.remove, flags.service_ports, flags.use_aliases, flags.remove_orphans);
+    api::target target = project_target(project, "/run");
+    target.with("dependencies", !flags.no_deps).with("auto_remove", flags.remove);
+    target.with("service_ports", flags.service_ports).with("use_aliases", flags.use_aliases);
+    target.with("remove_orphans", flags.remove_orphans);
     if (!flags.name.empty())
-        target += "&name=" + api::percent_encode(flags.name);
-    return target;
+        target.with("name", flags.name);
+    return target.text();
 }
 
 engine::task<std::string> make_container(context& with, std::shared_ptr<run_flags> flags, bool tty) {
@@ -185,8 +187,9 @@ engine::task<std::string> make_container(context& with, std::shared_ptr<run_flag
 engine::task<> run(context& with, std::shared_ptr<run_flags> flags) {
     if (flags->service_ports && !flags->publish.empty())
         throw error(error_kind::invalid, "--service-ports and --publish are incompatible");
+    warn_of_build(flags->build);
     const bool terminal = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);
-    const bool tty = terminal && !flags->no_tty && !flags->detach;
+    const bool tty = terminal && flags->tty && !flags->no_tty && !flags->detach;
     const std::string id = co_await make_container(with, flags, tty);
     if (flags->detach) {
         api::client daemon = with.daemon();
@@ -194,19 +197,19 @@ engine::task<> run(context& with, std::shared_ptr<run_flags> flags) {
         fmt::print("{}\n", id);
         co_return;
     }
-    std::string target =
-        fmt::format("/api/v1/containers/{}/attach?start=1&stdin={:d}", id, flags->interactive);
+    api::target target(fmt::format("/api/v1/containers/{}/attach", id));
+    target.with("start", true).with("stdin", flags->interactive);
     if (tty) {
         const terminal_size size = size_of_terminal(STDOUT_FILENO);
-        target += fmt::format("&rows={}&columns={}", size.rows, size.columns);
+        target.with("rows", size.rows).with("columns", size.columns);
     }
-    std::unique_ptr<api::client_connection> opened = co_await open_session(with, std::move(target), "{}");
+    std::unique_ptr<api::client_connection> opened = co_await open_session(with, target.text(), "{}");
     if (!opened)
         co_return;
     session_options how{.tty = tty, .input = flags->interactive, .signals = !tty, .detach_keys = {}};
     if (tty)
         how.detach_keys = "ctrl-p,ctrl-q";
-    with.exit_code = co_await converse(with, std::move(opened), std::move(how));
+    with.exit_code = co_await converse_with_container(with, id, std::move(opened), std::move(how));
 }
 
 void add_what_it_is(const command_line& command, run_flags& flags) {
@@ -240,9 +243,10 @@ void add_run(const command_line& app) {
     command.add_flag("-T,--no-tty,--no-TTY", flags->no_tty,
         "Disable pseudo-TTY allocation; it is off where stdin or stdout is none");
     command.add_flag("-i,--interactive", flags->interactive, "Keep STDIN open even if not attached");
-    command.add_flag("-t,--tty", flags->ignored, "As is where stdin and stdout are a terminal").hidden();
+    command.add_flag("-t,--tty", flags->tty, "As is where stdin and stdout are a terminal").hidden();
     command.add_flag("--no-deps", flags->no_deps, "Don't start linked services");
     add_pull_option(command, flags->pull);
+    add_build_flags(command, flags->build);
     command.add_flag("-q,--quiet", flags->quiet, "Don't print anything to STDERR");
     command.add_flag("--quiet-pull", flags->quiet_pull, "Pull without printing progress information");
     command.add_flag("--remove-orphans", flags->remove_orphans,

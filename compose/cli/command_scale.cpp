@@ -26,10 +26,10 @@ engine::task<> scale(context& with, std::shared_ptr<scale_flags> flags) {
     apply_scales(&wanted, flags->scales);
     api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
     api::client daemon = with.daemon();
-    std::unique_ptr<api::client_stream> stream = co_await daemon.open("PUT",
-        fmt::format("/api/v1/projects/{}?dependencies={:d}&{}", wanted.name, !flags->no_deps,
-            services_query(services)),
-        std::move(body));
+    api::target target = project_target(wanted.name);
+    target.with("dependencies", !flags->no_deps);
+    add_services(target, services);
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("PUT", target.text(), std::move(body));
     co_await follow_operation(with, std::move(stream), "Scaling");
 }
 

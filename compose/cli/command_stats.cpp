@@ -61,7 +61,7 @@ std::string shown(const std::vector<json::object>& rows, const stats_flags& flag
     }
     return format_table(
         {"CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS"},
-        cells);
+        cells, narrowest_column);
 }
 
 /// Those that do not run, which use nothing.
@@ -84,9 +84,24 @@ engine::task<> stats(context& with, std::shared_ptr<stats_flags> flags) {
         services.push_back(flags->service);
     const bool redraws = !flags->no_stream && is_terminal(STDOUT_FILENO);
     api::client daemon = with.daemon();
-    const std::unique_ptr<api::client_stream> stream =
-        co_await daemon.open("GET", fmt::format("/api/v1/projects/{}/stats?stream={:d}&{}", name,
-                                        !flags->no_stream, services_query(services)));
+    api::target target = project_target(name, "/stats");
+    target.with("stream", !flags->no_stream);
+    add_services(target, services);
+    std::unique_ptr<api::client_stream> stream;
+    std::exception_ptr failure;
+    try {
+        stream = co_await daemon.open("GET", target.text());
+    } catch (const error& thrown) {
+        if (thrown.kind() != error_kind::not_found)
+            throw;
+        failure = std::current_exception();
+    }
+    if (failure && !co_await was_not_brought_up(with, name, services))
+        std::rethrow_exception(failure);
+    if (failure) { // then nothing runs
+        fmt::print("{}", shown({}, *flags));
+        co_return;
+    }
     while (std::ferror(stdout) == 0) {
         const std::optional<std::string> text = co_await stream->next_line();
         if (!text)

@@ -17,11 +17,10 @@ namespace {
 engine::task<> top(context& with, std::shared_ptr<std::vector<std::string>> services) {
     const std::string name = with.project_name();
     api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("GET", containers_target(name, *services));
-    const json::value all = parse_reply(text);
+    const json::array all = co_await list_containers(with, name, *services);
     std::vector<std::string> head{"SERVICE", "#"};
     std::vector<std::vector<std::string>> rows;
-    for (const json::value& each : all.as_array()) {
+    for (const json::value& each : all) {
         const json::object& container = each.as_object();
         if (!container.contains("pid"))
             continue;

@@ -2,6 +2,7 @@
 #include "compose/cli/log_printer.hpp"
 #include "compose/cli/progress.hpp"
 #include "compose/cli/providers.hpp"
+#include "compose/cli/reconnect.hpp"
 #include "compose/encode/encode.hpp"
 #include "compose/load/contents.hpp"
 #include "compose/model/error.hpp"
@@ -38,6 +39,7 @@ struct up_flags {
     bool recreate_deps = false;
     bool no_deps = false;
     bool no_start = false;
+    bool build = false;
     bool no_build = false;
     bool remove_orphans = false;
     bool renew_anonymous = false;
@@ -65,6 +67,7 @@ void check(const up_flags& flags) {
             throw error(error_kind::invalid, std::string(words));
     };
     const bool aborts = flags.abort_on_exit || flags.abort_on_failure;
+    refuse(flags.build && flags.no_build, "--build and --no-build are incompatible");
     refuse(flags.force_recreate && flags.no_recreate, "--force-recreate and --no-recreate are incompatible");
     refuse(flags.recreate_deps && flags.no_recreate,
         "--always-recreate-deps and --no-recreate are incompatible");
@@ -79,20 +82,21 @@ void check(const up_flags& flags) {
 }
 
 std::string target_of(const project& wanted, const up_flags& flags) {
-    std::string target = fmt::format(
-        "/api/v1/projects/{}?dependencies={:d}&start={:d}&force_recreate={:d}&remove_orphans={:d}&wait={:d}",
-        wanted.name, !flags.no_deps, !flags.no_start, flags.force_recreate, flags.remove_orphans, flags.wait);
+    api::target target = project_target(wanted.name);
+    target.with("dependencies", !flags.no_deps).with("start", !flags.no_start).with("wait", flags.wait);
+    target.with("force_recreate", flags.force_recreate).with("remove_orphans", flags.remove_orphans);
     for (const auto& [on, name] : {std::pair(flags.renew_anonymous, "renew_anonymous"),
              {flags.no_recreate, "keep_containers"}, {flags.recreate_deps, "recreate_dependencies"}})
         if (on)
-            target += fmt::format("&{}=1", name);
+            target.with(name, true);
     if (flags.wait_timeout > 0)
-        target += fmt::format("&wait_timeout={}", flags.wait_timeout);
+        target.with("wait_timeout", flags.wait_timeout);
     if (flags.timeout)
-        target += fmt::format("&timeout={}", *flags.timeout);
-    if (!flags.services.empty())
-        target += "&" + services_query(flags.services);
-    return target;
+        target.with("timeout", *flags.timeout);
+    if (flags.dry_run)
+        target.with("dry_run", true);
+    add_services(target, flags.services);
+    return target.text();
 }
 
 void warn_of_orphans(const json::object& first) {
@@ -111,11 +115,11 @@ void warn_of_orphans(const json::object& first) {
 
 engine::task<> stop_all(context& with, std::string name, up_flags flags, std::string action) {
     api::client daemon = with.daemon();
-    std::string target =
-        fmt::format("/api/v1/projects/{}/{}?{}", name, action, services_query(flags.services));
+    api::target target = project_target(name, "/" + action);
+    add_services(target, flags.services);
     if (action == "stop" && flags.timeout)
-        target += fmt::format("&timeout={}", *flags.timeout);
-    std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target);
+        target.with("timeout", *flags.timeout);
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target.text());
     if (action == "stop")
         co_await follow_operation(
             with, std::move(stream), "Stopping", nullptr, drawing::plain); // among the logs
@@ -146,8 +150,10 @@ class interrupter : public std::enable_shared_from_this<interrupter> {
         if (first)
             fmt::print(stderr, "\nGracefully Stopping... press Ctrl+C again to force\n");
         boost::asio::co_spawn(
-            with_.io, stop_all(with_, project_, flags_, first ? "stop" : "kill"), [](std::exception_ptr) {
+            with_.io, stop_all(with_, project_, flags_, first ? "stop" : "kill"), [](std::exception_ptr why) {
                 // A second operation takes over from the first: the one that ends last is what counts.
+                if (has_gone(why))
+                    fmt::print(stderr, "composed does not answer; press Ctrl+C again once it is back\n");
             });
         listen();
     }
@@ -230,8 +236,7 @@ engine::task<> attach(context& with, std::shared_ptr<const project> of, up_flags
 engine::task<> dry_run(context& with, project wanted, up_flags flags) {
     api::client daemon = with.daemon();
     api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
-    const std::string text =
-        co_await daemon.call("PUT", target_of(wanted, flags) + "&dry_run=1", std::move(body));
+    const std::string text = co_await daemon.call("PUT", target_of(wanted, flags), std::move(body));
     const json::value reply = parse_reply(text);
     for (const json::value& each : reply.at("steps").as_array()) {
         const json::object& step = each.as_object();
@@ -275,6 +280,7 @@ engine::task<project> load_wanted(context& with, std::shared_ptr<up_flags> flags
 
 engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     check(*flags);
+    warn_of_build(flags->build);
     const auto loaded_project = std::make_shared<project>(co_await load_wanted(with, flags));
     const project& wanted = *loaded_project;
     if (wanted.services.empty())
@@ -319,6 +325,7 @@ void add_making(const command_line& command, up_flags& flags) {
         "--force-recreate", flags.force_recreate, "Recreate containers even if nothing has changed");
     command.add_flag("--no-recreate", flags.no_recreate, "If containers already exist, don't recreate them");
     command.add_flag("--no-build", flags.no_build, "Don't build an image; composed never does");
+    add_build_flags(command, flags.build);
     command.add_flag("--remove-orphans", flags.remove_orphans,
         "Remove containers for services not defined in the Compose file");
     command.add_option("--scale", flags.scales, "Scale SERVICE to NUM instances, as SERVICE=NUM").one_each();

@@ -57,17 +57,17 @@ void show(
     if (flags.quiet)
         return;
     if (flags.format == "table")
-        fmt::print("{}", format_table(head, rows));
+        fmt::print("{}", format_table(head, rows, narrowest_column));
     else
         fmt::print("{}", format_rows(flags.format, forms));
 }
 
 engine::task<> volumes(context& with, std::shared_ptr<volumes_flags> flags) {
     api::client daemon = with.daemon();
-    std::string target = "/api/v1/volumes?project=" + with.project_name();
-    if (!flags->services.empty())
-        target += "&" + services_query(flags->services);
-    const std::string text = co_await daemon.call("GET", target);
+    api::target target("/api/v1/volumes");
+    target.with("project", with.project_name());
+    add_services(target, flags->services);
+    const std::string text = co_await daemon.call("GET", target.text());
     const json::value all = parse_reply(text);
     show(all.as_array(), *flags, {"DRIVER", "VOLUME NAME"}, [](const json::object& volume) {
         return std::vector<std::string>{text_of(volume, "driver"), text_of(volume, "name")};

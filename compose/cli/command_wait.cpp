@@ -1,5 +1,6 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/progress.hpp"
+#include "compose/cli/reconnect.hpp"
 #include "compose/model/error.hpp"
 #include "engine/system/notifier.hpp"
 
@@ -34,12 +35,7 @@ struct waits {
 
 engine::task<> wait_for_one(context& with, waits& all, std::string id) {
     try {
-        api::client daemon = with.daemon();
-        const auto stream = co_await daemon.open("GET", fmt::format("/api/v1/containers/{}/wait", id));
-        const std::optional<std::string> text = co_await stream->next_line();
-        if (!text)
-            throw error(error_kind::unavailable, "composed ended the connection");
-        all.code = parse_reply(*text).at("exit_code").to_number<int>();
+        all.code = co_await wait_for_exit(with, id);
         fmt::print("container \"{}\" exited with status code {}\n", id, all.code);
         std::fflush(stdout);
     } catch (const error&) {
@@ -51,14 +47,12 @@ engine::task<> wait_for_one(context& with, waits& all, std::string id) {
 
 engine::task<> wait(context& with, std::shared_ptr<wait_flags> flags) {
     const std::string name = with.project_name();
-    api::client daemon = with.daemon();
-    const std::string text = co_await daemon.call("GET", containers_target(name, flags->services));
-    const json::value containers = parse_reply(text);
-    if (containers.as_array().empty())
+    const json::array containers = co_await list_containers(with, name, flags->services);
+    if (containers.empty())
         throw error(error_kind::not_found, fmt::format("no containers for project \"{}\"", name));
     waits all(with.io);
-    all.under_way = containers.as_array().size();
-    for (const json::value& each : containers.as_array())
+    all.under_way = containers.size();
+    for (const json::value& each : containers)
         boost::asio::co_spawn(
             with.io, wait_for_one(with, all, text_of(each.as_object(), "id")), [](std::exception_ptr) {});
     while (all.under_way > 0)
@@ -68,8 +62,10 @@ engine::task<> wait(context& with, std::shared_ptr<wait_flags> flags) {
     with.exit_code = all.code;
     if (!flags->down_project)
         co_return;
-    std::unique_ptr<api::client_stream> stream =
-        co_await daemon.open("DELETE", fmt::format("/api/v1/projects/{}?remove_orphans=1", name));
+    api::client daemon = with.daemon();
+    api::target target = project_target(name);
+    target.with("remove_orphans", true);
+    std::unique_ptr<api::client_stream> stream = co_await daemon.open("DELETE", target.text());
     co_await follow_operation(with, std::move(stream), "Running");
 }
 

@@ -1,6 +1,5 @@
 #include "compose/cli/context.hpp"
 
-#include "api/http/query.hpp"
 #include "compose/cli/providers.hpp"
 #include "compose/encode/encode.hpp"
 #include "compose/load/contents.hpp"
@@ -49,8 +48,8 @@ engine::task<project> context::load_or_known(std::vector<std::string> services, 
             !files.files.empty())
             throw;
     }
-    const std::string target = "/api/v1/projects/" + *project_name_without_file(files);
-    const std::string text = co_await daemon().call("GET", target);
+    const api::target target = project_target(*project_name_without_file(files));
+    const std::string text = co_await daemon().call("GET", target.text());
     const boost::json::value reply = parse_reply(text);
     co_return from_wire(boost::json::serialize(reply.at("definition")));
 }
@@ -61,10 +60,16 @@ std::string context::project_name() {
     return load_project().name;
 }
 
-std::string services_query(const std::vector<std::string>& services) {
-    if (services.empty())
-        return {};
-    return "services=" + api::percent_encode(fmt::format("{}", fmt::join(services, ",")));
+api::target project_target(const std::string& project, const std::string& below) {
+    return api::target(fmt::format("/api/v1/projects/{}{}", api::percent_encode(project), below));
+}
+
+void add_services(api::target& to, const std::vector<std::string>& services) {
+    for (const std::string& name : services)
+        if (name.empty())
+            throw error(error_kind::not_found, "no such service: the name is empty");
+    if (!services.empty())
+        to.with("services", fmt::format("{}", fmt::join(services, ",")));
 }
 
 void check_services(const project& of, const std::vector<std::string>& services) {
@@ -74,18 +79,62 @@ void check_services(const project& of, const std::vector<std::string>& services)
 }
 
 std::string containers_target(const std::string& project, const std::vector<std::string>& services) {
-    std::string target = "/api/v1/containers?project=" + project;
-    if (!services.empty())
-        target += "&" + services_query(services);
-    return target;
+    api::target target("/api/v1/containers");
+    target.with("project", project);
+    add_services(target, services);
+    return target.text();
+}
+
+namespace {
+
+/// Where there are no files, there is nothing to compare them with.
+void check_declared(context& with, const std::vector<std::string>& services) {
+    if (services.empty())
+        return;
+    std::optional<project> declared;
+    try {
+        declared = with.load_project();
+    } catch (const error& failure) {
+        if (failure.kind() != error_kind::not_found)
+            throw;
+        return;
+    }
+    declared->services.merge(declared->disabled_services);
+    check_services(*declared, services);
+}
+
+} // namespace
+
+engine::task<bool> was_not_brought_up(context& with, std::string project, std::vector<std::string> services) {
+    api::client daemon = with.daemon();
+    const api::target target = project_target(project);
+    try {
+        co_await daemon.call("GET", target.text());
+        co_return false;
+    } catch (const error& failure) {
+        if (failure.kind() != error_kind::not_found)
+            throw;
+    }
+    check_declared(with, services);
+    co_return true;
+}
+
+engine::task<boost::json::array> list_containers(
+    context& with, std::string project, std::vector<std::string> services) {
+    api::client daemon = with.daemon();
+    const std::string text = co_await daemon.call("GET", containers_target(project, services));
+    boost::json::value all = parse_reply(text);
+    if (all.as_array().empty())
+        co_await was_not_brought_up(with, project, services);
+    co_return std::move(all.as_array());
 }
 
 engine::task<boost::json::object> find_container(
     context& with, std::string project, std::string service, int index) {
-    const std::string text = co_await with.daemon().call("GET", containers_target(project));
-    const boost::json::value all = parse_reply(text);
+    std::vector<std::string> of_all;
+    const boost::json::array all = co_await list_containers(with, project, std::move(of_all));
     bool known = false;
-    for (const boost::json::value& each : all.as_array()) {
+    for (const boost::json::value& each : all) {
         const boost::json::object& container = each.as_object();
         if (text_of(container, "service") != service || container.at("one_off").as_bool())
             continue;
@@ -101,7 +150,18 @@ engine::task<boost::json::object> find_container(
     if (known)
         throw error(error_kind::conflict, fmt::format("service \"{}\" is not running", service));
     throw error(error_kind::not_found,
-        fmt::format("service \"{}\" has no container; start it with: compose up -d {}", service, service));
+        fmt::format("service \"{}\" is not running; start it with: compose up -d {}", service, service));
+}
+
+void add_build_flags(const command_line& command, bool& build) {
+    static bool quiet = false;
+    command.add_flag("--build", build, "Build images before starting containers; composed does not yet");
+    command.add_flag("--quiet-build", quiet, "Suppress the build output; there is none").hidden();
+}
+
+void warn_of_build(bool build) {
+    if (build)
+        fmt::print(stderr, "warning: --build has no effect: composed does not build images yet\n");
 }
 
 option add_pull_option(const command_line& command, std::string& into) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "api/http/client.hpp"
+#include "api/http/query.hpp"
 #include "compose/cli/command_line.hpp"
 #include "compose/load/loader.hpp"
 
@@ -71,8 +72,11 @@ void add_volumes(const command_line& app); // volumes, volume
 void add_secret(const command_line& app);  // secret, configs
 void add_version(const command_line& app);
 
-/// "services=a,b" for a query, escaped; empty for none.
-std::string services_query(const std::vector<std::string>& services);
+/// The path of a project in the API, and what is below it.
+api::target project_target(const std::string& project, const std::string& below = {});
+
+/// Names them in the query; nothing for none, which means all. Throws error{not_found} for an empty name.
+void add_services(api::target& to, const std::vector<std::string>& services);
 
 /// Throws error{not_found} naming a service that the project does not have.
 void check_services(const project& of, const std::vector<std::string>& services);
@@ -80,10 +84,23 @@ void check_services(const project& of, const std::vector<std::string>& services)
 /// Where the containers of a project are, those of `services` or all.
 std::string containers_target(const std::string& project, const std::vector<std::string>& services = {});
 
+/// Those, as the API tells of them. Of a project that was not brought up there are none; services must be
+/// in its files then. Throws error{not_found} for one that there is none of.
+engine::task<boost::json::array> list_containers(
+    context& with, std::string project, std::vector<std::string> services);
+
+/// Whether it is the project that the daemon does not know, after an error{not_found}. Throws
+/// error{not_found} for services that are not in its files either.
+engine::task<bool> was_not_brought_up(context& with, std::string project, std::vector<std::string> services);
+
 /// A running container of the service: that with the number `index`, or the first (0), as the API tells of
 /// it. Throws error when none of it runs.
 engine::task<boost::json::object> find_container(
     context& with, std::string project, std::string service, int index);
+
+/// --build and its kin of what makes containers, which have no effect yet; who gives the first is told.
+void add_build_flags(const command_line& command, bool& build);
+void warn_of_build(bool build);
 
 /// --pull of what makes containers.
 option add_pull_option(const command_line& command, std::string& into);

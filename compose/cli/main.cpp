@@ -90,6 +90,24 @@ bool takes_next(const CLI::App& command, const std::string& word) {
     return false;
 }
 
+/// "-i=false" of a flag as "--interactive=false", which CLI11 understands.
+void spell_out_flags(const CLI::App& app, std::vector<std::string>& words) {
+    const std::size_t at = command_at(app, words);
+    if (at >= words.size())
+        return;
+    const CLI::App* command = app.get_subcommand(words[at]);
+    for (std::size_t index = at + 1; index < words.size(); ++index) {
+        std::string& word = words[index];
+        if (word == "--")
+            return;
+        if (word.size() < 3 || word[0] != '-' || word[1] == '-' || word[2] != '=')
+            continue;
+        const CLI::Option* option = command->get_option_no_throw(word.substr(0, 2));
+        if (option != nullptr && option->get_expected_max() == 0 && !option->get_lnames().empty())
+            word = "--" + option->get_lnames().front() + word.substr(2);
+    }
+}
+
 /// Everything after `exec SERVICE` and `run SERVICE` belongs to the command, whatever it looks like: CLI11
 /// takes words after `--` as positional, so one is put there.
 void separate_command(const CLI::App& app, std::vector<std::string>& words) {
@@ -124,6 +142,14 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
     const std::string near = compose::nearest(words[at], {names.begin(), names.end()});
     return fmt::format("unknown command \"{}\"{}; see: compose --help", words[at],
         near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near));
+}
+
+/// Of what was left when all that is known was taken.
+std::string unknown_flag(const CLI::App& app) {
+    for (const std::string& word : app.remaining(true))
+        if (word.starts_with('-') && word != "--")
+            return word;
+    return {};
 }
 
 void print_error(const context& with, const std::string& message) {
@@ -184,9 +210,14 @@ int main(int count, char** arguments) {
         }
         if (const std::string wrong = unknown_command(app, words); !wrong.empty())
             throw compose::error(compose::error_kind::invalid, wrong);
+        spell_out_flags(app, words);
         std::reverse(words.begin(), words.end()); // CLI11 takes them from the back
         try {
             app.parse(words);
+        } catch (const CLI::ExtrasError& odd) {
+            if (const std::string flag = unknown_flag(app); !flag.empty())
+                throw compose::error(compose::error_kind::invalid, "unknown flag: " + flag);
+            return app.exit(odd) == 0 ? 0 : 1;
         } catch (const CLI::ParseError& done) {
             return app.exit(done) == 0 ? 0 : 1;
         }

@@ -224,13 +224,21 @@ engine::task<int> converse(
                   : send_file_input(connection);
         asio::co_spawn(with.io, std::move(input), ignore);
     }
-    const std::optional<int> code = co_await receive(connection, detached);
+    std::optional<int> code;
+    std::exception_ptr failure;
+    try {
+        code = co_await receive(connection, detached);
+    } catch (...) {
+        failure = std::current_exception();
+    }
     resized.cancel();
     caught.cancel();
     connection->close();
     boost::system::error_code ignored;
     typed->close(ignored);
     raw.reset();
+    if (failure)
+        std::rethrow_exception(failure);
     co_return code.value_or(0);
 }
 

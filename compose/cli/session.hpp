@@ -19,6 +19,7 @@ struct session_options {
 };
 
 /// Carries input and output until the process has ended: its exit code. 0 when the detach keys were typed.
+/// Throws error{unavailable} when the daemon has gone.
 engine::task<int> converse(
     context& with, std::unique_ptr<api::client_connection> with_process, session_options how);
 

@@ -12,6 +12,7 @@
 #include <cctype>
 #include <cstdlib>
 #include <ctime>
+#include <map>
 
 namespace compose::cli {
 
@@ -79,6 +80,33 @@ std::string human_duration(std::chrono::seconds duration) {
     if (hours < 24L * 730)
         return fmt::format("{} months", hours / 24 / 30);
     return fmt::format("{} years", hours / 24 / 365);
+}
+
+std::string shortened(const std::string& text, std::size_t most) {
+    const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }; // UTF-8
+    std::size_t characters = 0;
+    std::size_t cut = text.size();
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        characters += begins(text[at]) ? 1 : 0;
+        if (begins(text[at]) && characters == most)
+            cut = at;
+    }
+    return characters <= most ? text : text.substr(0, cut) + "…";
+}
+
+std::string quoted(const std::string& text) {
+    static const std::map<char, char> letters{{'\a', 'a'}, {'\b', 'b'}, {'\f', 'f'}, {'\n', 'n'}, {'\r', 'r'},
+        {'\t', 't'}, {'\v', 'v'}, {'\\', '\\'}, {'"', '"'}};
+    std::string all = "\"";
+    for (const char each : text) {
+        if (const auto found = letters.find(each); found != letters.end())
+            all.append("\\").append(1, found->second);
+        else if (static_cast<unsigned char>(each) < ' ' || each == '\x7F')
+            all += fmt::format("\\x{:02x}", static_cast<unsigned char>(each));
+        else
+            all += each;
+    }
+    return all + "\"";
 }
 
 std::string human_binary(double bytes) {

@@ -9,6 +9,9 @@
 
 namespace compose::cli {
 
+/// Of most of Docker's tables: the narrowest that a column is, with the spaces after it.
+constexpr std::size_t narrowest_column = 10;
+
 /// Rows under a head, `gap` spaces between columns, as Docker's tools print them; a column has `narrowest`
 /// characters at least, with those spaces.
 std::string format_table(const std::vector<std::string>& head,
@@ -37,6 +40,12 @@ std::chrono::system_clock::time_point parse_time(std::string_view text);
 
 /// "5 seconds", "About a minute", "3 weeks": as Docker words it.
 std::string human_duration(std::chrono::seconds duration);
+
+/// At most so many characters, the last of which says that there are more.
+std::string shortened(const std::string& text, std::size_t most);
+
+/// Between double quotes, with what is special or not to be printed escaped, as Go's %q.
+std::string quoted(const std::string& text);
 
 /// "12.3MB", in powers of 1000.
 std::string human_bytes(double bytes);

@@ -63,8 +63,10 @@ class option_reader {
         for (const auto& [option, value] : from_.options)
             if (!any_driver(option, value) && !of_file(option, value) && !of_copy(option, value) &&
                 !of_syslog(option, value))
-                fail(option, fmt::format("there is no such option of {}; there are {}",
-                                 to_string(made_.driver), fmt::join(known(), ", ")));
+                fail(option, option.starts_with("syslog-tls-")
+                                 ? "is not supported: TLS is not spoken"
+                                 : fmt::format("there is no such option of {}; there are {}",
+                                       to_string(made_.driver), fmt::join(known(), ", ")));
         const unsigned files = made_.max_files.value_or(2);
         if (made_.compress.value_or(false) && files < 2)
             fail(is_forwarded() ? "cache-compress" : "compress",

@@ -80,6 +80,13 @@ void read_blocks(const std::string& text, usage_sample& into) {
     }
 }
 
+/// Then what goes through it is the host's, not the container's.
+bool has_network_of_host(pid_t process) {
+    std::error_code unknown;
+    const auto theirs = std::filesystem::read_symlink(fmt::format("/proc/{}/ns/net", process), unknown);
+    return !unknown && theirs == std::filesystem::read_symlink("/proc/self/ns/net", unknown);
+}
+
 } // namespace
 
 usage_reader::usage_reader(const container_cgroup& cgroup, pid_t first_process)
@@ -95,7 +102,8 @@ usage_reader::usage_reader(const container_cgroup& cgroup, pid_t first_process)
     memory_limit_ = open("memory", "memory.limit_in_bytes", "memory.max");
     io_ = open("blkio", "blkio.throttle.io_service_bytes_recursive", "io.stat");
     processes_ = open("pids", "pids.current", "pids.current");
-    network_ = open_if_there(fmt::format("/proc/{}/net/dev", first_process));
+    if (!has_network_of_host(first_process))
+        network_ = open_if_there(fmt::format("/proc/{}/net/dev", first_process));
 }
 
 usage_sample usage_reader::read() const {

@@ -2,6 +2,7 @@
 
 #include "compose/model/error.hpp"
 #include "engine/system/file.hpp"
+#include "engine/system/tar_archive.hpp"
 #include "engine/system/tree_writer.hpp"
 
 #include <archive.h>
@@ -100,24 +101,12 @@ class layer_reader {
     }
 
     static tree_attributes attributes_of(archive_entry* entry) {
-        tree_attributes how{.mode = ::archive_entry_perm(entry),
+        return {.mode = ::archive_entry_perm(entry),
             .user = static_cast<uid_t>(::archive_entry_uid(entry)),
             .group = static_cast<gid_t>(::archive_entry_gid(entry)),
-            .modified = {
-                .tv_sec = ::archive_entry_mtime(entry), .tv_nsec = ::archive_entry_mtime_nsec(entry)}};
-        ::archive_entry_xattr_reset(entry);
-        const char* name = nullptr;
-        const void* value = nullptr;
-        std::size_t size = 0;
-        while (::archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
-            const std::string_view key = name;
-            // Others, trusted.overlay.* above all, would change what lower layers show.
-            const bool harmless = key == "security.capability" || key.starts_with("system.posix_acl_") ||
-                                  (key.starts_with("user.") && !key.starts_with("user.overlay."));
-            if (harmless)
-                how.extended.emplace(key, std::string(static_cast<const char*>(value), size));
-        }
-        return how;
+            .modified = {.tv_sec = ::archive_entry_mtime(entry),
+                .tv_nsec = ::archive_entry_mtime_nsec(entry)},
+            .extended = attributes_in(entry)};
     }
 
     void write(archive_entry* entry) {

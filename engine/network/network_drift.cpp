@@ -204,6 +204,8 @@ task<> network_manager::implementation::watch(std::shared_ptr<implementation> se
     });
     boost::asio::steady_timer pause(self->executors_.io);
     std::chrono::nanoseconds took{};
+    // Where it is not known whether there was a change, none is told of.
+    const repair_listener nobody = [](const network_repair&) {};
     for (;;) {
         network_change change = co_await host.changed();
         pause.expires_after(std::clamp(took * idle_share, settling, settling_most));
@@ -212,6 +214,8 @@ task<> network_manager::implementation::watch(std::shared_ptr<implementation> se
         try {
             if (change.firewall)
                 co_await self->put_rules_right(told);
+            else if (change.lost)
+                co_await self->put_rules_right(nobody);
             if (change.links)
                 co_await self->put_links_right(told);
             if (change.others)

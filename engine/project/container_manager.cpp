@@ -172,6 +172,7 @@ task<std::string> container_manager::create(container_request what) {
     self.save(*fresh);
     const std::string id = fresh->view.record.id;
     self.entries.emplace(id, std::move(fresh));
+    self.happened(self.at(id), "create");
     crash_point("create: its record and addresses are there");
     self.changed.notify_all();
     co_return id;
@@ -207,6 +208,7 @@ task<> container_manager::start(std::string id, bool carry_on) {
     if (of.backoff)
         of.backoff->cancel();
     container_record& record = of.view.record;
+    const bool again = record.comes_again;
     if (carry_on)
         record.wanted = true;
     else
@@ -221,6 +223,8 @@ task<> container_manager::start(std::string id, bool carry_on) {
         failure = std::current_exception();
         why = thrown.what();
     }
+    if (!failure && again && self.entries.contains(id))
+        self.happened(self.at(id), "restart");
     if (!failure)
         co_return;
     managed_container& failed = self.at(id);
@@ -335,6 +339,7 @@ task<> container_manager::kill(std::string id, int signal) {
     }
     if (!of.view.run || !self.runtime.find(id)) // it is just ending
         co_return;
+    self.happened(of, "kill", {{"signal", std::to_string(signal)}});
     self.runtime.signal(id, signal);
     if (of.view.state != run_state::paused || !counts_as_stop(signal, stop_signal))
         co_return;
@@ -417,6 +422,17 @@ container_runtime& container_manager::runtime() {
 
 bool is_due(const container_view& view) {
     return view.record.wanted && (view.state == run_state::created || view.state == run_state::exited);
+}
+
+event event_about(const container_record& of) {
+    event what;
+    what.project = of.project;
+    what.kind = "container";
+    what.name = of.name;
+    what.id = of.id;
+    what.service = of.service;
+    what.one_off = of.one_off;
+    return what;
 }
 
 observed_container observe(const container_view& view) {

@@ -141,6 +141,10 @@ class container_manager {
     /// has not ended.
     std::shared_ptr<run_end> watch_end(const std::string& id);
 
+    /// How one has ended that was removed by itself, as `run --rm` asks for: whoever waits may come a little
+    /// later, after the daemon was killed above all. Of the last hundred that this daemon has removed.
+    std::optional<last_exit> exit_of_removed(const std::string& id) const;
+
     /// Ends it and keeps it ended: `manually_stopped` is durable before the signal is sent. Without `grace`
     /// the service's own stop_grace_period.
     task<> stop(std::string id, std::optional<std::chrono::nanoseconds> grace = std::nullopt);
@@ -211,6 +215,9 @@ bool is_due(const container_view& view);
 
 /// Its post_start hooks are on their way.
 bool hooks_run(const container_view& view);
+
+/// An event that is about it, and does not say yet what has happened.
+event event_about(const container_record& of);
 
 /// `view` as the plan sees it.
 observed_container observe(const container_view& view);

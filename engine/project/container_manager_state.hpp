@@ -14,6 +14,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -62,6 +63,10 @@ struct container_manager::implementation {
     void announce(const managed_container& of, std::string status, std::string detail = {},
         std::optional<int> code = {});
 
+    /// Tells of what has become of it, in Docker's words.
+    void happened(
+        const managed_container& of, std::string action, std::map<std::string, std::string> attributes = {});
+
     task<> run(std::string id);
     task<> remove(std::string id);
     task<> remove_with_volumes(std::string id);
@@ -69,6 +74,7 @@ struct container_manager::implementation {
     task<> recover_pause(std::string id);
     void recover_one_off(managed_container& of);
     void tell_end(managed_container& of);
+    void remember_exit(const container_record& of);
     std::set<std::string> volumes_in_use() const;
     task<launch> prepare(std::string id);
     const managed_container& joined_container(
@@ -106,6 +112,7 @@ struct container_manager::implementation {
     notifier changed;
     std::function<void(const container_record&)> restarted;            // by itself
     std::map<std::string, std::unique_ptr<managed_container>> entries; // by id
+    std::deque<std::pair<std::string, last_exit>> removed;             // by themselves: ids, the latest last
     std::minstd_rand random{std::random_device{}()};
     const std::string boot = boot_identifier();
     bool closed = false; // the engine goes down: nothing starts any more

@@ -52,16 +52,23 @@ void container_manager::implementation::set_state(managed_container& of, run_sta
 
 void container_manager::implementation::announce(
     const managed_container& of, std::string status, std::string detail, std::optional<int> code) {
-    const container_record& record = of.view.record;
-    event what;
-    what.project = record.project;
-    what.kind = "container";
-    what.name = record.name;
-    what.id = record.id;
-    what.service = record.service;
+    event what = event_about(of.view.record);
     what.status = std::move(status);
     what.detail = std::move(detail);
     what.exit_code = code;
+    parts.events.add(std::move(what));
+}
+
+void container_manager::implementation::happened(
+    const managed_container& of, std::string action, std::map<std::string, std::string> attributes) {
+    const container_record& record = of.view.record;
+    for (const auto& [key, value] : record.service_definition().labels)
+        attributes.emplace(key, value);
+    attributes["image"] = record.image_reference;
+    attributes["name"] = record.name;
+    event what = event_about(record);
+    what.action = std::move(action);
+    what.attributes = std::move(attributes);
     parts.events.add(std::move(what));
 }
 
@@ -99,6 +106,7 @@ void container_manager::implementation::on_started(const std::string& id, const 
     run_began(of.view.record, started.started_at, boot);
     save(of);
     set_state(of, run_state::running);
+    happened(of, "start");
     watch_health(of);
     reattach_guests(of);
     if (of.view.record.hooks_due > 0)
@@ -141,7 +149,7 @@ void container_manager::implementation::watch_health(managed_container& of) {
             }
             if (!status_changed)
                 return;
-            announce(probed, state.status() == health_status::healthy ? "Healthy" : "Unhealthy");
+            happened(probed, fmt::format("health_status: {}", to_string(state.status())));
             changed.notify_all();
             if (is_ill(probed.view.record))
                 spawn(parts.on.io, "end " + probed.view.record.name,
@@ -174,7 +182,10 @@ task<> container_manager::implementation::end_run(std::string id, std::chrono::n
     const container_record& record = of.view.record;
     const auto picture = parts.images.find(record.image);
     const int signal = picture ? stop_signal_of(record.service_definition(), picture->config) : SIGTERM;
+    happened(of, "kill", {{"signal", std::to_string(signal)}});
     co_await runtime.stop(id, signal, grace);
+    if (entries.contains(id))
+        happened(at(id), "stop");
 }
 
 task<> container_manager::implementation::on_exited(std::string id, exit_record exit) {
@@ -210,6 +221,9 @@ task<> container_manager::implementation::on_exited(std::string id, exit_record 
         std::chrono::system_clock::now() - exit.finished_at);
     decision.delay -= std::clamp(since, std::chrono::milliseconds(0), decision.delay);
     announce(of, "Exited", decision.restart ? "restarting" : "", exit.code);
+    if (record.exit->oom)
+        happened(of, "oom");
+    happened(of, "die", {{"exitCode", std::to_string(exit.code)}});
     if (exit.lost)
         announce(of, "Repaired",
             fmt::format("its shim had been killed: the container was ended{}",

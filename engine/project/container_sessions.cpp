@@ -72,6 +72,7 @@ task<> container_manager::pause(std::string id, bool frozen) {
     } else {
         self.set_state(now, after);
         self.announce(now, frozen ? "Paused" : "Unpaused");
+        self.happened(now, frozen ? "pause" : "unpause");
     }
     if (now.view.state == run_state::running)
         self.watch_health(now);
@@ -123,6 +124,22 @@ void container_manager::implementation::tell_end(managed_container& of) {
     end->changed.notify_all();
 }
 
+void container_manager::implementation::remember_exit(const container_record& of) {
+    constexpr std::size_t most = 100;
+    if (!of.exit)
+        return;
+    removed.emplace_back(of.id, *of.exit);
+    if (removed.size() > most)
+        removed.pop_front();
+}
+
+std::optional<last_exit> container_manager::exit_of_removed(const std::string& id) const {
+    for (const auto& [removed, exit] : implementation_->removed)
+        if (removed == id)
+            return exit;
+    return std::nullopt;
+}
+
 std::set<std::string> container_manager::implementation::volumes_in_use() const {
     std::set<std::string> names;
     for (const auto& [id, each] : entries) {
@@ -160,8 +177,11 @@ task<> container_manager::implementation::remove(std::string id) {
     if (of.backoff)
         of.backoff->cancel();
     tell_end(of);
-    if (of.view.record.auto_remove)
+    happened(of, "destroy");
+    if (of.view.record.auto_remove) {
         announce(of, "Removed");
+        remember_exit(of.view.record);
+    }
     parts.records.erase(table::container, id);
     parts.networks.release(id);
     entries.erase(id);

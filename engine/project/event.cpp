@@ -23,7 +23,7 @@ event_log::event_log(boost::asio::io_context& io) : added_(io) {}
 
 void event_log::add(event what) {
     if (!what.current) // of a pull there are thousands
-        spdlog::debug("{} {}: {} {}", what.kind, what.name, what.status, what.detail);
+        spdlog::debug("{} {}: {}{} {}", what.kind, what.name, what.status, what.action, what.detail);
     what.sequence = next_++;
     what.time = std::chrono::system_clock::now();
     if (what.status == "Repaired") {

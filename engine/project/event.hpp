@@ -15,7 +15,8 @@
 namespace engine {
 
 /// Something that happened, for people and programs that look on. Never the cause of anything inside the
-/// engine.
+/// engine. It is a step of an operation, of which its progress is drawn (`status`), or what has become of a
+/// container, whoever was the cause (`action`, in Docker's words).
 struct event {
     std::uint64_t sequence = 0;
     std::chrono::system_clock::time_point time;
@@ -24,9 +25,12 @@ struct event {
     std::string name;
     std::string id; // of a container
     std::string service;
-    std::string status; // "Creating", "Created", "Started", "Exited", "Healthy", "Pulling" …
-    std::string detail; // why, or what went wrong
-    std::optional<std::uint64_t> current; // of a pull, in bytes
+    bool one_off = false; // a container of `run`
+    std::string status;   // "Creating", "Created", "Started", "Exited", "Healthy", "Pulling" …
+    std::string detail;   // why, or what went wrong
+    std::string action;   // "create", "start", "kill", "die", "stop", "destroy" …
+    std::map<std::string, std::string> attributes; // of an action: image, exitCode, labels …
+    std::optional<std::uint64_t> current;          // of a pull, in bytes
     std::optional<std::uint64_t> total;
     std::optional<int> exit_code;
 };

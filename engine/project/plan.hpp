@@ -87,7 +87,7 @@ struct step {
     std::string reason;    // for people: «image changed»
     compose::dependency_condition condition = compose::dependency_condition::started;
     bool carry_on = false;     // of a start or a condition: of what a former daemon wanted to run
-    bool again = false;        // of a stop: it is started again after that
+    bool again = false;        // of a stop: it is started again after that; of a start: that is meant
     bool replaced = false;     // of a removal: another container takes its place
     bool required = true;      // of a condition: false lets what follows go on when it fails
     bool update = false;       // of an update, which judges its failure

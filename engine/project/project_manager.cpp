@@ -101,7 +101,8 @@ task<std::shared_ptr<operation>> project_manager::down(std::string project, down
     co_return under_way;
 }
 
-task<std::shared_ptr<operation>> project_manager::start(std::string project, std::set<std::string> services) {
+task<std::shared_ptr<operation>> project_manager::start(
+    std::string project, std::set<std::string> services, wait_options wait) {
     const auto self = implementation_;
     const compose::project definition = self->projects.at(project).definition;
     services = check_services(definition, std::move(services), among::enabled);
@@ -113,7 +114,7 @@ task<std::shared_ptr<operation>> project_manager::start(std::string project, std
                 fmt::format(
                     "service \"{}\" has no container to start; make one with: compose up -d {}", name, name));
     self->activate_schedules(definition, services, true);
-    co_return self->begin_start(project, std::move(services), operation_kind::start);
+    co_return self->begin_start(project, std::move(services), wait);
 }
 
 task<std::shared_ptr<operation>> project_manager::stop(
@@ -158,12 +159,7 @@ task<std::shared_ptr<operation>> project_manager::restart(
 namespace {
 
 event event_of(const container_view& container, std::string status) {
-    event what;
-    what.project = container.record.project;
-    what.kind = "container";
-    what.name = container.record.name;
-    what.id = container.record.id;
-    what.service = container.record.service;
+    event what = event_about(container.record);
     what.status = std::move(status);
     return what;
 }

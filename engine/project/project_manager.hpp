@@ -24,6 +24,12 @@ struct run_options {
     std::optional<unsigned> user; // who asked, where the socket tells
 };
 
+/// Whether an operation ends once all is up (up_waiter.hpp), and when it gives up.
+struct wait_options {
+    bool wanted = false;
+    std::optional<std::chrono::nanoseconds> limit;
+};
+
 /// The service as it is for one run: restarted never, without its ports unless `ports`, and without its
 /// addresses and names on the networks unless `aliases`, as those may be another's at the same time. Pure.
 compose::service one_off_of(compose::service from, bool ports, bool aliases);
@@ -45,7 +51,8 @@ class project_manager {
     /// Throw error{not_found} for a project or service that there is none of.
     task<std::shared_ptr<operation>> up(compose::project wanted, up_options options);
     task<std::shared_ptr<operation>> down(std::string project, down_options options);
-    task<std::shared_ptr<operation>> start(std::string project, std::set<std::string> services);
+    task<std::shared_ptr<operation>> start(
+        std::string project, std::set<std::string> services, wait_options wait);
     task<std::shared_ptr<operation>> stop(std::string project, std::set<std::string> services,
         std::optional<std::chrono::nanoseconds> grace, bool remove);
     /// `dependents`: also what is to be restarted with them (restarted_with()).

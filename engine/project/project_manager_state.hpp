@@ -93,6 +93,9 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     task<> take_down(std::string project, down_options options);
     plan plan_to_end(const std::string& project) const;
     task<> end_project(std::string project, std::chrono::steady_clock::time_point deadline);
+    /// Tells of a container as a step of an operation on its project.
+    std::function<void(const container_record&, std::string status)> teller();
+    void announce_scheduled(const compose::project& definition, const std::set<std::string>& services);
     void announce_unchanged(
         const compose::project& wanted, const std::set<std::string>& services, const plan& steps);
     std::vector<std::string> limits_without_effect(
@@ -110,7 +113,9 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
     task<> start_services(
         compose::project definition, std::set<std::string> services, std::function<bool()> superseded);
     std::shared_ptr<operation> begin_start(
-        const std::string& project, std::set<std::string> services, operation_kind kind);
+        const std::string& project, std::set<std::string> services, wait_options wait);
+    task<> start_and_wait(std::string project, std::set<std::string> services, wait_options wait,
+        std::function<bool()> superseded);
     task<> start_due(std::string project, std::function<bool()> superseded);
     void carry_on(const std::string& project);
     task<> end_interrupted_up(std::string project, std::function<bool()> superseded);

@@ -72,6 +72,14 @@ task<> project_manager::implementation::finish(plan steps, compose::project defi
     return run(std::move(steps), std::move(definition), grace, std::move(never));
 }
 
+std::function<void(const container_record&, std::string)> project_manager::implementation::teller() {
+    return [this](const container_record& of, std::string status) {
+        event what = event_about(of);
+        what.status = std::move(status);
+        parts.events.add(std::move(what));
+    };
+}
+
 void project_manager::implementation::announce_unchanged(
     const compose::project& wanted, const std::set<std::string>& services, const plan& steps) {
     std::set<std::string> touched;
@@ -81,16 +89,10 @@ void project_manager::implementation::announce_unchanged(
         if (!each->record.is_own() || !services.contains(each->record.service) ||
             touched.contains(each->record.name))
             continue;
-        event what;
-        what.project = wanted.name;
-        what.kind = "container";
-        what.name = each->record.name;
-        what.service = each->record.service;
         const bool scheduled = wanted.services.at(each->record.service).scheduled.has_value();
-        what.status = scheduled && !is_up(each->state)   ? "Scheduled"
-                      : each->state == run_state::exited ? "Exited"
-                                                         : "Running";
-        parts.events.add(std::move(what));
+        teller()(each->record, scheduled && !is_up(each->state)   ? "Scheduled"
+                               : each->state == run_state::exited ? "Exited"
+                                                                  : "Running");
     }
 }
 
@@ -272,7 +274,7 @@ task<> project_manager::implementation::bring_up(compose::project wanted, up_opt
         until = std::chrono::steady_clock::now() + *options.wait_timeout;
     co_await run(std::move(steps), wanted, options.grace, superseded, std::move(report), until);
     if (options.wait)
-        co_await await_up(containers, wanted, services, until, superseded);
+        co_await await_up(containers, wanted, services, until, superseded, teller());
 }
 
 /// Brings the host there, and forgets what was to be carried on after a crash however it ends: an `up` that
@@ -433,12 +435,19 @@ std::shared_ptr<operation> project_manager::implementation::begin_down(
 
 /// `services`: known ones.
 std::shared_ptr<operation> project_manager::implementation::begin_start(
-    const std::string& project, std::set<std::string> services, operation_kind kind) {
-    return queue.begin(project, kind, false,
-        [self = shared_from_this(), project, services](std::function<bool()> superseded) {
-            return self->start_services(
-                whole_of(self->projects.at(project).definition), services, std::move(superseded));
+    const std::string& project, std::set<std::string> services, wait_options wait) {
+    return queue.begin(project, operation_kind::start, false,
+        [self = shared_from_this(), project, services, wait](std::function<bool()> superseded) {
+            return self->start_and_wait(project, services, wait, std::move(superseded));
         });
+}
+
+task<> project_manager::implementation::start_and_wait(std::string project, std::set<std::string> services,
+    wait_options wait, std::function<bool()> superseded) {
+    const compose::project definition = whole_of(projects.at(project).definition);
+    co_await start_services(definition, services, superseded);
+    if (wait.wanted)
+        co_await await_up(containers, definition, services, wait.limit, superseded, teller());
 }
 
 /// What is on the network of one that is started is on that of its former run: it is begun anew as well.
@@ -462,6 +471,7 @@ task<> project_manager::implementation::start_services(
     }
     plan steps = plan_start(definition, observe_project(definition.name, definition), services);
     co_await run(std::move(steps), definition, std::nullopt, std::move(superseded));
+    announce_scheduled(definition, services);
 }
 
 /// Starts what a former daemon wanted to run and is not up yet.
@@ -502,7 +512,19 @@ task<> project_manager::implementation::restart_services(compose::project defini
         each.again = !definition.services.at(each.service).scheduled;
     co_await finish(std::move(ends), definition, grace);
     plan starts = plan_start(definition, observe_project(definition.name, definition), services);
+    for (step& each : starts)
+        each.again = true;
     co_await run(std::move(starts), definition, std::nullopt, std::move(superseded));
+    announce_scheduled(definition, services);
+}
+
+/// It is for their clocks to start them, and nothing else is told of them.
+void project_manager::implementation::announce_scheduled(
+    const compose::project& definition, const std::set<std::string>& services) {
+    for (const container_view* each : containers.of_project(definition.name))
+        if (each->record.is_own() && services.contains(each->record.service) &&
+            definition.services.at(each->record.service).scheduled)
+            teller()(each->record, "Scheduled");
 }
 
 /// As a person asks for it, who is told what could not be started.

@@ -263,7 +263,8 @@ task<> step_performer::start_container(step what) {
         id = made->record.id;
     }
     co_await prepare(what, id);
-    announce("container", what.name, what.service, "Starting");
+    if (!containers_.find(id)->record.comes_again) // else it is being restarted, which was told
+        announce("container", what.name, what.service, what.again ? "Restarting" : "Starting");
     co_await containers_.start(id, what.carry_on);
     if (what.carry_on)
         co_await await_run(id);
@@ -308,15 +309,16 @@ task<> step_performer::await_run(std::string id) {
 task<> step_performer::stop_container(step what) {
     if (containers_.find(what.container) == nullptr)
         co_return;
-    announce("container", what.name, what.service, "Stopping");
+    announce("container", what.name, what.service, what.again ? "Restarting" : "Stopping");
     if (what.drain)
         co_await containers_.drain(
             what.container, grace_.value_or(grace_of(containers_.find(what.container)->record)), superseded_);
     if (what.again)
-        co_await containers_.end_to_restart(what.container, grace_);
+        co_await containers_.end_to_restart(what.container, grace_); // it is "Started" that ends this
     else
         co_await containers_.stop(what.container, grace_);
-    announce("container", what.name, what.service, "Stopped");
+    if (!what.again)
+        announce("container", what.name, what.service, "Stopped");
 }
 
 /// The new one is found as the one that comes to take that place.
@@ -434,6 +436,18 @@ std::string reason_of(const observed_container& seen, dependency_condition condi
     return fmt::format("dependency failed to start: container {} is unhealthy", seen.name);
 }
 
+std::string fulfilled(dependency_condition condition) {
+    switch (condition) {
+    case dependency_condition::started:
+        return "Started";
+    case dependency_condition::healthy:
+        return "Healthy";
+    case dependency_condition::completed_successfully:
+        return "Exited";
+    }
+    return "Started";
+}
+
 /// A container that is waited for.
 struct awaited {
     unsigned restarts_before = 0;
@@ -475,6 +489,8 @@ task<> step_performer::await_condition(std::string service, dependency_condition
                 throw error(error_kind::unavailable, reason_of(seen, condition));
             }
             if (now == verdict::yes) {
+                if (wait.said)
+                    announce("container", seen.name, service, fulfilled(condition));
                 wait.said.reset();
                 continue;
             }

@@ -87,9 +87,18 @@ std::string why_not_up(const observed_container& seen) {
 }
 
 task<> await_up(container_manager& containers, compose::project project, std::set<std::string> services,
-    wait_limit until, std::function<bool()> superseded) {
+    wait_limit until, std::function<bool()> superseded,
+    std::function<void(const container_record&, std::string status)> tell) {
     const std::set<std::string> one_shots = one_shots_of(project);
     std::map<std::string, unsigned> restarts_before; // by id
+    std::set<std::string> told;                      // ids
+    std::set<std::string> done;
+    const auto came_out = [&](const container_record& of, std::string status) {
+        if (told.insert(of.id).second)
+            tell(of, "Waiting");
+        if (done.insert(of.id).second)
+            tell(of, std::move(status));
+    };
     for (;;) {
         if (superseded())
             throw error(error_kind::conflict, "superseded");
@@ -101,14 +110,23 @@ task<> await_up(container_manager& containers, compose::project project, std::se
             const observed_container seen = observe(*each);
             const unsigned count = each->record.history.count;
             const unsigned before = restarts_before.emplace(seen.id, count).first->second;
-            if (one_shots.contains(seen.service) && seen.state == run_state::exited && seen.exit_code == 0)
+            if (one_shots.contains(seen.service) && seen.state == run_state::exited && seen.exit_code == 0) {
+                came_out(each->record, "Exited");
                 continue;
+            }
             const bool runs_to_its_end = one_shots.contains(seen.service) && seen.state == run_state::running;
             const up_verdict now = judge_up(seen, uptime_of(*each), count - std::min(before, count));
-            if (now == up_verdict::failed)
+            if (now == up_verdict::failed) {
+                came_out(each->record, "Error");
                 throw error(error_kind::unavailable, why_not_up(seen));
-            if (now == up_verdict::not_yet || runs_to_its_end)
-                waiting = seen.name;
+            }
+            if (now == up_verdict::up && !runs_to_its_end) {
+                came_out(each->record, "Healthy");
+                continue;
+            }
+            waiting = seen.name;
+            if (told.insert(seen.id).second)
+                tell(each->record, "Waiting");
         }
         if (waiting.empty())
             co_return;

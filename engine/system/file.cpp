@@ -81,6 +81,27 @@ void write_file(const std::filesystem::path& path, std::string_view text, mode_t
         throw_errno("rename", temporary.native());
 }
 
+void copy_rest(const unique_fd& from, const unique_fd& to, const std::filesystem::path& path) {
+    for (;;) {
+        const ssize_t copied = ::copy_file_range(from.get(), nullptr, to.get(), nullptr, 1U << 30U, 0);
+        if (copied == 0)
+            return;
+        if (copied < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP))
+            break;
+        if (copied < 0)
+            throw_errno("copy", path.native());
+    }
+    std::array<char, 64U << 10U> part{};
+    for (;;) {
+        const ssize_t got = ::read(from.get(), part.data(), part.size());
+        if (got < 0)
+            throw_errno("read", path.native());
+        if (got == 0)
+            return;
+        write_to(to, {part.data(), static_cast<std::size_t>(got)}, path);
+    }
+}
+
 void write_kernel_file(const std::filesystem::path& path, std::string_view value) {
     const unique_fd fd = open_file(path, O_WRONLY);
     if (::write(fd.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size()))

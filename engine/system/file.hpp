@@ -33,6 +33,9 @@ void flush_file(const std::filesystem::path& path);
 /// All of `text` to an open file; `path` is for the message.
 void write_to(const unique_fd& file, std::string_view text, const std::filesystem::path& path);
 
+/// All that is left to read of one open file to another; `path` is for the message.
+void copy_rest(const unique_fd& from, const unique_fd& to, const std::filesystem::path& path);
+
 /// Writes into an existing kernel file (sysctl, cgroup) with one write(2). Throws error naming file and
 /// value.
 void write_kernel_file(const std::filesystem::path& path, std::string_view value);

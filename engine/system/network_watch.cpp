@@ -38,6 +38,9 @@ unique_fd listen_to(int protocol, std::initializer_list<int> groups) {
     any.nl_family = AF_NETLINK;
     if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&any), sizeof(any)) != 0)
         throw_errno("bind", "netlink socket");
+    // The kernel tells of everybody's changes, object by object; what does not fit while we are busy is lost.
+    const int room = 8 << 20;
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
     for (const int group : groups)
         if (::setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) != 0)
             throw_errno("listen to", "changes of the host's network");
@@ -142,8 +145,13 @@ struct network_watch::implementation {
     network_change look() {
         if (!drain(links_, [this](nlmsghdr* each) { heard_.links = heard_.links || is_link_of_ours(each); }))
             heard_.links = true;
-        if (!drain(rules_, [this](nlmsghdr* each) { hear_of_rules(each); }))
-            heard_.firewall = heard_.others = true;
+        const bool before = heard_.firewall;
+        if (!drain(rules_, [this](nlmsghdr* each) { hear_of_rules(each); })) {
+            // What closed one transaction may be lost, and then the next one's says whose both were.
+            heard_.firewall = before;
+            heard_.lost = heard_.others = true;
+            touched_ = others_touched_ = false;
+        }
         return std::exchange(heard_, {});
     }
 
@@ -169,7 +177,7 @@ task<network_change> network_watch::changed() {
     const auto self = implementation_;
     for (;;) {
         const network_change heard = self->look();
-        if (heard.links || heard.firewall || heard.others)
+        if (heard.links || heard.firewall || heard.others || heard.lost)
             co_return heard;
         co_await self->either_.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
     }

@@ -67,48 +67,11 @@ struct listing_closer {
     void operator()(DIR* listing) const noexcept { ::closedir(listing); }
 };
 
-std::map<std::string, std::string> attributes_of(int fd) {
-    std::map<std::string, std::string> found;
-    std::array<char, 4096> names{};
-    const ssize_t size = ::flistxattr(fd, names.data(), names.size());
-    for (ssize_t at = 0; at < size;) {
-        const std::string name = names.data() + at;
-        at += static_cast<ssize_t>(name.size()) + 1;
-        std::array<char, 4096> value{};
-        const ssize_t length = ::fgetxattr(fd, name.c_str(), value.data(), value.size());
-        if (length >= 0 && (name == "security.capability" || name.starts_with("user.") ||
-                               name.starts_with("system.posix_acl")))
-            found.emplace(name, std::string(value.data(), static_cast<std::size_t>(length)));
-    }
-    return found;
-}
-
 tree_attributes attributes_of(const struct stat& status) {
     return {.mode = status.st_mode & 07777U,
         .user = status.st_uid,
         .group = status.st_gid,
         .modified = status.st_mtim};
-}
-
-void copy_bytes(int from, const unique_fd& to, const std::string& path) {
-    for (;;) {
-        const ssize_t copied = ::copy_file_range(from, nullptr, to.get(), nullptr, 1U << 30U, 0);
-        if (copied == 0)
-            return;
-        if (copied < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP))
-            break;
-        if (copied < 0)
-            throw_errno("copy", path);
-    }
-    std::array<char, 64U << 10U> part{};
-    for (;;) {
-        const ssize_t got = ::read(from, part.data(), part.size());
-        if (got < 0)
-            throw_errno("read", path);
-        if (got == 0)
-            return;
-        write_to(to, {part.data(), static_cast<std::size_t>(got)}, path);
-    }
 }
 
 /// Where a copy goes, and the first path of each file that has more names than one.
@@ -161,14 +124,14 @@ void copy_entry(copy_target& into, int folder, const std::string& name, const st
         ::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (is_folder ? O_DIRECTORY : 0)));
     if (!from)
         throw_errno("open", path);
-    how.extended = attributes_of(from.get());
+    how.extended = portable_attributes(from, path);
     if (is_folder) {
         to.make_folder(path, how);
         copy_content(into, from.get(), path);
         return;
     }
     unique_fd file = to.begin_file(path);
-    copy_bytes(from.get(), file, path);
+    copy_rest(from, file, path);
     to.finish_file(std::move(file), path, how);
 }
 

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/limits.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -76,14 +77,30 @@ void apply(int fd, const std::string& path, const tree_attributes& how) {
     ::futimens(fd, times.data());
 }
 
-void apply_to_node(int parent, const std::string& name, const tree_attributes& how, bool with_mode) {
+void apply_to_link(int parent, const std::string& name, const tree_attributes& how) {
     if (::fchownat(parent, name.c_str(), how.user, how.group, AT_SYMLINK_NOFOLLOW) != 0)
         throw_errno("set the owner of", name);
-    // Nodes cannot be opened without effects; the name is in a folder that only we write to.
-    if (with_mode && ::fchmodat(parent, name.c_str(), how.mode & mode_bits, 0) != 0)
-        throw_errno("set the mode of", name);
     const std::array<timespec, 2> times{how.modified, how.modified};
     ::utimensat(parent, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW);
+}
+
+/// Nodes cannot be opened without effects, and who else writes to the folder may put a link in the place of
+/// one that was just made: so by a descriptor that is no more than the place.
+void apply_to_node(int parent, const std::string& name, mode_t type, const tree_attributes& how) {
+    const unique_fd node(::openat(parent, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat status {};
+    if (!node || ::fstat(node.get(), &status) != 0)
+        throw_errno("look at", name);
+    if ((status.st_mode & S_IFMT) != type)
+        throw compose::error(
+            compose::error_kind::conflict, fmt::format("\"{}\" was replaced while it was made", name));
+    const std::string by_fd = fmt::format("/proc/self/fd/{}", node.get());
+    if (::fchownat(node.get(), "", how.user, how.group, AT_EMPTY_PATH) != 0)
+        throw_errno("set the owner of", name);
+    if (::chmod(by_fd.c_str(), how.mode & mode_bits) != 0)
+        throw_errno("set the mode of", name);
+    const std::array<timespec, 2> times{how.modified, how.modified};
+    ::utimensat(AT_FDCWD, by_fd.c_str(), times.data(), 0);
 }
 
 } // namespace
@@ -199,7 +216,7 @@ void tree_writer::make_symlink(
         if (::symlinkat(target.c_str(), at.parent, at.name.c_str()) != 0)
             throw_errno("make link", path);
     }
-    apply_to_node(at.parent, at.name, how, false);
+    apply_to_link(at.parent, at.name, how);
     cached_path_ = "\n"; // a link may change what the cached path means
     cached_.reset();
 }
@@ -209,22 +226,41 @@ void tree_writer::make_hard_link(const std::string& path, const std::string& tar
     if (!source)
         throw compose::error(compose::error_kind::invalid,
             fmt::format("layer: \"{}\" is a link to \"{}\", which is not in the layer", path, target));
+    if (!try_hard_link(path, source))
+        throw_errno("make link", path);
+}
+
+bool tree_writer::try_hard_link(const std::string& path, const unique_fd& target) {
     followed_ = 0;
     const place at = locate(path);
     clear(at);
-    const std::string by_fd = fmt::format("/proc/self/fd/{}", source.get());
+    const std::string by_fd = fmt::format("/proc/self/fd/{}", target.get());
     if (::linkat(AT_FDCWD, by_fd.c_str(), at.parent, at.name.c_str(), AT_SYMLINK_FOLLOW) == 0)
-        return;
-    throw_errno("make link", path);
+        return true;
+    if (errno != EXDEV)
+        throw_errno("make link", path);
+    return false;
 }
 
 void tree_writer::make_node(const std::string& path, mode_t type, dev_t device, const tree_attributes& how) {
+    if (!try_node(path, type, device, how))
+        throw_errno("make node", path);
+}
+
+bool tree_writer::try_node(const std::string& path, mode_t type, dev_t device, const tree_attributes& how) {
     followed_ = 0;
     const place at = locate(path);
-    clear(at);
-    if (::mknodat(at.parent, at.name.c_str(), type | 0600U, device) != 0)
+    int made = ::mknodat(at.parent, at.name.c_str(), type | 0600U, device);
+    if (made != 0 && errno == EEXIST) {
+        clear(at);
+        made = ::mknodat(at.parent, at.name.c_str(), type | 0600U, device);
+    }
+    if (made != 0 && errno == EPERM)
+        return false;
+    if (made != 0)
         throw_errno("make node", path);
-    apply_to_node(at.parent, at.name, how, true);
+    apply_to_node(at.parent, at.name, type, how);
+    return true;
 }
 
 void tree_writer::make_whiteout(const std::string& path) {
@@ -276,6 +312,30 @@ void tree_writer::finish() {
         if (folder)
             ::futimens(folder.get(), times.data());
     }
+}
+
+bool is_portable_attribute(std::string_view name) {
+    return name == "security.capability" || name.starts_with("system.posix_acl_") ||
+           (name.starts_with("user.") && !name.starts_with("user.overlay."));
+}
+
+std::map<std::string, std::string> portable_attributes(const unique_fd& of, const std::string& path) {
+    std::map<std::string, std::string> found;
+    std::string names(XATTR_LIST_MAX, '\0');
+    std::string value(XATTR_SIZE_MAX, '\0');
+    const ssize_t size = ::flistxattr(of.get(), names.data(), names.size());
+    if (size < 0 && errno != ENOTSUP)
+        throw_errno("list the attributes of", path);
+    for (ssize_t at = 0; at < size;) {
+        const std::string name = &names[static_cast<std::size_t>(at)];
+        at += static_cast<ssize_t>(name.size()) + 1;
+        const ssize_t length = is_portable_attribute(name)
+                                   ? ::fgetxattr(of.get(), name.c_str(), value.data(), value.size())
+                                   : -1;
+        if (length >= 0)
+            found.emplace(name, value.substr(0, static_cast<std::size_t>(length)));
+    }
+    return found;
 }
 
 unique_fd open_inside(const std::filesystem::path& folder, const std::string& path) {

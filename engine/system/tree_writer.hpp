@@ -40,8 +40,12 @@ class tree_writer {
     void finish_file(unique_fd file, const std::string& path, const tree_attributes& how);
     void make_symlink(const std::string& path, const std::string& target, const tree_attributes& how);
     void make_hard_link(const std::string& path, const std::string& target);
+    /// Another name of what was opened, O_PATH will do. False where that is on another file system.
+    bool try_hard_link(const std::string& path, const unique_fd& target);
     /// A device, fifo or socket node; `type` is S_IFCHR and so on.
     void make_node(const std::string& path, mode_t type, dev_t device, const tree_attributes& how);
+    /// The same. False where this process may not make it.
+    bool try_node(const std::string& path, mode_t type, dev_t device, const tree_attributes& how);
 
     /// overlayfs: hides what lower layers have at the path, or below the folder.
     void make_whiteout(const std::string& path);
@@ -79,6 +83,11 @@ class tree_writer {
     int followed_ = 0; // links resolved for the entry at hand
     std::map<std::string, timespec> folder_times_;
 };
+
+/// Those that mean the same in another tree: user.*, access lists, capabilities of files. Not those in which
+/// overlayfs keeps its books, which would change what lower layers show.
+bool is_portable_attribute(std::string_view name);
+std::map<std::string, std::string> portable_attributes(const unique_fd& of, const std::string& path);
 
 /// Opens a regular file inside `folder` for reading; links lead nowhere but into it. Throws error naming
 /// both.

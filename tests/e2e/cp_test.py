@@ -2,11 +2,16 @@
 import io
 import os
 import pathlib
+import socket
+import stat
 import subprocess
 import tarfile
+import time
 import unittest
 
 from harness import BIN, DaemonTest
+
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service+ep, as setcap writes it
 
 STACK = """
 name: p
@@ -101,6 +106,131 @@ class CopyTest(DaemonTest):
         self.cp("s:/tmp/big", "back")
         self.assertEqual((self.project / "back").read_bytes(), big.read_bytes())
 
+    def test_the_whole_file_system_is_without_what_the_kernel_shows(self):
+        self.inside("nc -l -p 1 -U /tmp/x 2>/dev/null; mkfifo /tmp/pipe; echo kept >/data/kept")
+        for running in True, False:
+            out = f"out-{running}"
+            self.cp("s:/", out)
+            copied = self.project / out
+            self.assertEqual((copied / "data/kept").read_text(), "kept\n")
+            self.assertTrue((copied / "bin/busybox").exists())
+            self.assertTrue(stat.S_ISFIFO((copied / "tmp/pipe").lstat().st_mode))
+            for folder in ("proc", "sys", "dev") if running else ():
+                self.assertEqual(os.listdir(copied / folder), [], folder)
+            if running:
+                self.compose("stop", "-t", "0", "s")
+        self.compose("start", "s")
+        self.assertIn("the kernel shows it there", self.refused("s:/proc/meminfo", "x"))
+        self.assertFalse((self.project / "x").exists())
+        self.assertIn("the kernel shows it there", self.refused("/proc/meminfo", "s:/x"))
+
+    def test_what_goes_wrong_in_the_middle_is_told(self):
+        deep = "/".join(["d"] * 1002)
+        self.inside(f"mkdir -p /tmp/top; head -c 3000000 /dev/zero >/tmp/top/a; cd /tmp/top; mkdir -p {deep}")
+        self.assertRegex(self.refused("s:/tmp/top", "x"), r'^copy "top(/d)+/ …": folders are too deep\n$')
+        self.assertFalse((self.project / "x").exists())
+        environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"}
+        out = subprocess.run([BIN / "compose", "cp", "s:/tmp/top", "-"], cwd=self.project, capture_output=True, env=environment, check=False)
+        self.assertEqual(out.returncode, 1)
+        self.assertIn(b"folders are too deep", out.stderr)
+        # Others see that the archive is broken off, also those that do not look at the trailer.
+        self.assertNotEqual(subprocess.run(["tar", "-t"], input=out.stdout, capture_output=True, check=False).returncode, 0)
+        raw = subprocess.run(["curl", "-sS", "-i", "--raw", "--unix-socket", self.run_folder / "composed.sock",
+                              f"http://composed/api/v1/containers/{self.container('s')['id']}/archive?path=/tmp/top"],
+                             capture_output=True, check=False).stdout
+        self.assertIn(b'\r\nComposed-Error: {"kind":"exhausted","message":"copy', raw)
+
+    def kinds(self):
+        """A folder with one of each kind, on the host."""
+        folder = self.project / "kinds"
+        folder.mkdir()
+        (folder / "a").write_text("twice")
+        os.link(folder / "a", folder / "b")
+        os.mkfifo(folder / "pipe", 0o640)
+        os.mknod(folder / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+        (folder / "zero").chmod(0o666)
+        with open(folder / "sparse", "wb") as sparse:
+            for place in 1 << 20, 8 << 20:
+                sparse.seek(place)
+                sparse.write(b"data")
+            sparse.truncate(3 << 30)
+        os.setxattr(folder / "a", "user.note", b"for \0 you")
+        os.setxattr(folder / "sparse", "security.capability", CAPABILITY)
+        (folder / "tool").write_text("#!")
+        (folder / "tool").chmod(0o6755)
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(folder / "left"))
+        return folder
+
+    def check_kinds(self, folder, privileged):
+        self.assertEqual((folder / "a").stat().st_ino, (folder / "b").stat().st_ino)
+        self.assertEqual(os.getxattr(folder / "b", "user.note"), b"for \0 you")
+        self.assertEqual(stat.S_IMODE((folder / "pipe").stat().st_mode), 0o640)
+        self.assertTrue(stat.S_ISFIFO((folder / "pipe").stat().st_mode))
+        sparse = (folder / "sparse").stat()
+        self.assertEqual(sparse.st_size, 3 << 30)
+        self.assertLess(sparse.st_blocks, 1000)
+        with open(folder / "sparse", "rb") as text:
+            text.seek(8 << 20)
+            self.assertEqual(text.read(5), b"data\0")
+        self.assertEqual((folder / "zero").exists(), privileged)
+        self.assertEqual("security.capability" in os.listxattr(folder / "sparse"), privileged)
+        self.assertEqual(stat.S_IMODE((folder / "tool").stat().st_mode), 0o6755 if privileged else 0o755)
+        self.assertFalse((folder / "left").exists())
+        if privileged:
+            self.assertEqual((folder / "zero").stat().st_rdev, os.makedev(1, 5))
+            self.assertEqual(stat.S_IMODE((folder / "zero").stat().st_mode), 0o666)
+
+    def test_every_kind_of_file(self):
+        self.kinds()
+        done = self.cp("kinds", "s:/tmp/kinds")
+        self.assertEqual(done.stderr, "warning: left out: kinds/left: a socket\n p-s-1 copy kinds to p-s-1:/tmp/kinds  Copied\n")
+        self.assertEqual(self.inside("cd /tmp/kinds; stat -c %h a; head -c 1 zero | od -An -tx1; stat -c %a,%F pipe tool"),
+                         "2\n 00\n640,fifo\n6755,regular file\n")
+        for running in True, False:
+            done = self.cp("s:/tmp/kinds", f"plain-{running}")
+            self.assertIn("warning: left out: kinds/zero: a device, which is copied with -a alone\n", done.stderr)
+            self.check_kinds(self.project / f"plain-{running}", privileged=False)
+            done = self.cp("-a", "s:/tmp/kinds", f"whole-{running}")
+            self.assertNotIn("left out", done.stderr)
+            self.check_kinds(self.project / f"whole-{running}", privileged=True)
+            if running:
+                self.compose("stop", "-t", "0", "s")
+        self.compose("start", "s")
+        self.assertIn("which is copied with -a alone", self.refused("s:/tmp/kinds/zero", "x"))
+        self.assertIn("a socket cannot be copied", self.refused("kinds/left", "s:/tmp/x"))
+
+    def test_links_across_volumes_are_files_of_their_own(self):
+        tree = self.project / "linked"
+        (tree / "data").mkdir(parents=True)
+        (tree / "data/a").write_text("both")
+        os.link(tree / "data/a", tree / "z")
+        self.cp("linked/.", "s:/")
+        self.assertEqual(self.inside("cat /data/a /z; stat -c %h /data/a"), "bothboth1\n")
+
+    def test_a_file_of_gaps_alone_takes_no_time(self):
+        self.inside("truncate -s 9000G /tmp/huge; echo end >>/tmp/huge")
+        began = time.monotonic()
+        self.cp("s:/tmp/huge", "huge")
+        self.assertLess(time.monotonic() - began, 10)
+        copied = (self.project / "huge").stat()
+        self.assertEqual(copied.st_size, (9000 << 30) + 4)
+        self.assertLess(copied.st_blocks, 100)
+
+    def test_no_link_of_an_archive_is_followed_to_what_another_one_names(self):
+        evil = io.BytesIO()
+        with tarfile.open(fileobj=evil, mode="w") as archive:
+            for name, kind, target in ("l", tarfile.SYMTYPE, "/etc"), ("h", tarfile.LNKTYPE, "l/passwd"):
+                entry = tarfile.TarInfo(name)
+                entry.type, entry.linkname = kind, target
+                archive.addfile(entry)
+        environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"}
+        done = subprocess.run([BIN / "compose", "cp", "-", "s:/tmp"], cwd=self.project, input=evil.getvalue(), capture_output=True,
+                              env=environment, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b'a link to "l/passwd", which is not in the archive', done.stderr)
+        self.assertEqual(self.inside("ls /tmp"), "l\n")
+
     def test_several_containers(self):
         self.cp("tree/file", "two:/tmp/x")
         for index in "1", "2":
@@ -164,6 +294,11 @@ class CopyTest(DaemonTest):
             # Each time to a new name: it may be the link itself that was copied, which is the host's own then.
             self.cp("s:/tmp/b", f"raced-{number}", check=False)
         self.assertEqual(os.listdir(outside), [])
+
+
+class RemappedCopyTest(CopyTest):
+    """The same where the container's root is nobody to the host."""
+    arguments = ("--userns-remap", "100000:65536")
 
 
 if __name__ == "__main__":

@@ -85,6 +85,22 @@ class DriftTest(DaemonTest):
         time.sleep(0.3)
         self.assertEqual(self.api("/projects/drift/repairs")["repairs"], [])
 
+    def test_more_changes_of_others_than_can_be_heard_are_no_drift(self):
+        """While it is busy the kernel drops what it cannot keep for it, also who closed a transaction."""
+        name = self.instance + "other"
+        run("nft", "add", "table", "ip", name)
+        self.addCleanup(run, "nft", "delete", "table", "ip", name)
+        run("nft", "add", "set", "ip", name, "s", "{ type ipv4_addr ; }")
+        self.daemon.send_signal(signal.SIGSTOP)
+        try:
+            for block in range(20):
+                addresses = ", ".join(f"10.{block}.{number >> 8}.{number & 255}" for number in range(5000))
+                subprocess.run(["nft", "-f", "-"], input=f"add element ip {name} s {{ {addresses} }}", text=True, check=True)
+        finally:
+            self.daemon.send_signal(signal.SIGCONT)
+        time.sleep(1.5)
+        self.assertEqual(self.api("/projects/drift/repairs")["repairs"], [])
+
     def test_its_own_work_is_no_drift(self):
         self.compose("up", "-d", "--force-recreate", "-t", "0")
         self.compose("restart", "-t", "0")

@@ -214,7 +214,8 @@ class DaemonEndTest(DaemonTest):
                                     env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
         time.sleep(0.3)
         self.stop_daemon(signal.SIGKILL)
-        self.assertIn("composed ended the connection", follower.communicate(timeout=10)[1])
+        self.assertEqual(follower.stderr.readline(), "warning: composed has gone away; waiting for it to come back\n")
+        self.assertRegex(follower.communicate(timeout=40)[1], "^composed ended the connection")
         self.assertEqual(follower.returncode, 1)
 
     def test_a_second_daemon_on_the_state_is_refused(self):

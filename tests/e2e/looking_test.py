@@ -1,11 +1,13 @@
 """What looks at containers and acts on them as they are: top, stats, port, pause, wait, scale, create, and flags of up and logs."""
 import json
+import os
 import pathlib
 import signal
+import subprocess
 import time
 import unittest
 
-from harness import DaemonTest, wait_until
+from harness import BIN, DaemonTest, wait_until
 from terminal_test import TerminalTest
 
 STACK = """
@@ -152,6 +154,157 @@ services:
         none = self.compose("wait", "a", check=False)
         self.assertEqual((none.returncode, none.stderr), (1, 'no containers for project "p"\n'))
 
+    def test_a_killed_daemon_costs_those_who_wait_nothing(self):
+        self.write("name: p\nservices: {a: {image: busybox, command: sh -c 'echo 1; sleep 3; echo 2; sleep 1; exit 4'}, "
+                   "b: {image: busybox, command: sh -c 'sleep 1; exit 5'}}\n")
+        environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"}
+        self.compose("create")
+
+        def begin(*arguments):
+            return subprocess.Popen([BIN / "compose", *arguments], cwd=self.project, text=True, env=environment,
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+        attached = begin("up", "--exit-code-from", "a", "--no-log-prefix", "a")
+        wait_until(lambda: self.container("a")["state"] == "running", 10, "a to run")
+        self.compose("start", "b")
+        clients = [begin("wait", "a"), begin("wait", "b"), begin("logs", "-f", "--no-log-prefix", "a"), attached]
+        time.sleep(0.5)
+        self.stop_daemon(signal.SIGKILL)
+        time.sleep(1)
+        self.start_daemon()
+        ends = [(client.communicate(timeout=20), client.returncode) for client in clients]
+        self.assertEqual([code for _, code in ends], [4, 5, 0, 4], ends)
+        self.assertEqual(ends[0][0][0], f'container "{self.container("a")["id"]}" exited with status code 4\n')
+        for out, _ in ends[2:]:
+            self.assertEqual([line for line in out[0].splitlines() if line.isdigit()], ["1", "2"])
+            self.assertEqual(out[0].count("a-1 exited with code 4"), 1)
+
+    def test_of_a_project_that_was_not_brought_up(self):
+        """What Docker Compose says then (notes of its transcripts), and what it says of services that the file does not have."""
+        self.write(STACK)
+        for words, code, out, told in (
+                (["ps"], 0, "NAME      IMAGE     COMMAND   SERVICE   CREATED   STATUS    PORTS\n", ""), (["top"], 0, "", ""),
+                (["ls"], 0, "NAME                STATUS              CONFIG FILES\n", ""), (["volumes"], 0, "DRIVER    VOLUME NAME\n", ""),
+                (["restart"], 0, "", ""), (["stop", "web"], 0, "", ""), (["pause"], 0, "", ""), (["unpause"], 0, "", ""),
+                (["kill"], 0, "", "no container to kill\n"), (["logs"], 0, "", ""), (["logs", "-f"], 0, "", ""),
+                (["rm", "-f"], 0, "", "No stopped containers\n"), (["-p", "other", "stop"], 0, "", ""),
+                (["start", "db"], 1, "", 'service "db" has no container to start; make one with: compose up -d\n'),
+                (["exec", "web", "ls"], 1, "", 'service "web" is not running; start it with: compose up -d web\n'),
+                (["port", "web", "80"], 1, "", 'service "web" is not running; start it with: compose up -d web\n'),
+                (["wait", "web"], 1, "", 'no containers for project "p"\n'),
+                *(([*command, "nope"], 1, "", "no such service: nope\n")
+                  for command in (["ps"], ["top"], ["images"], ["logs"], ["kill"], ["stop"], ["restart"], ["start"], ["pause"], ["rm", "-f"],
+                                  ["stats", "--no-stream"], ["wait"], ["events"]))):
+            with self.subTest(words):
+                done = self.compose(*words, check=False)
+                self.assertEqual((done.returncode, done.stdout, done.stderr), (code, out, told))
+        self.assertEqual(len(self.compose("stats", "--no-stream").stdout.splitlines()), 1)
+
+    def test_flags_of_building_and_unknown_ones(self):
+        self.write("name: p\nservices: {s: {image: busybox, init: true, command: sleep 1000}}\n")
+        told = "warning: --build has no effect: composed does not build images yet\n"
+        self.assertTrue(self.compose("up", "-d", "--build", "--quiet-build").stderr.startswith(told))
+        self.assertTrue(self.compose("create", "--build").stderr.startswith(told))
+        done = self.compose("run", "--rm", "--build", "s", "echo", "--build")
+        self.assertEqual((done.stdout, done.stderr.startswith(told)), ("--build\n", True))
+        for words, said in ((["up", "--build", "--no-build"], "--build and --no-build are incompatible\n"),
+                            (["up", "--frobnicate"], "unknown flag: --frobnicate\n"), (["run", "--frob", "s", "ls"], "unknown flag: --frob\n")):
+            wrong = self.compose(*words, check=False)
+            self.assertEqual((wrong.returncode, wrong.stderr), (1, said))
+        self.assertEqual(self.compose("pull", "--policy", "missing", "--include-deps", "--no-parallel", "s").stderr,
+                         " Image busybox  Skipped\n")
+        self.assertEqual(self.compose("ps", "-q", "--services").stdout, self.container("s")["id"] + "\n")
+
+    def test_signals_by_name_and_number(self):
+        self.write("""
+name: p
+services:
+  s:
+    image: busybox
+    command:
+      - sh
+      - -c
+      - "trap 'echo got 37' 37; trap 'echo got hup' HUP; echo ready; while true; do sleep 0.1; done"
+""")
+        self.compose("up", "-d")
+        wait_until(lambda: "ready" in self.compose("logs").stdout, 10, "the traps")
+        self.compose("kill", "-s", "SIGRTMIN+3")
+        wait_until(lambda: "got 37" in self.compose("logs").stdout, 5, "SIGRTMIN+3")
+        self.compose("kill", "-s", "hup")
+        wait_until(lambda: "got hup" in self.compose("logs").stdout, 5, "SIGHUP")
+        for wrong in "NOPE", "1&orphans=1", "":
+            refused = self.compose("kill", "-s", wrong, check=False)
+            self.assertEqual(refused.returncode, 1, wrong)
+            self.assertIn(f'"{wrong}"', refused.stderr)
+        refused = self.compose("kill", "", check=False)
+        self.assertEqual((refused.returncode, refused.stderr), (1, "no such service: the name is empty\n"))
+        self.assertEqual(self.container("s")["state"], "running")
+
+    def test_words_of_restart_wait_and_rm(self):
+        self.write("""
+name: p
+services:
+  a: {image: busybox, init: true, command: sleep 1000, healthcheck: {test: "true", interval: 300ms}}
+  b: {image: busybox, init: true, command: sleep 1000, depends_on: {a: {condition: service_healthy}}}
+  job: {image: busybox, command: "true", x-composed: {schedule: "@yearly"}}
+""")
+        first = self.compose("up", "-d", "--wait", "a", "b").stderr.splitlines()
+        self.assertEqual([line.split("  ")[1] for line in first if "p-a-1" in line],
+                         ["Creating", "Created", "Starting", "Started", "Waiting", "Healthy", "Waiting", "Healthy"])
+        self.assertEqual([line.split("  ")[1] for line in first if "p-b-1" in line],
+                         ["Creating", "Created", "Starting", "Started", "Waiting", "Healthy"])
+        self.compose("stop", "-t", "0")
+        self.assertEqual(self.compose("start", "--wait", "--wait-timeout", "20", "a").stderr.splitlines()[-2:],
+                         [" Container p-a-1  Waiting", " Container p-a-1  Healthy"])
+        self.assertEqual(self.container("a")["health"], "healthy")
+        self.compose("start", "b")
+        self.assertEqual(self.compose("restart", "-t", "0", "b").stderr, " Container p-b-1  Restarting\n Container p-b-1  Started\n")
+        self.compose("up", "-d", "job")
+        self.assertEqual(self.compose("restart", "job").stderr, " Container p-job-1  Scheduled\n")
+        self.compose("restart", "-t", "0", "a")
+        self.compose("run", "--no-deps", "b", "true")
+        self.assertEqual(self.compose("rm", "-f").stderr, "No stopped containers\n")
+        done = self.compose("rm", "-sf", "b")
+        self.assertEqual(done.stdout, "Going to remove p-b-1\n")
+        self.assertEqual(done.stderr, "".join(f" Container p-b-1  {word}\n" for word in ("Stopping", "Stopped", "Removing", "Removed")))
+
+    def test_ps_as_docker_has_it(self):
+        command = json.dumps(["sh", "-c", "echo 'ü \"q\"\n'; sleep 1000"])
+        self.write(f"name: p\nservices: {{s: {{image: busybox, init: true, command: {command}}}}}\n")
+        self.compose("up", "-d")
+        self.assertIn('"sh -c \'echo \'ü \\"q\\"\\n…"', self.compose("ps").stdout)
+        [short] = map(json.loads, self.compose("ps", "--format", "json").stdout.splitlines())
+        [whole] = map(json.loads, self.compose("ps", "--no-trunc", "--format", "json").stdout.splitlines())
+        self.assertEqual(short["Command"], '"sh -c \'echo \'ü \\"q\\"\\n…"')
+        self.assertEqual(whole["Command"], '"sh -c \'echo \'ü \\"q\\"\\n\'; sleep 1000\'"')
+        self.assertRegex(short["CreatedAt"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} [A-Z+-]\w*$")
+
+    def test_flags_that_are_given_a_value(self):
+        self.write("name: p\nservices: {s: {image: busybox, init: true, command: sleep 1000, ports: ['127.0.0.1:18213:80']}, "
+                   "h: {image: busybox, init: true, command: sleep 1000, network_mode: host}}\n")
+        self.compose("up", "-d")
+        for flag in "-i=false", "--interactive=false":
+            self.assertEqual(self.compose("run", "--rm", flag, "s", "cat", input="unheard").stdout, "")
+            self.assertEqual(self.compose("exec", flag, "s", "cat", input="unheard").stdout, "")
+        self.assertEqual(self.compose("run", "--rm", "-i=true", "s", "cat", input="heard").stdout, "heard")
+        self.assertEqual(self.compose("port", "--protocol", "TCP", "s", "80").stdout, "127.0.0.1:18213\n")
+        wrong = self.compose("port", "--protocol", "icmp", "s", "80", check=False)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn('"icmp" is neither', wrong.stderr)
+        [row] = map(json.loads, self.compose("stats", "--no-stream", "--format", "json", "h").stdout.splitlines())
+        self.assertEqual(row["NetIO"], "0B / 0B")
+
+    def test_following_ends_at_a_time(self):
+        self.write("name: p\nservices: {s: {image: busybox, init: true, command: sh -c 'echo early; sleep 1000'}}\n")
+        self.compose("up", "-d")
+        wait_until(lambda: "early" in self.compose("logs").stdout, 10, "a line")
+        self.assertEqual(self.compose("logs", "-n", "-1", "--no-log-prefix").stdout, "early\n")
+        began = time.monotonic()
+        until = str(time.time() + 2)
+        self.assertEqual(self.compose("logs", "-f", "--until", until, "--no-log-prefix", timeout=10).stdout, "early\n")
+        self.assertGreater(time.monotonic() - began, 1.5)
+        self.assertEqual(self.compose("logs", "-f", "--until", "0s", "--no-log-prefix", timeout=10).stdout, "early\n")
+
     def test_scale_and_create(self):
         self.write("name: p\nservices: {a: {image: busybox, init: true, command: sleep 1000}, one: {image: busybox, container_name: only}}\n")
         created = self.compose("create", "--scale", "a=2", "a").stderr
@@ -190,7 +343,7 @@ services:
             self.assertIn(said, wrong.stderr)
         self.assertRegex(self.compose("images", "a").stdout.splitlines()[1], r"^p-a-1 +busybox +latest .* ago$")
         past = self.compose("events", "--json", "--since", str(began), "--until", "0s", "a").stdout
-        self.assertIn("started", [json.loads(line)["action"] for line in past.splitlines()])
+        self.assertEqual([json.loads(line)["action"] for line in past.splitlines()], ["create", "start"])
         self.write("name: p\nservices: {a: {image: busybox, init: true, command: sleep 1000}, b: {image: busybox, command: 'true'}}\n")
         self.compose("up", "-d")
         self.wait_for_state("b", "exited")
@@ -221,6 +374,19 @@ services:
 
 
 class UpFlagsTest(TerminalTest):
+    def test_exec_is_left_alone_by_the_keys(self):
+        self.write("name: p\nservices: {s: {image: busybox, init: true, command: sleep 1000}}\n")
+        self.compose("up", "-d")
+        for number, flags, keys in (1, (), "\x10\x11"), (2, ("--detach-keys", "ctrl-x,q"), "\x18q"):
+            shell = self.on_terminal("exec", *flags, "s", "sh", "-c", f"echo begun; sleep 50{number}")
+            shell.wait_for("begun")
+            shell.type(keys)
+            self.assertEqual(shell.end(), 0)
+            self.assertIn(f" sleep 50{number}\n", self.compose("top").stdout)
+        wrong = self.compose("exec", "--detach-keys", "ctrl-", "s", "true", check=False)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn('--detach-keys: "ctrl-"', wrong.stderr)
+
     def test_abort_and_exit_code_from(self):
         self.write("""
 name: p

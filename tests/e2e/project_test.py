@@ -1,6 +1,7 @@
 """A stack over several definitions: what `down` takes along, profiles, changed networks, orders that meet, `up --wait`."""
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -322,7 +323,7 @@ class OrderTest(DaemonTest):
         self.assertEqual(self.container("db")["state"], "running", "the daemon carries on")
 
     def test_events_tell_what_happens_to_the_stack(self):
-        self.write(f"name: d\nservices:\n  a: {{{SLEEP}, restart: always}}\n  b: {{{SLEEP}}}\n")
+        self.write(f"name: d\nservices:\n  a: {{{SLEEP}, restart: always, labels: {{own: label}}}}\n  b: {{{SLEEP}}}\n")
         self.compose("up", "-d")
         streams = [subprocess.Popen([BIN / "compose", "events", *flags], cwd=self.project, stdout=subprocess.PIPE, text=True,
                                     env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
@@ -336,11 +337,15 @@ class OrderTest(DaemonTest):
         for stream in streams:
             stream.send_signal(signal.SIGINT)
             told.append(stream.communicate(timeout=5)[0].splitlines())
-        self.assertTrue(any(f" container exited {self.container('a')['id']} (name=d-a-1" in line for line in told[0]), told[0])
+        of_a = re.escape(self.container("a")["id"])
+        self.assertRegex(told[0][0], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} container die " + of_a
+                         + r" \(exitCode=137, image=busybox, name=d-a-1, own=label\)$")
         self.assertTrue(any("d-b-1" in line for line in told[0]), told[0])
         events = [json.loads(line) for line in told[1]]
         self.assertEqual({each["service"] for each in events}, {"a"})
-        self.assertLessEqual({"exited", "started", "stopped"}, {each["action"] for each in events})
+        self.assertEqual([each["action"] for each in events], ["die", "start", "kill", "die", "stop"])
+        self.assertEqual(list(events[0]), ["action", "attributes", "id", "service", "time", "type"])
+        self.assertEqual(events[2]["attributes"], {"image": "busybox", "name": "d-a-1", "own": "label", "signal": "15"})
 
 
 class WaitTest(DaemonTest):
@@ -409,7 +414,7 @@ class CommandTest(DaemonTest):
         time.sleep(1)
         self.assertEqual(self.container("loop")["state"], "exited")
         again = self.compose("kill")
-        self.assertIn("No container to kill", again.stderr)
+        self.assertIn("no container to kill", again.stderr)
 
     def test_start_needs_a_container(self):
         self.compose("up", "-d")

@@ -192,6 +192,37 @@ class RunTest(TerminalTest):
         wait_until(lambda: not self.containers(), 10, "both to be gone")
 
 
+    def killed_meanwhile(self, job, wait=1.0):
+        """What becomes of a client whose daemon is killed, and comes back a little later."""
+        wait_until(lambda: [each for each in self.one_offs() if each["state"] == "running"], 10, "it to run")
+        time.sleep(0.3)
+        self.stop_daemon(signal.SIGKILL)
+        time.sleep(wait)
+        self.start_daemon()
+        out = job.communicate(timeout=20)
+        return job.returncode, *out
+
+    def test_a_killed_daemon_costs_no_result(self):
+        environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"}
+
+        def begin(*arguments):
+            return subprocess.Popen([BIN / "compose", "run", "--no-deps", *arguments], cwd=self.project, text=True, env=environment,
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+        # It ends with the daemon there again, or while there is none; --rm takes its record away at once.
+        for seconds in 4, 1:
+            for flags in (), ("--rm",):
+                with self.subTest(seconds=seconds, flags=flags):
+                    job = begin(*flags, "job", "sh", "-c", f"echo first; sleep {seconds}; echo last; exit 7")
+                    code, out, told = self.killed_meanwhile(job, wait=1.5)
+                    self.assertEqual(code, 7, told)
+                    self.assertEqual(out, "first\nlast\n" if seconds == 4 else "first\n")
+                    self.assertIn("warning: composed has gone away; waiting for it to come back\n", told)
+                    self.compose("rm", "-f", check=False)
+                    for each in self.one_offs():
+                        self.api(f"/containers/{each['id']}", method="DELETE")
+
+
 class AttachTest(TerminalTest):
     def test_attach_shows_output_and_gives_the_exit_code(self):
         self.write("name: p\nservices: {s: {image: busybox, stdin_open: true, command: [sh, -c, "
