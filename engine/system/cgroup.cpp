@@ -106,7 +106,8 @@ std::set<std::string> container_cgroup::children() const {
 void container_cgroup::write(
     const std::string& controller, const std::string& file, std::string value) const {
     const fs::path place = folder(controller);
-    if (value.empty()) // the kernel refuses an empty list where there are processes (cpuset.c, validate_change)
+    if (value.empty()) // the kernel refuses an empty list where there are processes (cpuset.c,
+                       // validate_change)
         value = read_file(place.parent_path() / (mode_ == cgroup_mode::unified ? file + ".effective" : file));
     write_kernel_file(place / file, value.empty() ? "\n" : value);
 }
