@@ -567,7 +567,7 @@ class OperationsTest(OpenApiTest):
         act("remove", volumes=True)
         self.assertEqual([each["service"] for each in self.call("listContainers")], ["web"])
         act("stop", timeout=0)
-        act("start", services="web")
+        self.assertEqual([line["status"] for line in act("start", services="web", wait=True, wait_timeout=20)][-1], "Healthy")
         act("stop", timeout=0, remove=True)
         self.assertEqual(self.call("listContainers"), [])
 
