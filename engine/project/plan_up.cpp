@@ -137,7 +137,7 @@ std::string up_planner::renamed_for(
     for (const compose::mount& mount : service.mounts)
         if (mount.type == compose::mount_type::volume && !mount.source.empty())
             if (const std::string& name = wanted_.project.volumes.at(mount.source).name;
-                !container.volumes.contains(name))
+                !container.volumes.empty() && !container.volumes.contains(name)) // unknown of old records
                 return fmt::format("volumes.{} is {} by now", mount.source, name);
     return {};
 }

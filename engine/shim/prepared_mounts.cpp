@@ -53,32 +53,34 @@ int tree_of_folder(const shim_mount& of) {
     return clone_of(enter(::open(of.source.c_str(), O_PATH | O_CLOEXEC), of.subpath), of.recursive);
 }
 
-/// The same with the ids of `user_namespace`.
-int mapped_tree(int opened, int user_namespace) {
+/// The same with the ids of `user_namespace`, mounted at `place`.
+int mapped_layer(int opened, int user_namespace, const std::string& place) {
     const int tree = clone_of(opened, false);
-    errno = tree < 0 ? errno : map_owners(tree, user_namespace);
+    errno = tree < 0 ? errno : map_layer(tree, user_namespace, place.c_str());
     return errno == 0 ? tree : -1;
 }
 
 /// The layers are mounted at `place` for as long as it takes to get hold of them.
 /// `user_namespace`: of their files' ids; -1: the host's. An overlay itself takes no id map, its layers do.
 int tree_of_layers(const shim_mount& of, const std::string& place, int user_namespace) {
+    if (::mkdir(place.c_str(), 0700) != 0)
+        return -1;
     // mount(2) takes one page of options: descriptors are short whatever the layers' paths are.
     std::string options = "index=off,lowerdir=";
     for (const std::string& layer : of.layers) {
         int fd = ::open(layer.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0 && user_namespace >= 0)
-            fd = mapped_tree(fd, user_namespace);
+            fd = mapped_layer(fd, user_namespace, place);
         if (fd < 0)
             return -1;
         options += (options.ends_with('=') ? "/proc/self/fd/" : ":/proc/self/fd/") + std::to_string(fd);
     }
-    if (::mkdir(place.c_str(), 0700) != 0 ||
-        ::mount("overlay", place.c_str(), "overlay", MS_RDONLY | MS_NODEV, options.c_str()) != 0)
+    if (::mount("overlay", place.c_str(), "overlay", MS_RDONLY | MS_NODEV, options.c_str()) != 0)
         return -1;
     const int tree = clone_of(enter(::open(place.c_str(), O_PATH | O_CLOEXEC), of.subpath), true);
     const int failure = errno;
-    ::umount2(place.c_str(), MNT_DETACH);
+    while (::umount2(place.c_str(), MNT_DETACH) == 0) { // the layers with an id map are below it
+    }
     ::rmdir(place.c_str());
     errno = failure;
     return tree;

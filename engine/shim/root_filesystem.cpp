@@ -49,7 +49,7 @@ int append_folder(std::string& options, const std::string& path, int user_namesp
     const int tree = ::open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     ::close(fd);
     options += "/proc/self/fd/" + std::to_string(tree);
-    return tree < 0 ? errno : map_owners(tree, user_namespace);
+    return tree < 0 ? errno : map_layer(tree, user_namespace, root_folder);
 }
 
 /// Both must be on one mount, which with an id map is one made for them: of the folder that they are in.

@@ -103,4 +103,10 @@ int map_owners(int tree, int user) {
     return ::mount_setattr(tree, "", AT_EMPTY_PATH, &wanted, sizeof wanted) == 0 ? 0 : errno;
 }
 
+int map_layer(int tree, int user, const char* place) {
+    if (const int failure = map_owners(tree, user); failure != 0)
+        return failure;
+    return ::move_mount(tree, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) == 0 ? 0 : errno;
+}
+
 } // namespace engine

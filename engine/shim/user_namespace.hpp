@@ -28,4 +28,8 @@ int user_namespace_of(pid_t process, int& user);
 /// file system cannot).
 int map_owners(int tree, int user);
 
+/// As map_owners(), of what an overlay is to be made of: it is mounted at `place`, one over the other, as
+/// kernels before Linux 6.15 take no layer whose mount is attached to nothing (clone_private_mount).
+int map_layer(int tree, int user, const char* place);
+
 } // namespace engine
