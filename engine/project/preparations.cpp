@@ -76,8 +76,12 @@ task<> preparer::prepare(std::string id) {
     for (;;) {
         const container_record& record = at(id).record;
         const compose::service& service = record.service_definition();
-        if (record.one_off || record.prepared >= service.pre_start.size())
+        if (record.one_off || service.pre_start.empty())
             co_return;
+        if (record.prepared >= service.pre_start.size()) {
+            co_await clear(id);
+            co_return;
+        }
         const bool once = !service.pre_start[record.prepared].per_replica;
         if (once && is_done_by_another(record)) {
             containers_.prepared(id, record.prepared + 1);
@@ -94,6 +98,17 @@ task<> preparer::prepare(std::string id) {
         }
         co_await share(std::move(key), id);
     }
+}
+
+/// A daemon may have died over the removal of what had done its step.
+task<> preparer::clear(std::string id) {
+    std::vector<std::string> left;
+    for (const container_view* each : containers_.of_project(project_))
+        if (each->record.prepares == id && !each->run)
+            left.push_back(each->record.id);
+    for (const std::string& each : left)
+        if (containers_.find(each) != nullptr)
+            co_await containers_.remove(each, true);
 }
 
 /// Others that need the same wait for it, and share its failure.

@@ -53,6 +53,7 @@ class preparer {
     const container_view& at(const std::string& id) const;
     bool is_done_by_another(const container_record& record) const;
     const container_view* find(const container_record& record) const;
+    task<> clear(std::string id);
     task<> share(std::string key, std::string id);
     task<> do_next(std::string id);
     task<std::string> begin(std::string id);

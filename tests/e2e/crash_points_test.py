@@ -28,7 +28,7 @@ services:
   web: {image: '%(image)s', init: true, command: %(command)s, restart: always, ports: ['127.0.0.1:18175:80'], networks: [front, back],
         depends_on: [db], environment: {ROUND: '%(web)s'}, configs: [text]%(update)s}
   side: {image: '%(image)s', init: true, command: sleep 1000, networks: [front], depends_on: {web: {condition: service_started, restart: true}}}
-  %(extra)s: {image: '%(image)s', init: true, command: sleep 1000, networks: [front]}
+  %(extra)s: {image: '%(image)s', init: true, command: sleep 1000, networks: [front], pre_start: [{command: ['true']}]}
 networks: {front: {labels: {r: '%(round)d'}}, back: {internal: %(internal)s}}
 volumes: {data: }
 configs: {text: {content: 'round %(round)d'}}
