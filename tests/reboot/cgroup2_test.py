@@ -52,11 +52,11 @@ class Cgroup2Test(unittest.TestCase):
 
     def test_the_end_to_end_tests_hold(self):
         output, code = boot(INSTALL + """
-            for test in hello lifecycle volume limits; do
+            for test in hello lifecycle volume limits userns; do
                 python3 tests/e2e/${test}_test.py
             done
             python3 tests/e2e/networks_test.py NetworksTest.test_a_parent_may_be_a_vlan_that_is_made_for_it
-            """, timeout=1300)
+            """, timeout=1500)
         self.assertEqual(code, 0, output[-8000:])
 
 
