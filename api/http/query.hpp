@@ -24,8 +24,8 @@ class target {
     target& with(std::string_view name, std::string_view value);
     target& with(std::string_view name, const char* value) { return with(name, std::string_view(value)); }
     /// true is 1, false is 0.
-    template <std::integral number>
-    target& with(std::string_view name, number value) {
+    template <std::integral Number>
+    target& with(std::string_view name, Number value) {
         return with(name, std::string_view(std::to_string(+value)));
     }
 

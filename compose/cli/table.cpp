@@ -37,6 +37,7 @@ std::string format_table(const std::vector<std::string>& head,
     add(head);
     for (const auto& row : rows) {
         std::vector<std::string> safe;
+        safe.reserve(row.size());
         for (const std::string& cell : row)
             safe.push_back(printable(cell));
         add(safe);

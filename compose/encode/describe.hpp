@@ -117,7 +117,11 @@ void describe(Archive& archive, hook& value) {
 
 template <typename Archive>
 void describe(Archive& archive, preparation& value) {
-    describe(archive, value.work);
+    archive("command", value.work.command);
+    archive("user", value.work.user);
+    archive("privileged", value.work.privileged);
+    archive("working_dir", value.work.working_dir);
+    archive("environment", value.work.environment);
     archive("image", value.image);
     archive("per_replica", value.per_replica);
 }

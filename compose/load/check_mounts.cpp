@@ -138,8 +138,8 @@ class mount_checker {
         target(key, path);
         std::istringstream options(entry.substr(std::min(colon + 1, entry.size())));
         for (std::string option; std::getline(options, option, ',');)
-            if (std::string why = option.empty() ? "" : fault_of_tmpfs_option(option); !why.empty())
-                fail_(key, std::move(why));
+            if (const std::string why = option.empty() ? "" : fault_of_tmpfs_option(option); !why.empty())
+                fail_(key, why);
     }
 
     void contents(std::string_view list, std::string_view below, const std::vector<content_reference>& used) {

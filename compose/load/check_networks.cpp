@@ -297,8 +297,8 @@ class network_checker {
         const std::string key =
             own ? path + ".interface_name" : fmt::format("{}.driver_opts.{}", path, option);
         const std::string& name = own ? how.interface_name : other->second;
-        if (std::string why = why_no_interface(name); !why.empty())
-            return fail_(key, std::move(why));
+        if (const std::string why = why_no_interface(name); !why.empty())
+            return fail_(key, why);
         if (const auto [twin, fresh] = interfaces_.emplace(name, path); !fresh)
             fail_(key, fmt::format("\"{}\" is the interface of {} already; each has a name of its own", name,
                            twin->second));

@@ -212,7 +212,7 @@ cron::time_point cron::next(time_point when) const {
         const std::time_t middle = std::mktime(&noon);
         if (!is_on(noon.tm_mon + 1, noon.tm_mday, noon.tm_wday))
             continue;
-        constexpr std::time_t half = 14 * 3600;
+        constexpr std::time_t half = std::time_t(14) * 3600;
         int seen = -1; // the latest minute of the day so far
         for (std::time_t moment = middle - half; moment <= middle + half; moment += 60) {
             const std::tm now = local(moment);

@@ -197,7 +197,7 @@ task<std::vector<std::string>> last_lines(executors on, std::filesystem::path fi
     try {
         log_query query;
         query.tail = count;
-        log_reader reader(on, std::move(file), std::move(query));
+        log_reader reader(on, std::move(file), query);
         for (;;) {
             std::vector<log_entry> some = co_await reader.next();
             if (some.empty())

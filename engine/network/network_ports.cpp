@@ -167,10 +167,12 @@ std::string network_manager::holder_of(const port_request& wanted) const {
         return same_address && port.protocol == wanted.protocol && wanted.first != 0 &&
                port.port >= wanted.first && port.port <= wanted.last;
     };
-    for (const auto& [container, each] : implementation_->attachments)
+    for (const auto& held : implementation_->attachments) {
+        const attachment& each = held.second;
         if (std::any_of(each.published.begin(), each.published.end(),
                 [&](const published_port& port) { return in_the_way(port) && !is_open_at(each, port); }))
-            return container;
+            return held.first;
+    }
     return {};
 }
 

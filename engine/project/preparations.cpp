@@ -212,12 +212,7 @@ task<std::string> preparer::begin(std::string id) {
         .one_off = std::move(how)};
     std::string made = co_await containers_.create(std::move(request));
     crash_point("pre_start: a step is to begin");
-    event what;
-    what.project = project_;
-    what.kind = "container";
-    what.name = name;
-    what.id = made;
-    what.service = at(id).record.service;
+    event what = event_about(at(made).record);
     what.status = "Starting";
     parts_.events.add(std::move(what));
     co_return made;

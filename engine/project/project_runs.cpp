@@ -114,13 +114,7 @@ task<> project_manager::implementation::make_one_off(compose::project alone, run
         .one_off = how.container};
     *made = co_await containers.create(std::move(request));
     co_await parts.records.durable();
-    const container_record& record = containers.find(*made)->record;
-    event what;
-    what.project = alone.name;
-    what.kind = "container";
-    what.name = record.name;
-    what.id = record.id;
-    what.service = record.service;
+    event what = event_about(containers.find(*made)->record);
     what.status = "Created";
     parts.events.add(std::move(what));
 }
