@@ -68,6 +68,19 @@ void fold_files(node& service, std::string_view files_key, std::string_view into
     add_member(service, std::string(into_key), std::move(folded));
 }
 
+/// What the values of env_file may refer to: before all else what the service says itself.
+variable_lookup seen_by_files(const node& service, const variable_lookup& lookup) {
+    std::map<std::string, std::string> own;
+    if (const node* variables = service.find("environment"); variables != nullptr && variables->is_map())
+        for (const auto& [key, value] : variables->entries)
+            if (!value.is_null())
+                own.emplace(key, value.text);
+    return [own = std::move(own), lookup](const std::string& name) -> std::optional<std::string> {
+        const auto found = own.find(name);
+        return found == own.end() ? lookup(name) : std::optional(found->second);
+    };
+}
+
 /// Variables without a value get that of the surroundings, where it is set.
 void pass_through(node* variables, const variable_lookup& lookup) {
     if (variables == nullptr)
@@ -87,7 +100,8 @@ void resolve_environment(node& tree, const fs::path& directory, const variable_l
     for (auto& [name, service] : services->entries) {
         const std::string path = "services." + name;
         if (files)
-            fold_files(service, "env_file", "environment", directory, lookup, path, wrong);
+            fold_files(
+                service, "env_file", "environment", directory, seen_by_files(service, lookup), path, wrong);
         fold_files(service, "label_file", "labels", directory, lookup, path, wrong);
         pass_through(service.find("environment"), lookup);
     }
