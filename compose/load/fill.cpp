@@ -220,19 +220,51 @@ void drop_passed_arguments(node& tree) {
     }
 }
 
+namespace {
+
+bool is_off(const node& service, const std::set<std::string>& active) {
+    const node* profiles = service.find("profiles");
+    return profiles != nullptr && !profiles->items.empty() && !active.contains("*") &&
+           std::none_of(profiles->items.begin(), profiles->items.end(),
+               [&](const node& each) { return active.contains(each.text); });
+}
+
+/// Naming a service puts its profiles on for what it depends on.
+std::set<std::string> with_dependencies_of_theirs(
+    const node& services, const std::set<std::string>& active, const std::set<std::string>& named) {
+    const key_index by_name(&services);
+    std::set<std::string> opened = active;
+    for (const std::string& name : named)
+        if (const node* service = by_name.find(name); service != nullptr && is_off(*service, active))
+            for (const node& each : service->find("profiles")->items)
+                opened.insert(each.text);
+    std::set<std::string> on = named;
+    std::vector<std::string> ahead(named.begin(), named.end());
+    while (!ahead.empty()) {
+        const node* service = by_name.find(ahead.back());
+        ahead.pop_back();
+        const node* dependencies = service == nullptr ? nullptr : service->find("depends_on");
+        if (dependencies == nullptr)
+            continue;
+        for (const auto& [name, how] : dependencies->entries)
+            if (const node* other = by_name.find(name); other != nullptr && !is_off(*other, opened))
+                if (on.insert(name).second)
+                    ahead.push_back(name);
+    }
+    return on;
+}
+
+} // namespace
+
 node take_disabled(node& tree, const std::set<std::string>& active, const std::set<std::string>& named) {
     node* services = tree.find("services");
     node disabled;
     disabled.kind = node_kind::map;
     if (services == nullptr)
         return disabled;
+    const std::set<std::string> wanted = with_dependencies_of_theirs(*services, active, named);
     const auto off = [&](const auto& entry) {
-        const node* profiles = entry.second.find("profiles");
-        if (profiles == nullptr || profiles->items.empty() || active.contains("*") ||
-            named.contains(entry.first))
-            return false;
-        return std::none_of(profiles->items.begin(), profiles->items.end(),
-            [&](const node& each) { return active.contains(each.text); });
+        return !wanted.contains(entry.first) && is_off(entry.second, active);
     };
     for (auto& entry : services->entries)
         if (off(entry))

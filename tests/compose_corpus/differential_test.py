@@ -231,6 +231,22 @@ class ServicesTest(unittest.TestCase):
                 theirs, ours = (run(each, folder, "-p", "p", "config", "--images", *services) for each in (reference, BIN / "compose"))
                 self.assertEqual(sorted(theirs.stdout.split()), sorted(ours.stdout.split()), services)
 
+    def test_naming_a_service_puts_its_profiles_on_for_what_it_depends_on(self):
+        reference = reference_program()
+        with tempfile.TemporaryDirectory(prefix="composed-corpus-") as folder:
+            (pathlib.Path(folder) / "compose.yaml").write_text("""services:
+  a: {image: i, profiles: [p], depends_on: {b: {condition: service_started, required: false}, e: {condition: service_started}}}
+  b: {image: i, profiles: [p], network_mode: 'service:d'}
+  c: {image: i, profiles: [p]}
+  d: {image: i, profiles: [p, r]}
+  e: {image: i}
+  g: {image: i, profiles: [q], depends_on: {c: {condition: service_started, required: false}}}
+""")
+            for services in ([], ["a"], ["a", "c"], ["b"], ["e"], ["g"], ["g", "c"]):
+                theirs, ours = (json.loads(run(each, folder, "-p", "p", "config", "--format", "json", *services).stdout)["services"]
+                                for each in (reference, BIN / "compose"))
+                self.assertEqual(theirs, ours, services)
+
 
 def show_flags(arguments):
     flags = [each for each in arguments if each.startswith("--") or each == "*"]
