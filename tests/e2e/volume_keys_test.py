@@ -357,7 +357,7 @@ class ListTest(KeysTest):
         self.write(f"name: li\nservices:\n  a: {{{SLEEPER}, volumes: ['one:/x']}}\n  b: {{{SLEEPER}, volumes: ['two:/x']}}\n"
                    "volumes: {one: {labels: {mine: yes}}, two: {name: second}}\n")
         self.compose("up", "-d")
-        self.assertEqual(self.compose("volumes").stdout, "DRIVER   VOLUME NAME\nlocal    li_one\nlocal    second\n")
+        self.assertEqual(self.compose("volumes").stdout, "DRIVER    VOLUME NAME\nlocal     li_one\nlocal     second\n")
         self.assertEqual(self.compose("volumes", "-q", "b").stdout, "second\n")
         [line] = self.compose("volumes", "--format", "json", "a").stdout.splitlines()
         volume = json.loads(line)
