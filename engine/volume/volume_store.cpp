@@ -256,7 +256,7 @@ task<> volume_store::hold(std::string name, std::string container) {
         auto work = [name, wanted = mount_of(found->second.definition, path(name)),
                         known = self->mounts.all()] {
             const bool of_host = wanted.source.starts_with('/');
-            const fs::path disk = of_host ? mount_point_of(wanted.source) : fs::path("/");
+            fs::path disk = of_host ? mount_point_of(wanted.source) : fs::path("/");
             if (is_mount_point(wanted.target))
                 return disk;
             if (of_host)
