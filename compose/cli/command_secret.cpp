@@ -91,19 +91,7 @@ engine::task<> list(context& with, std::shared_ptr<content_flags> flags) {
 }
 
 engine::task<> remove(context& with, std::shared_ptr<content_flags> flags) {
-    std::string problems;
-    for (const std::string& name : flags->names) {
-        api::client daemon = with.daemon();
-        const std::string target = fmt::format("{}/{}", flags->route(), api::percent_encode(name));
-        try {
-            co_await daemon.call("DELETE", target);
-            fmt::print("{}\n", name);
-        } catch (const error& failure) {
-            problems += fmt::format("{}{}", problems.empty() ? "" : "\n", failure.what());
-        }
-    }
-    if (!problems.empty())
-        throw error(error_kind::conflict, problems);
+    co_await remove_each(with, flags->route(), flags->names);
 }
 
 using content_action = engine::task<> (*)(context&, std::shared_ptr<content_flags>);

@@ -110,19 +110,7 @@ engine::task<> create(context& with, std::shared_ptr<volumes_flags> flags) {
 }
 
 engine::task<> remove(context& with, std::shared_ptr<volumes_flags> flags) {
-    std::string problems;
-    for (const std::string& name : flags->names) {
-        api::client daemon = with.daemon();
-        const std::string target = "/api/v1/volumes/" + api::percent_encode(name);
-        try {
-            co_await daemon.call("DELETE", target);
-            fmt::print("{}\n", name);
-        } catch (const error& failure) {
-            problems += fmt::format("{}{}", problems.empty() ? "" : "\n", failure.what());
-        }
-    }
-    if (!problems.empty())
-        throw error(error_kind::conflict, problems);
+    co_await remove_each(with, "/api/v1/volumes", flags->names);
 }
 
 void add_looks(const command_line& command, const std::shared_ptr<volumes_flags>& flags) {

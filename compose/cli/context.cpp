@@ -200,4 +200,20 @@ std::string text_of(const boost::json::object& object, std::string_view key) {
     return value == nullptr || !value->is_string() ? std::string() : std::string(value->as_string());
 }
 
+engine::task<> remove_each(context& with, std::string route, std::vector<std::string> names) {
+    std::string problems;
+    for (const std::string& name : names) {
+        api::client daemon = with.daemon();
+        const std::string target = fmt::format("{}/{}", route, api::percent_encode(name));
+        try {
+            co_await daemon.call("DELETE", target);
+            fmt::print("{}\n", name);
+        } catch (const error& failure) {
+            problems += fmt::format("{}{}", problems.empty() ? "" : "\n", failure.what());
+        }
+    }
+    if (!problems.empty())
+        throw error(error_kind::conflict, problems);
+}
+
 } // namespace compose::cli

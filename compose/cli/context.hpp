@@ -98,6 +98,10 @@ engine::task<bool> was_not_brought_up(context& with, std::string project, std::v
 engine::task<boost::json::object> find_container(
     context& with, std::string project, std::string service, int index);
 
+/// DELETE of ROUTE/NAME for each, which is printed; what some could not be removed for is thrown once all
+/// were tried.
+engine::task<> remove_each(context& with, std::string route, std::vector<std::string> names);
+
 /// --build and its kin of what makes containers, which have no effect yet; who gives the first is told.
 void add_build_flags(const command_line& command, bool& build);
 void warn_of_build(bool build);

@@ -117,7 +117,7 @@ task<> preparer::share(std::string key, std::string id) {
     under_way_.emplace(key, mine);
     try {
         co_await do_next(id);
-    } catch (const error&) {
+    } catch (...) {
         mine->failure = std::current_exception();
     }
     mine->done = true;
@@ -180,6 +180,7 @@ task<> preparer::do_next(std::string id) {
         co_await await_end(at_work, end);
     }
     co_await judge(at_work, service, index);
+    tell(at_work, "Exited");
     crash_point("pre_start: a step has ended");
     containers_.prepared(id, index + 1);
     co_await parts_.records.durable();
@@ -212,10 +213,14 @@ task<std::string> preparer::begin(std::string id) {
         .one_off = std::move(how)};
     std::string made = co_await containers_.create(std::move(request));
     crash_point("pre_start: a step is to begin");
-    event what = event_about(at(made).record);
-    what.status = "Starting";
-    parts_.events.add(std::move(what));
+    tell(made, "Starting");
     co_return made;
+}
+
+void preparer::tell(const std::string& id, std::string status) {
+    event what = event_about(at(id).record);
+    what.status = std::move(status);
+    parts_.events.add(std::move(what));
 }
 
 task<> preparer::await_end(std::string id, std::shared_ptr<run_end> end) {

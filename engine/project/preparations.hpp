@@ -57,6 +57,7 @@ class preparer {
     task<> share(std::string key, std::string id);
     task<> do_next(std::string id);
     task<std::string> begin(std::string id);
+    void tell(const std::string& id, std::string status);
     task<> await_end(std::string id, std::shared_ptr<run_end> end);
     task<> judge(std::string id, std::string service, unsigned index);
 

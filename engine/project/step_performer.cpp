@@ -337,9 +337,11 @@ task<> step_performer::remove_container(step what) {
     if (containers_.find(what.container) == nullptr)
         co_return;
     announce("container", what.name, what.service, "Removing");
-    std::function<bool(const container_record&)> its =
-        [id = what.container](const container_record& prepared) { return prepared.id == id; };
-    co_await end_preparations(containers_, project_.name, std::move(its));
+    if (!containers_.find(what.container)->record.service_definition().pre_start.empty()) {
+        std::function<bool(const container_record&)> its =
+            [id = what.container](const container_record& prepared) { return prepared.id == id; };
+        co_await end_preparations(containers_, project_.name, std::move(its));
+    }
     if (containers_.find(what.container) == nullptr)
         co_return;
     if (what.replaced)
