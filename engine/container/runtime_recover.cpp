@@ -91,7 +91,6 @@ task<std::vector<std::pair<std::string, start_record>>> container_runtime::recov
             *each.socket ? implementation::serve(self, run, each.socket, std::make_shared<unique_fd>(), true)
                          : implementation::bury(self, run));
     }
-    std::vector<std::pair<std::string, start_record>> running;
     const auto until = std::chrono::steady_clock::now() + answer_limit;
     for (const run_pointer& run : runs) {
         const std::chrono::nanoseconds left = until - std::chrono::steady_clock::now();
@@ -102,12 +101,14 @@ task<std::vector<std::pair<std::string, start_record>>> container_runtime::recov
                 "shim of container \"{}\" does not answer: it is waited for in the background", run->id());
         if (run->failed) // of a start that nobody waits for any more
             run->abandon();
-        if (run->started && !run->exited && !run->gone)
-            running.emplace_back(run->id(), *run->started);
     }
-    for (const run_pointer& run : runs)
+    std::vector<std::pair<std::string, start_record>> running; // now: some have ended while others were heard
+    for (const run_pointer& run : runs) {
         if (run->gone)
             self->drop(run);
+        else if (run->started && !run->exited)
+            running.emplace_back(run->id(), *run->started);
+    }
     co_return running;
 }
 

@@ -42,12 +42,22 @@ container_manager::container_manager(engine_parts parts, runtime_options options
 
 container_manager::~container_manager() = default;
 
+/// What runs now, with its shim; 0: of one that has not answered yet.
+std::map<std::string, pid_t> container_manager::implementation::alive() const {
+    std::map<std::string, pid_t> found;
+    for (const auto& [id, each] : entries)
+        if (each->view.run)
+            found.emplace(id, each->view.run->shim);
+    for (const std::string& id : runtime.running())
+        found.emplace(id, 0);
+    return found;
+}
+
+/// Any container may end at any of the waits in here.
 task<> container_manager::recover() {
     implementation& self = *implementation_;
     const auto running = co_await self.runtime.recover();
-    std::map<std::string, pid_t> alive; // with their shims
     for (const auto& [id, run] : running) {
-        alive.emplace(id, run.shim);
         const auto found = self.entries.find(id);
         if (found == self.entries.end()) {
             // Its record was never durable, so nobody was told that it runs.
@@ -56,8 +66,8 @@ task<> container_manager::recover() {
             continue;
         }
         managed_container& of = *found->second;
-        of.view.run = run;
-        self.set_state(of, run_state::running);
+        if (!of.view.run)
+            continue;                                                           // it has ended since
         self.runtime.accept_clients(id, !self.parts.networks.is_held_back(id)); // as its record says
         co_await self.recover_pause(id);
         if (of.view.state == run_state::running)
@@ -65,9 +75,9 @@ task<> container_manager::recover() {
     }
     // A shim that has not answered yet holds a run all the same: it keeps its ports, and nobody starts it.
     for (const std::string& id : self.runtime.running())
-        if (const auto found = self.entries.find(id);
-            found != self.entries.end() && alive.emplace(id, 0).second)
+        if (const auto found = self.entries.find(id); found != self.entries.end() && !found->second->view.run)
             self.set_state(*found->second, run_state::starting);
+    const auto alive = self.alive();
     for (const auto& [id, each] : self.entries)
         if (!alive.contains(id))
             if (host_came_back(each->view.record, std::chrono::system_clock::now(), self.boot))
@@ -83,7 +93,7 @@ task<> container_manager::recover() {
         if (const auto found = self.entries.find(id); found != self.entries.end())
             holders.emplace(id, volumes_of(found->second->view.record));
     co_await self.parts.volumes.recover(std::move(holders));
-    co_await self.parts.networks.start(std::move(alive));
+    co_await self.parts.networks.start(self.alive());
     co_await self.parts.networks.remove_if_idle(default_bridge().name);
     self.recovered = true;
     self.changed.notify_all();

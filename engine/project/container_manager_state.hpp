@@ -55,6 +55,7 @@ struct container_manager::implementation {
     runtime_events events();
 
     managed_container& at(const std::string& id);
+    std::map<std::string, pid_t> alive() const;
     void save(const managed_container& of) {
         parts.records.put(table::container, of.view.record.id, encode(of.view.record));
     }

@@ -130,6 +130,7 @@ bool json_log::open(std::string path, std::uint64_t max_size, unsigned max_files
     path_ = std::move(path);
     max_size_ = max_size;
     max_files_ = std::max(max_files, 1U);
+    finish_rotation();
     return reopen();
 }
 
@@ -284,17 +285,40 @@ void json_log::move_on(unsigned number) const {
         ::unlink(to.c_str());
 }
 
+/// FILE is FILE.1 too before a new one takes its place: who opens it by its name (tail -F, a log shipper)
+/// always finds one, however long the disk takes over the file that goes.
 void json_log::rotate() {
-    if (max_files_ == 1) {
-        ::unlink(path_.c_str());
-    } else {
-        for (unsigned number = max_files_ - 1; number > 1; --number)
-            move_on(number - 1);
-        ::rename(path_.c_str(), numbered(path_, 1).c_str());
-        ::unlink((numbered(path_, 1) + ".gz").c_str());
+    for (unsigned number = max_files_ - 1; number > 1; --number)
+        move_on(number - 1);
+    if (max_files_ > 1) {
+        const std::string first = numbered(path_, 1);
+        ::unlink(first.c_str());
+        ::unlink((first + ".gz").c_str());
+        if (::link(path_.c_str(), first.c_str()) != 0)
+            ::rename(path_.c_str(), first.c_str());
     }
+    replace();
     reopen();
     packer_.rotated();
+}
+
+/// By an empty one; where there is no room for that, by none, and the next batch tries again.
+void json_log::replace() {
+    const std::string fresh = path_ + ".new";
+    const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (fd >= 0)
+        ::close(fd);
+    if (fd < 0 || ::rename(fresh.c_str(), path_.c_str()) != 0)
+        ::unlink(path_.c_str());
+}
+
+/// A shim was killed in the middle of a rotation: what has become FILE.1 is not to be written to any more.
+void json_log::finish_rotation() {
+    struct stat file {};
+    struct stat first {};
+    if (::stat(path_.c_str(), &file) == 0 && ::stat(numbered(path_, 1).c_str(), &first) == 0 &&
+        file.st_dev == first.st_dev && file.st_ino == first.st_ino)
+        replace();
 }
 
 } // namespace engine

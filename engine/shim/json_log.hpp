@@ -19,7 +19,7 @@ void append_timestamp(std::string& out, std::int64_t nanoseconds);
 /// Writes Docker's json-file format: one object a line, {"log":"text\n","stream":"stdout","time":"…"}.
 ///
 /// Lines longer than 16 KiB are written in parts without "\n" but the last, as dockerd does. When the file
-/// has reached its size it is renamed to FILE.1, FILE.1 to FILE.2 and so on, the oldest removed; never
+/// has reached its size it becomes FILE.1, FILE.1 FILE.2 and so on, the oldest removed; never
 /// between the parts of one line (moby 41650) and never by truncating (moby 40584). A disk that refuses costs
 /// lines, which are counted, and never the container: it is tried again with the next batch (nerdctl 4591),
 /// and a line of ours tells how much is missing.
@@ -74,6 +74,8 @@ class json_log {
     void write_part(stream from, std::string_view text, std::int64_t now);
     bool reopen();
     void rotate();
+    void replace();
+    void finish_rotation();
 
     std::string path_;
     std::uint64_t max_size_ = 0;

@@ -3,6 +3,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 import unittest
 import urllib.request
@@ -86,6 +87,35 @@ services:
             self.assertEqual(self.compose("exec", "-T", service, "echo", "here").stdout, "here\n")
         again = self.compose("up", "-d").stderr
         self.assertNotIn("Creating", again)
+
+    def test_what_ends_while_a_daemon_takes_over_has_ended(self):
+        """A shim that does not answer holds the taking over up for two seconds, in which the others' runs end."""
+        self.write("""name: late
+services:
+  late: {image: busybox, init: true, command: sleep 1000}
+  once: {image: busybox, command: sleep 1000, scale: 4}
+  again: {image: busybox, command: httpd -f -p 80 -h /etc, scale: 4, ports: ['127.0.0.1:18191-18194:80'], restart: always}
+""")
+        self.compose("up", "-d")
+        before = self.containers()
+        late = self.container("late")["id"]
+        shim = next(pid for pid, command in self.processes() if "composed-shim" in command and late in command)
+        self.stop_daemon(signal.SIGKILL)
+        os.kill(shim, signal.SIGSTOP)
+        ends = threading.Timer(0.7, lambda: [os.kill(each["pid"], signal.SIGKILL) for each in before if each["service"] != "late"])
+        began = time.monotonic()
+        try:
+            ends.start()
+            self.start_daemon()
+            self.assertGreater(time.monotonic() - began, 1.5, "the shim was not waited for")
+        finally:
+            ends.join()
+            os.kill(shim, signal.SIGCONT)
+        wait_until(lambda: {(each["state"], each["exit_code"]) for each in self.containers("once")} == {("exited", 137)}, 5, "the ends")
+        wait_until(lambda: {(each["state"], each["restart_count"]) for each in self.containers("again")} == {("running", 1)}, 5, "the restarts")
+        for port in range(18191, 18195):
+            self.assertIn("root", urllib.request.urlopen(f"http://127.0.0.1:{port}/passwd", timeout=2).read().decode())
+        self.wait_for_state("late", "running")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace engine {
 namespace {
@@ -120,6 +122,35 @@ TEST_F(json_log_test, rotation_keeps_so_many_files_of_about_the_size) {
     EXPECT_LT(fs::file_size(file.native() + ".1"), 1100U);
     EXPECT_GE(fs::file_size(file.native() + ".1"), 1000U);
     EXPECT_THAT(text_of(file), testing::HasSubstr("line 99"));
+}
+
+TEST_F(json_log_test, the_file_is_there_at_any_moment_of_a_rotation) {
+    json_log log;
+    ASSERT_TRUE(log.open(file, 500, 2));
+    std::atomic<bool> over = false;
+    std::thread writer([&] {
+        for (int line = 0; line < 20'000; ++line) {
+            log.append(json_log::out, "line\n", moment);
+            log.flush();
+        }
+        over = true;
+    });
+    unsigned missed = 0;
+    while (!over)
+        missed += fs::exists(file) ? 0 : 1;
+    writer.join();
+    EXPECT_EQ(missed, 0U);
+}
+
+TEST_F(json_log_test, a_rotation_that_was_cut_off_is_finished) {
+    std::ofstream(file) << "{\"log\":\"former\\n\"}\n";
+    fs::create_hard_link(file, file.native() + ".1");
+    json_log log;
+    ASSERT_TRUE(log.open(file, 500, 2));
+    log.append(json_log::out, "line\n", moment);
+    log.flush();
+    EXPECT_EQ(lines_of(file), 1U);
+    EXPECT_THAT(text_of(file.native() + ".1"), testing::HasSubstr("former"));
 }
 
 TEST_F(json_log_test, a_line_that_does_not_end_does_not_keep_the_file_from_being_rotated) {
