@@ -58,7 +58,7 @@ class Peer:
     """A dockerd with its Docker Compose. `mirror`: the registry that stands in for Docker Hub."""
 
     def __init__(self, mirror="http://127.0.0.1:1"):
-        self.work = pathlib.Path(tempfile.mkdtemp(prefix="composed-peer-", dir=CACHE))
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="composed-peer-", dir=tempfile.tempdir or CACHE))
         self.name = f"peer{os.getpid()}"
         self.project = self.work / "project"
         self.project.mkdir()

@@ -2,6 +2,7 @@
 in the same run."""
 import urllib.parse
 
+from disk import disk_of_its_own
 from figures import Ours, in_turn
 from harness import CACHE, registry_of_images, wait_until
 from peer import Peer
@@ -50,4 +51,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with disk_of_its_own():
+        main()

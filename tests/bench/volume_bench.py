@@ -4,6 +4,7 @@ import contextlib
 import io
 import tarfile
 
+from disk import disk_of_its_own
 from figures import in_turn, our_engine
 from made_image import image
 from peer import Peer
@@ -45,4 +46,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with disk_of_its_own():
+        main()
