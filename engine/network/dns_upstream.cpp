@@ -8,7 +8,6 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ip/udp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -23,7 +22,6 @@ namespace engine {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
-using asio::ip::udp;
 
 namespace {
 
@@ -38,47 +36,15 @@ bool is_refusal(const dns_bytes& reply) {
     return code == dns_code::server_failure || code == dns_code::refused;
 }
 
-// Closes the socket when the time is up, which ends what waits on it.
-template <typename Socket>
-void close_after(const std::shared_ptr<Socket>& socket, asio::steady_timer& timer) {
+task<dns_bytes> exchange_stream(asio::io_context& io, asio::ip::address server, dns_bytes query) {
+    const auto socket = std::make_shared<tcp::socket>(io);
+    asio::steady_timer timer(io);
     timer.expires_after(patience);
     timer.async_wait([socket](boost::system::error_code cancelled) {
         boost::system::error_code ignored;
         if (!cancelled)
-            socket->close(ignored);
+            socket->close(ignored); // which ends what waits on it
     });
-}
-
-task<dns_bytes> exchange_datagram(asio::io_context& io, asio::ip::address server, dns_bytes query) {
-    const udp::endpoint to(server, domain_port);
-    const auto socket = std::make_shared<udp::socket>(io);
-    boost::system::error_code failed;
-    socket->open(to.protocol(), failed);
-    // Connected: the kernel drops what does not come from the server's address and port.
-    if (!failed)
-        socket->connect(to, failed);
-    if (failed)
-        co_return dns_bytes();
-    asio::steady_timer timer(io);
-    close_after(socket, timer);
-    const auto [unsent, sent] = co_await socket->async_send(asio::buffer(query), quiet);
-    if (unsent)
-        co_return dns_bytes();
-    for (;;) {
-        dns_bytes reply(4096);
-        const auto [lost, size] = co_await socket->async_receive(asio::buffer(reply), quiet);
-        if (lost)
-            co_return dns_bytes();
-        reply.resize(size);
-        if (size >= 12 && id_of(reply) == id_of(query))
-            co_return reply;
-    }
-}
-
-task<dns_bytes> exchange_stream(asio::io_context& io, asio::ip::address server, dns_bytes query) {
-    const auto socket = std::make_shared<tcp::socket>(io);
-    asio::steady_timer timer(io);
-    close_after(socket, timer);
     const tcp::endpoint to(server, domain_port);
     const auto [unreachable] = co_await socket->async_connect(to, quiet);
     if (unreachable)
@@ -132,7 +98,7 @@ std::vector<asio::ip::address> addresses_of(const std::vector<std::string>& text
 } // namespace
 
 dns_upstream::dns_upstream(asio::io_context& io, std::filesystem::path resolv_conf)
-    : io_(io), resolv_conf_(std::move(resolv_conf)) {}
+    : io_(io), resolv_conf_(std::move(resolv_conf)), sockets_(io) {}
 
 bool dns_upstream::saturated() const noexcept {
     return in_flight_ >= most_in_flight;
@@ -152,14 +118,15 @@ const std::vector<asio::ip::address>& dns_upstream::servers() {
 
 task<dns_bytes> dns_upstream::ask_one(asio::ip::address server, dns_bytes query, bool over_tcp) {
     const std::uint16_t asked_as = id_of(query);
-    // An id of our own, unpredictable: the asker's may be guessed by a neighbour who wants to forge the
-    // reply.
-    set_id(query, static_cast<std::uint16_t>(random_()));
     dns_bytes reply;
-    if (over_tcp)
+    if (over_tcp) {
+        // An id of our own, unpredictable: the asker's may be guessed by a neighbour who wants to forge the
+        // reply.
+        set_id(query, static_cast<std::uint16_t>(random_()));
         reply = co_await exchange_stream(io_, server, std::move(query));
-    else
-        reply = co_await exchange_datagram(io_, server, std::move(query));
+    } else {
+        reply = co_await sockets_.ask(server, std::move(query));
+    }
     set_id(reply, asked_as);
     co_return reply;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/network/dns_message.hpp"
+#include "engine/network/dns_socket_pool.hpp"
 #include "engine/system/task.hpp"
 
 #include <boost/asio/ip/address.hpp>
@@ -38,6 +39,7 @@ class dns_upstream {
     std::filesystem::file_time_type read_at_{};
     std::vector<boost::asio::ip::address> servers_;
     std::mt19937 random_{std::random_device{}()};
+    dns_socket_pool sockets_;
     std::size_t in_flight_ = 0;
 };
 

@@ -1,5 +1,8 @@
 """Networks, against dockerd with Docker Compose in the same run: names, published ports, making and removing; and what a thousand starts and
-stops leave behind. Each engine has a network namespace of its own, and a second one beside it as another machine."""
+stops leave behind. Each engine has a network namespace of its own, and a second one beside it as another machine.
+
+The rows in brackets are what no engine can go below: a bare echo inside the container in the place of the resolver, and a
+server on the engine's host in the place of the container behind a published port."""
 import contextlib
 import io
 import json
@@ -11,12 +14,13 @@ import tarfile
 from figures import in_turn, our_engine
 from harness import BIN, enter_own_network, wait_until
 from made_image import image
-from peer import Peer, make_root
+from peer import SUITE, Peer, make_root
 
 LOOKUPS = 4000
 CONNECTIONS = 4000
 STREAM_SECONDS = 1
 NETWORKS = 20
+HOST_PORT = "18282"
 SIDE = "198.18.0"  # .1 the engine's host, .2 the other machine
 STACK = """
 name: traffic
@@ -63,7 +67,13 @@ class Machine:
     def far(self, *arguments):
         return run("ip", "netns", "exec", self.name, BIN / "traffic", *arguments)
 
+    def serve(self, port):
+        """A server on the engine's host, until the other machine goes."""
+        self.server = subprocess.Popen([*self.engine, BIN / "traffic", "serve", port])
+
     def close(self):
+        self.server.kill()
+        self.server.wait()
         subprocess.run(["ip", "netns", "del", self.name], check=False)
 
 
@@ -73,6 +83,11 @@ def one_round(engine, name, figures):
         rate, worst = engine.compose("exec", "-T", "asks", "/traffic", "lookup", "127.0.0.11", asked, str(LOOKUPS)).stdout.split()
         figures.add(f"time of 1000 lookups of {what}, ms", name, 1e6 / float(rate))
         figures.add(f"p99 of a lookup of {what}, µs", name, float(worst))
+    rate, worst = engine.compose("exec", "-T", "names", "/traffic", "lookup", "127.0.0.1", "echo", str(LOOKUPS)).stdout.split()
+    figures.add("(1000 echoes in the container, ms)", name, 1e6 / float(rate))
+    figures.add("(p99 of such an echo, µs)", name, float(worst))
+    figures.add("(1000 connections from another machine to the host, ms)", name,
+                1e6 / float(machine.far("connect", f"{SIDE}.1", HOST_PORT, str(CONNECTIONS))))
     for where, call, address in (("127.0.0.1", machine.near, ("127.0.0.1", "18280")),
                                  ("another machine", machine.far, (f"{SIDE}.1", "18281"))):
         figures.add(f"time of 1000 connections from {where}, ms", name, 1e6 / float(call("connect", *address, str(CONNECTIONS))))
@@ -129,6 +144,7 @@ def compare(ours, peer):
     engines = {"ours": ours, "peer": peer}
     for (name, engine), pid in zip(engines.items(), (os.getpid(), peer.daemon.pid)):
         engine.machine = Machine(pid, f"bench{os.getpid()}{name}")
+        engine.machine.serve(HOST_PORT)
         engine.write(STACK)
         engine.compose("up", "-d")
     try:
@@ -139,11 +155,12 @@ def compare(ours, peer):
             engine.compose("down", "-t", "0")
             engine.machine.close()
     asked = {"lookups": "3", "p99": "3", "connections": "2", "a GB": "1", "networks": "3"}
-    figures.print({row: factor for row in figures.rows for word, factor in asked.items() if word in row})
+    figures.print({row: factor for row in figures.rows for word, factor in asked.items()
+                   if word in row and not row.startswith("(")})
 
 
 def main():
-    make_root()  # while there is a way to Debian's packages
+    make_root(SUITE), make_root()  # while there is a way to Debian's packages
     enter_own_network()
     with our_engine() as ours:
         with contextlib.closing(Peer()) as peer:

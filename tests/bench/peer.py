@@ -1,5 +1,6 @@
 """The engine that ours is compared with: the newest dockerd and Docker Compose of Debian (sid), in a root folder of their
-own, which is made the first time, with their own mount and network namespaces. Where sid cannot be had, Debian 12's.
+own, which is made the first time, with their own mount and network namespaces. PEER=bookworm: Debian 12's dockerd 20.10
+under the same Docker Compose.
 
 Both engines get what they have on an ordinary host: state on a disk, run files on a tmpfs.
 """
@@ -16,7 +17,9 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from harness import CACHE, wait_until  # noqa: E402
 
-PACKAGES = ("docker.io,docker-cli,docker-compose,containerd,runc,iptables,iproute2,procps,ca-certificates")
+PACKAGES = "docker.io,containerd,runc,iptables,iproute2,procps,ca-certificates"
+SUITES = {"sid": PACKAGES + ",docker-cli,docker-compose", "bookworm": PACKAGES}
+SUITE = os.environ.get("PEER", "sid")
 
 # In new mount and network namespaces: makes $root the root (pivot_root, as `docker exec` fails in a chroot) and leaves the
 # daemon in this shell's place. $work, on the host's disk, holds its data and its socket.
@@ -42,13 +45,13 @@ exec dockerd --data-root /work/data --host unix:///work/docker.sock --pidfile /r
 """
 
 
-def make_root():
-    root = CACHE / "sid"
+def make_root(suite="sid"):
+    root = CACHE / suite
     if root.exists():
         return root
-    print("peer: making a sid root (a minute, once)", file=sys.stderr)
-    made = CACHE / f"sid.{os.getpid()}"
-    subprocess.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "sid", made],
+    print(f"peer: making a root with {suite}'s dockerd (a minute, once)", file=sys.stderr)
+    made = CACHE / f"{suite}.{os.getpid()}"
+    subprocess.run(["debootstrap", "--variant=minbase", f"--include={SUITES[suite]}", suite, made],
                    check=True, stdout=subprocess.DEVNULL)
     made.rename(root)
     return root
@@ -62,8 +65,8 @@ class Peer:
         self.name = f"peer{os.getpid()}"
         self.project = self.work / "project"
         self.project.mkdir()
-        root = make_root()
-        self.compose_program = root / "usr/libexec/docker/cli-plugins/docker-compose"
+        root = make_root(SUITE)
+        self.compose_program = make_root() / "usr/libexec/docker/cli-plugins/docker-compose"
         self.log = open(self.work / "log", "w")
         self.daemon = subprocess.Popen(
             ["unshare", "-m", "-n", "sh", "-c", ENTER], stdout=self.log, stderr=self.log, start_new_session=True,
