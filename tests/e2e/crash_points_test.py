@@ -66,7 +66,7 @@ class CrashPointsTest(DaemonTest):
         """What runs is what was asked for, and of everything on the host there is just what that needs."""
         def whole():
             return self.states() == services and not self.busy()
-        wait_until(whole, 15, f"{services}, where there is {self.states()}")
+        wait_until(whole, 15, lambda: f"{services}, where there is {self.states()}")
         if services.get("side") == "running":
             wait_until(self.side_has_followed, 5, "what depends on web to have begun anew with it")
         if services.get("db") == "running":

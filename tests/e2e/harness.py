@@ -67,14 +67,14 @@ def registry_of_images():
 
 
 def wait_until(condition, seconds=10, what="the condition"):
-    """Polls, as the tests look from outside; fails the test when the time is up."""
+    """Polls, as the tests look from outside; fails the test when the time is up. `what`, or what it gives then, says for what."""
     deadline = time.monotonic() + seconds * PATIENCE
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"{what} did not come true within {seconds} s")
+    raise AssertionError(f"{what() if callable(what) else what} did not come true within {seconds} s")
 
 
 CLONE_NEWNET = 0x40000000

@@ -5,6 +5,7 @@ unit_test(engine/container
         logs_test.cpp
         oci_spec_test.cpp
         restart_test.cpp
+        runtime_exec_test.cpp
         runtime_fixture.cpp
         runtime_test.cpp
         user_ids_test.cpp

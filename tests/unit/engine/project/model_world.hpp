@@ -13,6 +13,9 @@
 
 namespace engine::model {
 
+/// Something is not as the rules say: throws std::logic_error.
+[[noreturn]] void wrong(const std::string& what);
+
 /// A host without a kernel and with a clock that is set: it does what container_manager and project_manager
 /// do by the engine's own decisions (container_life, plan_*), and keeps beside each container what the rules
 /// say of it. Each step is checked against what its place in the order promises.
