@@ -40,6 +40,17 @@ void append(const message_ptr& message, const Header& header) {
     ::nlmsg_append(message.get(), const_cast<Header*>(&header), sizeof(header), NLMSG_ALIGNTO);
 }
 
+/// The order to make an interface, which is up at once; its attributes are to follow.
+message_ptr make_new_link() {
+    message_ptr message = make_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    ifinfomsg header{};
+    header.ifi_family = AF_UNSPEC;
+    header.ifi_flags = IFF_UP;
+    header.ifi_change = IFF_UP;
+    append(message, header);
+    return message;
+}
+
 // Opens a nested attribute for the lifetime of the object.
 class nest {
   public:
@@ -188,12 +199,7 @@ std::vector<link_info> netlink_socket::list_links() {
 
 int netlink_socket::create_bridge(
     const std::string& name, const mac_address& mac, unsigned mtu, const std::string& alias) {
-    const auto message = make_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-    ifinfomsg header{};
-    header.ifi_family = AF_UNSPEC;
-    header.ifi_flags = IFF_UP;
-    header.ifi_change = IFF_UP;
-    append(message, header);
+    const auto message = make_new_link();
     put_text(message, IFLA_IFNAME, name);
     ::nla_put(message.get(), IFLA_ADDRESS, static_cast<int>(mac.size()), mac.data());
     if (mtu != 0)
@@ -224,12 +230,7 @@ void netlink_socket::set_alias(int index, const std::string& alias) {
 }
 
 void netlink_socket::create_veth(const veth_request& request) {
-    const auto message = make_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-    ifinfomsg header{};
-    header.ifi_family = AF_UNSPEC;
-    header.ifi_flags = IFF_UP;
-    header.ifi_change = IFF_UP;
-    append(message, header);
+    const auto message = make_new_link();
     put_text(message, IFLA_IFNAME, request.name);
     ::nla_put_u32(message.get(), IFLA_MASTER, static_cast<std::uint32_t>(request.bridge));
     if (request.mac)
@@ -285,11 +286,7 @@ void netlink_socket::create_sublink(const sublink_request& request) {
 }
 
 void netlink_socket::create_vlan(const std::string& name, int below, unsigned tag, const std::string& alias) {
-    const auto message = make_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-    ifinfomsg header{};
-    header.ifi_flags = IFF_UP;
-    header.ifi_change = IFF_UP;
-    append(message, header);
+    const auto message = make_new_link();
     put_text(message, IFLA_IFNAME, name);
     ::nla_put_u32(message.get(), IFLA_LINK, static_cast<std::uint32_t>(below));
     {

@@ -1,6 +1,7 @@
 #include "engine/system/overlay_view.hpp"
 
 #include "engine/system/file.hpp"
+#include "engine/system/joined_thread.hpp"
 #include "engine/system/tree_writer.hpp"
 
 #include <dirent.h>
@@ -15,10 +16,8 @@
 #include <unistd.h>
 
 #include <array>
-#include <exception>
 #include <map>
 #include <memory>
-#include <thread>
 #include <utility>
 
 namespace engine {
@@ -141,21 +140,14 @@ namespace {
 
 /// On a thread with a mount namespace of its own, which `work` ends with.
 void in_own_mounts(const std::function<void()>& work) {
-    std::exception_ptr failure;
-    std::thread([&] {
-        try {
-            // Also takes the working directory away from the process's, which chdir() below would move.
-            if (::unshare(CLONE_NEWNS) != 0)
-                throw_errno("make", "mount namespace");
-            if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
-                throw_errno("detach mounts of", "/");
-            work();
-        } catch (...) {
-            failure = std::current_exception();
-        }
-    }).join();
-    if (failure)
-        std::rethrow_exception(failure);
+    on_joined_thread([&] {
+        // Also takes the working directory away from the process's, which chdir() below would move.
+        if (::unshare(CLONE_NEWNS) != 0)
+            throw_errno("make", "mount namespace");
+        if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
+            throw_errno("detach mounts of", "/");
+        work();
+    });
 }
 
 void add_mount(const unique_fd& root, const tree_parts::mount& what) {

@@ -232,3 +232,21 @@ class DaemonTest(unittest.TestCase):
 
 
 DaemonTest.counter = 0
+
+
+class StackTest(DaemonTest):
+    """Of services that do what one line says: `head` comes before what up() is given."""
+
+    head = "name: stack\n"
+
+    def up(self, text, *arguments, check=True):
+        self.write(self.head + text)
+        return self.compose("up", "-d", "-t", "0", *arguments, check=check)
+
+    def shell(self, service, script, check=True):
+        done = self.compose("exec", "-T", service, "sh", "-c", script, check=check)
+        return done.stdout.strip() if check else done
+
+    @staticmethod
+    def service(name, keys="", command="sleep 100000"):
+        return f"  {name}: {{image: busybox, init: true, command: '{command}', {keys}}}\n"

@@ -5,23 +5,13 @@ import pathlib
 import shutil
 import unittest
 
-from harness import DaemonTest, wait_until
+from harness import StackTest, wait_until
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 
 
-class SurroundingsTest(DaemonTest):
-    def up(self, text, *arguments, check=True):
-        self.write("name: around\nservices:\n" + text)
-        return self.compose("up", "-d", "-t", "0", *arguments, check=check)
-
-    def shell(self, service, script, check=True):
-        done = self.compose("exec", "-T", service, "sh", "-c", script, check=check)
-        return done.stdout.strip() if check else done
-
-    @staticmethod
-    def service(name, keys="", command="sleep 100000"):
-        return f"  {name}: {{image: busybox, init: true, command: '{command}', {keys}}}\n"
+class SurroundingsTest(StackTest):
+    head = "name: around\nservices:\n"
 
     def test_processes_of_another_service(self):
         self.up(self.service("a", command="sleep 4711") + self.service("b", "'pid': 'service:a'"))

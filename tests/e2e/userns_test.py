@@ -3,25 +3,15 @@ import os
 import subprocess
 import unittest
 
-from harness import BIN, DaemonTest, wait_until
+from harness import BIN, StackTest, wait_until
 
 FIRST = 200000
 
 
-class UsernsTest(DaemonTest):
+class UsernsTest(StackTest):
     arguments = ("--userns-remap", f"{FIRST}:65536")
 
-    def up(self, text, *arguments, check=True):
-        self.write("name: users\n" + text)
-        return self.compose("up", "-d", "-t", "0", *arguments, check=check)
-
-    def shell(self, service, script, check=True):
-        done = self.compose("exec", "-T", service, "sh", "-c", script, check=check)
-        return done.stdout.strip() if check else done
-
-    @staticmethod
-    def service(name, keys="", command="sleep 100000"):
-        return f"  {name}: {{image: busybox, init: true, command: '{command}', {keys}}}\n"
+    head = "name: users\n"
 
     def test_root_inside_is_nobody_outside(self):
         self.up("services:\n" + self.service("a", "volumes: [data:/data], cap_add: [NET_ADMIN]") + "volumes: {data: {}}\n")
