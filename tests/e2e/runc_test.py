@@ -4,7 +4,9 @@ import unittest
 
 import hello_test
 import lifecycle_test
+import limits_test
 import secrets_test
+import userns_test
 
 RUNC = ("--runtime", shutil.which("runc", path="/usr/sbin:/usr/bin:/usr/local/bin"))
 
@@ -25,9 +27,18 @@ class SecretsOnRunc(secrets_test.SecretsTest):
     arguments = RUNC
 
 
+class LimitsOnRunc(limits_test.LimitsTest):
+    arguments = RUNC
+
+
+class UsernsOnRunc(userns_test.UsernsTest):
+    arguments = (*userns_test.UsernsTest.arguments, *RUNC)
+
+
 def load_tests(loader, _standard, _pattern):
     """Only ours: unittest would run the classes of the imported modules' names too."""
-    return unittest.TestSuite(loader.loadTestsFromTestCase(each) for each in (HelloOnRunc, RestartOnRunc, DaemonEndOnRunc, SecretsOnRunc))
+    ours = HelloOnRunc, RestartOnRunc, DaemonEndOnRunc, SecretsOnRunc, LimitsOnRunc, UsernsOnRunc
+    return unittest.TestSuite(loader.loadTestsFromTestCase(each) for each in ours)
 
 
 if __name__ == "__main__":
