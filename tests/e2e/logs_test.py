@@ -208,11 +208,11 @@ class LogsTest(DaemonTest):
             wait_until(lambda: len(so_far()) > 1000, 20, "lines of the first run")
             self.compose("restart", "s")
             wait_until(lambda: any(line.startswith("2 ") for line in so_far()[-1:]), 60, "lines of the second run")
+            wait_until(lambda: len(self.log_files()) > 3, 60, "files to be rotated away")
             self.compose("stop")
             self.assertEqual(process.wait(60), 0)
         followed, written = so_far(), self.written()
         self.assertNotIn("end-of-run-1", written)
-        self.assertGreater(len(self.log_files()), 3)
         self.assertEqual(len(followed), len(written) - written.index(followed[0]))
         self.assertTrue(followed == written[-len(followed):])
 
