@@ -67,6 +67,13 @@ class LimitsTest(DaemonTest):
         if not UNIFIED:
             self.assert_setting("memory", "memory.swappiness", None, 10)
 
+    def test_no_limit_by_name_is_none_from_the_start(self):
+        for unlimited in "pids_limit: -1", "pids_limit: 0", "cpu_quota: -1", "mem_limit: 64m\nmemswap_limit: -1", "cpus: 0":
+            self.up(unlimited)
+            self.assert_setting("pids", "pids.max", "pids.max", "max", "max")
+            self.assert_setting("cpu", "cpu.cfs_quota_us", "cpu.max", -1, "max 100000")
+            self.compose("down", "-t", "0")
+
     def test_limits_change_while_it_runs(self):
         self.up("mem_limit: 64m\ncpus: 0.5\npids_limit: 50")
         before = self.container("s")
