@@ -179,6 +179,28 @@ services:
             self.assertEqual([line for line in out[0].splitlines() if line.isdigit()], ["1", "2"])
             self.assertEqual(out[0].count("a-1 exited with code 4"), 1)
 
+    def test_a_killed_daemon_costs_an_up_under_way_nothing(self):
+        """However it looks on: it has its end from the daemon that carries it on, and makes nothing anew twice."""
+        self.write("name: p\nservices:\n"
+                   "  slow: {image: busybox, command: sh -c 'sleep 3; touch /ok; sleep 100', init: true, healthcheck: {test: test -e /ok, interval: 100ms, retries: 100}}\n"
+                   "  a: {image: busybox, command: sh -c 'echo here; exit 4', depends_on: {slow: {condition: service_healthy}}}\n")
+        environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"}
+        for arguments, code in {("-d", "--force-recreate"): 0, ("--exit-code-from", "a"): 4, ("--wait", "--wait-timeout", "60", "slow"): 0,
+                                ("--wait", "--wait-timeout", "2", "slow"): 1}.items():
+            self.compose("down", "-t", "0")
+            up = subprocess.Popen([BIN / "compose", "up", *arguments], cwd=self.project, text=True, env=environment,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            wait_until(lambda: any(each["service"] == "slow" and each["state"] == "running" for each in self.containers()), 10, "slow to run")
+            before = self.container("slow")["id"]
+            self.stop_daemon(signal.SIGKILL)
+            time.sleep(0.5)
+            self.start_daemon()
+            out, err = up.communicate(timeout=20)
+            self.assertEqual(up.returncode, code, (arguments, out, err))
+            self.assertEqual(self.container("slow")["id"], before)
+            if code == 4:
+                self.assertRegex(out, r"a-1 +\| here")
+
     def test_of_a_project_that_was_not_brought_up(self):
         """What Docker Compose says then (notes of its transcripts), and what it says of services that the file does not have."""
         self.write(STACK)
