@@ -131,6 +131,13 @@ class LimitsTest(DaemonTest):
         if not UNIFIED:
             self.assertIn("oom_kill_disable 1", self.setting("memory", "memory.oom_control"))
 
+    def test_weights_of_block_devices_and_too_little_of_a_cpu(self):
+        up = self.up("blkio_config: {weight: 300}\ncpus: 0.001")
+        self.assertIn("services.s.cpus is raised to 0.01", up.stderr)
+        self.assert_setting("cpu", "cpu.cfs_quota_us", "cpu.max", 1000, "1000 100000")
+        if "blkio_config.weight has no effect" not in up.stderr:
+            self.assertIn(self.setting("blkio", "blkio.weight", "io.bfq.weight"), ("300", "default 300"))
+
     def test_what_no_host_can_do_is_an_error_that_names_the_key(self):
         failed = self.up("mem_limit: 1m\nmemswap_limit: 2m\ncpus: 1\ncpu_quota: 5000\ncpuset: x\nulimits: {nofiles: 3}\n"
                          "devices: [fuse]\ndevice_cgroup_rules: ['c 1 rwm']\nsysctls: {kernel.panic: 1}\nipc: mine\n"
