@@ -70,6 +70,8 @@ engine::task<> attach(exchange& request, daemon_parts parts) {
         .error = !record.service_definition().tty,
         .hold = start};
     const std::shared_ptr<engine::run_end> end = parts.containers.watch_end(record.id);
+    if (start) // else once it is known to run
+        parts.containers.tell(record.id, "attach");
     engine::stream_set streams;
     std::exception_ptr failure;
     try {
@@ -78,6 +80,8 @@ engine::task<> attach(exchange& request, daemon_parts parts) {
                 record.id, wants, size_in(request, "rows"), size_in(request, "columns"));
         else
             streams = co_await parts.containers.runtime().attach(record.id, wants);
+        if (!start)
+            parts.containers.tell(record.id, "attach");
     } catch (const error&) {
         failure = std::current_exception();
     }

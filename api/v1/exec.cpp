@@ -3,10 +3,13 @@
 #include "api/v1/routes.hpp"
 #include "api/v1/views.hpp"
 #include "compose/model/error.hpp"
+#include "engine/system/blocking.hpp"
+#include "engine/system/identifier.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 
@@ -71,6 +74,33 @@ engine::exec_spec read_spec(const std::string& text) {
     return spec;
 }
 
+/// The events of an exec, as Docker has them.
+class told_exec {
+  public:
+    told_exec(daemon_parts parts, std::string container, const std::vector<std::string>& args)
+        : parts_(parts), container_(std::move(container)), command_(fmt::format("{}", fmt::join(args, " "))) {
+    }
+
+    void tell(const std::string& action) const {
+        parts_.containers.tell(container_, fmt::format("{}: {}", action, command_), {{"execID", id_}});
+    }
+    void ended(int code) const {
+        parts_.containers.tell(container_, "exec_die", {{"execID", id_}, {"exitCode", std::to_string(code)}});
+    }
+
+  private:
+    daemon_parts parts_;
+    std::string container_;
+    std::string command_;
+    std::string id_ = engine::random_identifier();
+};
+
+/// Whoever listens to it, or nobody.
+engine::task<> tell_end(std::shared_ptr<engine::exec_session> session, told_exec told) {
+    const int code = co_await session->wait();
+    told.ended(code);
+}
+
 engine::task<> run(exchange& request, daemon_parts parts) {
     const engine::container_view* container = &container_of(request, parts);
     const std::string id = container->record.id;
@@ -82,8 +112,12 @@ engine::task<> run(exchange& request, daemon_parts parts) {
         throw error(error_kind::conflict,
             fmt::format("container \"{}\" is not running; start it with: compose up -d", name));
     const bool detached = !spec.attach_output;
+    const told_exec told(parts, id, spec.args);
+    told.tell("exec_create");
     const auto session =
         std::make_shared<engine::exec_session>(co_await parts.containers.runtime().exec(id, std::move(spec)));
+    told.tell("exec_start");
+    engine::spawn(parts.engine.on.io, "exec in " + name, tell_end(session, told));
     if (detached) {
         json::object reply{{"pid", session->pid()}};
         co_await send_json(request, 200, std::move(reply));

@@ -247,8 +247,9 @@ engine::task<> rollback(context& with, std::shared_ptr<rollback_flags> flags) {
         target.with("revision", *flags->revision);
     api::client daemon = with.daemon();
     std::unique_ptr<api::client_stream> stream = co_await daemon.open("POST", target.text());
-    json::object first;
-    co_await follow_operation(with, std::move(stream), "Running", &first);
+    operation_told told;
+    co_await follow_operation(with, std::move(stream), "Running", &told);
+    const json::object& first = told.first;
     fmt::print(stderr, "Revision {} is as revision {} was\n", first.at("revision").to_number<std::uint64_t>(),
         first.at("of").to_number<std::uint64_t>());
 }

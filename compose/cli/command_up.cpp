@@ -278,6 +278,49 @@ engine::task<project> load_wanted(context& with, std::shared_ptr<up_flags> flags
     co_return wanted;
 }
 
+/// Asks for it and looks on until it is there, or has failed. When the daemon goes meanwhile, the next one
+/// carries on with what the first line has told of: it is asked again for the same, and once is enough to
+/// make anew.
+engine::task<std::shared_ptr<interrupter>> bring_up(
+    context& with, std::shared_ptr<const project> wanted, up_flags flags, operation_told* told) {
+    using std::chrono::steady_clock;
+    const bool foreground = !flags.detach && !flags.wait && !flags.no_start;
+    // In the background a Ctrl-C ends this program as it ends any other: the daemon carries on.
+    std::shared_ptr<interrupter> control;
+    const auto until = steady_clock::now() + std::chrono::seconds(flags.wait_timeout);
+    bool heard = false;
+    for (;;) {
+        std::exception_ptr failure;
+        try {
+            api::client daemon = with.daemon();
+            api::request_body body{.content_type = "application/json", .text = to_wire(*wanted)};
+            std::unique_ptr<api::client_stream> stream =
+                co_await daemon.open("PUT", target_of(*wanted, flags), std::move(body));
+            heard = true;
+            if (foreground && !control) {
+                control = std::make_shared<interrupter>(with, wanted->name, flags);
+                control->listen();
+            }
+            co_await follow_operation(with, std::move(stream), "Running", told);
+            co_return control;
+        } catch (const error&) {
+            failure = std::current_exception();
+        }
+        if (control && control->interrupted())
+            co_return control; // it ended because the stop has taken over
+        if (!heard || told->end)
+            std::rethrow_exception(failure);
+        co_await await_daemon(with, failure);
+        if (control && control->interrupted())
+            co_return control;
+        if (!told->first.empty())
+            flags.force_recreate = flags.renew_anonymous = false;
+        const auto left = std::chrono::ceil<std::chrono::seconds>(until - steady_clock::now());
+        if (flags.wait_timeout > 0)
+            flags.wait_timeout = std::max(1, static_cast<int>(left.count()));
+    }
+}
+
 engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     check(*flags);
     warn_of_build(flags->build);
@@ -290,27 +333,9 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
         co_return;
     }
     const auto began = std::chrono::system_clock::now();
-    api::client daemon = with.daemon();
-    api::request_body body{.content_type = "application/json", .text = to_wire(wanted)};
-    std::unique_ptr<api::client_stream> stream =
-        co_await daemon.open("PUT", target_of(wanted, *flags), std::move(body));
-    const bool foreground = !flags->detach && !flags->wait && !flags->no_start;
-    // In the background a Ctrl-C ends this program as it ends any other: the daemon carries on.
-    std::shared_ptr<interrupter> control;
-    if (foreground) {
-        control = std::make_shared<interrupter>(with, wanted.name, *flags);
-        control->listen();
-    }
-    json::object first;
-    std::exception_ptr failure;
-    try {
-        co_await follow_operation(with, std::move(stream), "Running", &first);
-    } catch (const error&) {
-        failure = std::current_exception();
-    }
-    if (failure && !(control && control->interrupted())) // else it ended because the stop has taken over
-        std::rethrow_exception(failure);
-    warn_of_orphans(first);
+    operation_told told;
+    const std::shared_ptr<interrupter> control = co_await bring_up(with, loaded_project, *flags, &told);
+    warn_of_orphans(told.first);
     if (!control)
         co_return;
     co_await attach(with, loaded_project, *flags, began);

@@ -195,7 +195,9 @@ void progress::finish() {
 }
 
 engine::task<json::object> follow_operation(context& with, std::unique_ptr<api::client_stream> stream,
-    std::string title, json::object* first, drawing wish) {
+    std::string title, operation_told* told, drawing wish) {
+    operation_told untold;
+    operation_told& so_far = told != nullptr ? *told : untold;
     progress drawn(with.io, drawing_of(with, wish), std::move(title));
     for (;;) {
         const std::optional<std::string> text = co_await stream->next_line();
@@ -204,6 +206,7 @@ engine::task<json::object> follow_operation(context& with, std::unique_ptr<api::
                 "composed ended the connection; it carries on with what was asked, see: compose ps");
         const json::value parsed = parse_reply(*text);
         const json::object& object = parsed.as_object();
+        so_far.end = object.contains("done") || object.contains("error");
         if (object.contains("done"))
             co_return object;
         if (const json::value* failure = object.if_contains("error")) {
@@ -211,8 +214,8 @@ engine::task<json::object> follow_operation(context& with, std::unique_ptr<api::
             const json::object& what = failure->as_object();
             throw error(error_kind_from(text_of(what, "kind")), text_of(what, "message"));
         }
-        if (object.contains("revision") && first != nullptr)
-            *first = object;
+        if (object.contains("revision"))
+            so_far.first = object;
         else if (object.contains("kind"))
             drawn.show(object);
     }

@@ -40,9 +40,15 @@ class progress {
     std::shared_ptr<implementation> implementation_;
 };
 
+/// What an operation's stream has told so far.
+struct operation_told {
+    boost::json::object first; // the line before the events: what was asked for is durable
+    bool end = false;          // how it has ended; else an error is the connection's
+};
+
 /// Reads an operation's stream to its end and draws it by drawing_of(`wish`). Throws the error that the
-/// operation ended with. `first` gets the line before the events; returned is the last.
+/// operation ended with. Returned is the last line.
 engine::task<boost::json::object> follow_operation(context& with, std::unique_ptr<api::client_stream> stream,
-    std::string title, boost::json::object* first = nullptr, drawing wish = drawing::live);
+    std::string title, operation_told* told = nullptr, drawing wish = drawing::live);
 
 } // namespace compose::cli

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -64,6 +65,17 @@ bool has_file(const fs::path& hierarchy, std::string_view name) {
             return true;
     }
     return !any && fs::exists(hierarchy, ignored); // nothing says that it is not there
+}
+
+/// Of cgroup v1, where every cgroup has the files of its hierarchy: one that is made for a moment tells.
+bool has_legacy_file(const fs::path& hierarchy, std::string_view name) {
+    std::error_code ignored;
+    const fs::path probe = hierarchy / fmt::format("composed-probe-{}", ::getpid());
+    if (!fs::create_directory(probe, ignored))
+        return has_file(hierarchy, name);
+    const bool found = fs::exists(probe / name, ignored);
+    ::rmdir(probe.c_str()); // not remove_all(), which would begin with its files
+    return found;
 }
 
 bool reads(const fs::path& file, char yes) {
@@ -130,6 +142,11 @@ class fitter {
         if (!host_.realtime) {
             drop(limits.cpu_rt_runtime, {}, "cpu_rt_runtime", version_of_cgroups());
             drop(limits.cpu_rt_period, {}, "cpu_rt_period", version_of_cgroups());
+        }
+        constexpr std::int64_t least_nano_cpus = 10'000'000; // of a period of 100 ms the kernel's least quota
+        if (limits.nano_cpus && *limits.nano_cpus > 0 && *limits.nano_cpus < least_nano_cpus) {
+            limits.nano_cpus = least_nano_cpus;
+            notes_.emplace_back("cpus is raised to 0.01, the least that there is");
         }
         constexpr double billionths = 1e9;
         if (limits.nano_cpus && static_cast<double>(*limits.nano_cpus) / billionths > host_.cpus)
@@ -218,13 +235,13 @@ host_abilities look_at_host(cgroup_mode cgroups) {
         found.io_weight = has_file(root, "io.weight") || has_file(root, "io.bfq.weight");
         found.io_rates = has_file(root, "io.max");
     } else {
-        found.swap_limit = has_file(root / "memory", "memory.memsw.limit_in_bytes");
-        found.swappiness = has_file(root / "memory", "memory.swappiness");
-        found.oom_kill_disable = has_file(root / "memory", "memory.oom_control");
-        found.realtime = has_file(root / "cpu", "cpu.rt_runtime_us");
-        found.io_weight =
-            has_file(root / "blkio", "blkio.weight") || has_file(root / "blkio", "blkio.bfq.weight");
-        found.io_rates = has_file(root / "blkio", "blkio.throttle.read_bps_device");
+        found.swap_limit = has_legacy_file(root / "memory", "memory.memsw.limit_in_bytes");
+        found.swappiness = has_legacy_file(root / "memory", "memory.swappiness");
+        found.oom_kill_disable = has_legacy_file(root / "memory", "memory.oom_control");
+        found.realtime = has_legacy_file(root / "cpu", "cpu.rt_runtime_us");
+        // Not blkio.bfq.weight, which crun does not write.
+        found.io_weight = has_legacy_file(root / "blkio", "blkio.weight");
+        found.io_rates = has_legacy_file(root / "blkio", "blkio.throttle.read_bps_device");
     }
     found.apparmor = reads("/sys/module/apparmor/parameters/enabled", 'Y');
     found.selinux = runs_selinux();

@@ -19,7 +19,7 @@ struct host_abilities {
     bool swappiness = false;       // v1
     bool oom_kill_disable = false; // v1
     bool realtime = false;         // v1, kernels with CONFIG_RT_GROUP_SCHED
-    bool io_weight = true;         // with the BFQ scheduler or io.cost
+    bool io_weight = true;         // with the BFQ scheduler or io.cost; v1: with CFQ
     bool io_rates = true;
     bool apparmor = false;
     bool selinux = false;

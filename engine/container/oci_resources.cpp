@@ -96,7 +96,8 @@ json::object cpu_object(const compose::limits& limits) {
     json::object cpu;
     const auto [quota, period] = cpu_time(limits);
     set(cpu, "shares", limits.cpu_shares);
-    set(cpu, "quota", quota);
+    if (quota.value_or(-1) > 0) // crun writes another -1 than the kernel's; a new cgroup has no limit anyway
+        cpu["quota"] = *quota;
     set(cpu, "period", period);
     set(cpu, "realtimeRuntime", limits.cpu_rt_runtime);
     set(cpu, "realtimePeriod", limits.cpu_rt_period);
@@ -152,8 +153,8 @@ json::object oci_resources(const container_spec& spec, const oci_host& host) {
     add("memory", memory_object(spec));
     add("cpu", cpu_object(spec.limits));
     add("blockIO", block_io_object(spec.block_io, host));
-    if (spec.limits.pids)
-        out["pids"] = json::object{{"limit", *spec.limits.pids <= 0 ? std::int64_t{-1} : *spec.limits.pids}};
+    if (spec.limits.pids.value_or(-1) > 0) // as with the quota: crun writes "-1", which the kernel refuses
+        out["pids"] = json::object{{"limit", *spec.limits.pids}};
     return out;
 }
 

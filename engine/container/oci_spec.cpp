@@ -158,6 +158,10 @@ json::array device_nodes(const oci_host& host) {
     return out;
 }
 
+bool has_own_domain(const container_spec& spec) {
+    return !spec.host_uts && !spec.domainname.empty();
+}
+
 json::object sysctl_object(const container_spec& spec, const oci_host& host) {
     json::object out;
     if (host.own_network && !host.network_namespace.empty()) {
@@ -167,6 +171,8 @@ json::object sysctl_object(const container_spec& spec, const oci_host& host) {
         out["net.ipv4.ping_group_range"] =
             fmt::format("0 {}", host.user_namespace.empty() ? INT32_MAX : host.user_ids.count - 1);
     }
+    if (has_own_domain(spec) && host.user_namespace.empty()) // runc 1.1 does not know the field
+        out["kernel.domainname"] = spec.domainname;
     for (const auto& [name, value] : spec.sysctls)
         out[name] = value;
     return out;
@@ -253,6 +259,9 @@ std::string render_oci_config(const container_spec& spec, const resolved_user& u
         {"linux", linux_object(spec, host)}};
     if (!spec.host_uts && !spec.hostname.empty())
         config["hostname"] = spec.hostname;
+    // There root may call setdomainname(2), and may not write the sysctl.
+    if (has_own_domain(spec) && !host.user_namespace.empty())
+        config["domainname"] = spec.domainname;
     if (!spec.hooks.empty())
         config["hooks"] = hook_object(spec.hooks);
     json::object annotations;

@@ -3,6 +3,7 @@
 #include "compose/model/error.hpp"
 #include "engine/project/container_life.hpp"
 #include "engine/project/hooks.hpp"
+#include "engine/system/blocking.hpp"
 #include "engine/system/child_process.hpp"
 #include "engine/system/crash_point.hpp"
 
@@ -10,6 +11,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <utility>
 
 // The commands in a container after its start and before its stop.
@@ -143,10 +146,27 @@ task<> container_manager::await_hooks(std::string id, std::function<bool()> give
                 record.name, record.exit->code, record.service));
 }
 
+namespace {
+
+struct hook_end {
+    explicit hook_end(boost::asio::io_context& io) : changed(io) {}
+
+    notifier changed;
+    std::optional<std::string> failure; // as run_hook() tells it, once it has ended
+};
+
+task<> run_to(std::shared_ptr<hook_end> end, executors on, container_runtime& runtime, hook_run which) {
+    end->failure = co_await run_hook(on, runtime, std::move(which));
+    end->changed.notify_all();
+}
+
+} // namespace
+
 /// What it asks for before its stop signal, as long as it would have after that. Whatever comes of it, it
-/// ends.
+/// ends: a shim that does not hear, or a hook that no SIGKILL ends, is left to the stop.
 task<> container_manager::implementation::run_pre_stop(std::string id, std::chrono::nanoseconds grace) {
     constexpr std::chrono::nanoseconds longest = std::chrono::hours(24); // of who may take for ever
+    constexpr auto to_be_killed = std::chrono::seconds(2);
     const std::vector<compose::hook> hooks = at(id).view.record.service_definition().pre_stop;
     if (grace == std::chrono::nanoseconds(0))
         co_return;
@@ -157,7 +177,13 @@ task<> container_manager::implementation::run_pre_stop(std::string id, std::chro
             .what = each,
             .name = {},
             .limit = until - std::chrono::steady_clock::now()};
-        const std::string failure = co_await run_hook(parts.on, runtime, std::move(next));
+        const auto end = std::make_shared<hook_end>(parts.on.io);
+        spawn(
+            parts.on.io, "pre_stop of " + id.substr(0, 12), run_to(end, parts.on, runtime, std::move(next)));
+        while (!end->failure && std::chrono::steady_clock::now() < until + to_be_killed)
+            co_await end->changed.wait_for(until + to_be_killed - std::chrono::steady_clock::now());
+        const std::string failure = end->failure.value_or(
+            fmt::format("pre_stop hook \"{}\" does not end, and is not waited for", each.command.front()));
         if (failure.empty())
             continue;
         if (entries.contains(id))

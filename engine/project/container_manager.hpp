@@ -137,6 +137,10 @@ class container_manager {
     /// root (tar_copy.hpp). What does not run cannot be started meanwhile.
     task<> with_files(std::string id, std::function<void(const container_tree&)> work);
 
+    /// An event of what is done to it from outside, in Docker's words, with `attributes` beside its
+    /// image, name and labels. Nothing for one that has gone.
+    void tell(const std::string& id, std::string action, std::map<std::string, std::string> attributes = {});
+
     /// The end of its run, or of its next one when it does not run now. One that is restarted by its policy
     /// has not ended.
     std::shared_ptr<run_end> watch_end(const std::string& id);

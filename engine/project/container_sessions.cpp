@@ -107,6 +107,13 @@ void container_manager::implementation::recover_one_off(managed_container& of) {
         spawn(parts.on.io, "remove container " + of.view.record.name, remove_with_volumes(of.view.record.id));
 }
 
+void container_manager::tell(
+    const std::string& id, std::string action, std::map<std::string, std::string> attributes) {
+    implementation& self = *implementation_;
+    if (self.entries.contains(id))
+        self.happened(self.at(id), std::move(action), std::move(attributes));
+}
+
 std::shared_ptr<run_end> container_manager::watch_end(const std::string& id) {
     implementation& self = *implementation_;
     managed_container& of = self.at(id);

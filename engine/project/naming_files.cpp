@@ -251,14 +251,17 @@ std::string hosts_file(
     const compose::service& service = record.service_definition();
     text += extra_hosts_of(service, host_gateway);
     if (network != nullptr && !network->endpoints.empty()) {
-        const std::string hostname = hostname_of(record);
-        const std::string full =
-            service.domainname.empty() ? "" : fmt::format("{}.{} ", hostname, service.domainname);
+        // The whole name and its first part, wherever its end was given.
+        std::string names = hostname_of(record);
+        if (!service.domainname.empty())
+            names += "." + service.domainname;
+        if (const auto dot = names.find('.'); dot != std::string::npos)
+            names += " " + names.substr(0, dot);
         for (const endpoint& each : network->endpoints) {
             if (each.ipv4)
-                text += fmt::format("{}\t{}{}\n", to_string(*each.ipv4), full, hostname);
+                text += fmt::format("{}\t{}\n", to_string(*each.ipv4), names);
             if (each.ipv6)
-                text += fmt::format("{}\t{}{}\n", to_string(*each.ipv6), full, hostname);
+                text += fmt::format("{}\t{}\n", to_string(*each.ipv6), names);
         }
     }
     return text;

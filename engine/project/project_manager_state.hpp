@@ -110,8 +110,9 @@ struct project_manager::implementation : std::enable_shared_from_this<implementa
 
     std::shared_ptr<operation> begin_up(compose::project wanted, up_options options, bool new_definition);
     std::shared_ptr<operation> begin_down(const std::string& project, down_options options);
-    task<> start_services(
-        compose::project definition, std::set<std::string> services, std::function<bool()> superseded);
+    /// `until`: when to give up what a start waits for.
+    task<> start_services(compose::project definition, std::set<std::string> services,
+        std::function<bool()> superseded, wait_limit until);
     std::shared_ptr<operation> begin_start(
         const std::string& project, std::set<std::string> services, wait_options wait);
     task<> start_and_wait(std::string project, std::set<std::string> services, wait_options wait,

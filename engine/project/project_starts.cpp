@@ -28,14 +28,14 @@ task<> project_manager::implementation::start_and_wait(std::string project, std:
     wait_limit until;
     if (wait.limit)
         until = std::chrono::steady_clock::now() + *wait.limit;
-    co_await start_services(definition, services, superseded);
+    co_await start_services(definition, services, superseded, until);
     if (wait.wanted)
         co_await await_up(containers, definition, services, until, superseded, teller());
 }
 
 /// What is on the network of one that is started is on that of its former run: it is begun anew as well.
-task<> project_manager::implementation::start_services(
-    compose::project definition, std::set<std::string> services, std::function<bool()> superseded) {
+task<> project_manager::implementation::start_services(compose::project definition,
+    std::set<std::string> services, std::function<bool()> superseded, wait_limit until) {
     std::set<std::string> anew;
     std::set<std::string> up;
     for (const container_view* each : containers.of_project(definition.name))
@@ -53,7 +53,8 @@ task<> project_manager::implementation::start_services(
         services.merge(joined);
     }
     plan steps = plan_start(definition, observe_project(definition.name, definition), services);
-    co_await run(std::move(steps), definition, std::nullopt, std::move(superseded));
+    co_await run(std::move(steps), definition, std::nullopt, std::move(superseded),
+        std::make_shared<update_report>(), until);
     announce_scheduled(definition, services);
 }
 

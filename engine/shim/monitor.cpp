@@ -100,6 +100,7 @@ void monitor::turn() {
         snapshot_.state == shim_state::preparing || snapshot_.state == shim_state::failed;
     if (!daemon_.connected() && nothing_to_look_after && start_.pid < 0)
         done_ = true;
+    early_signals_.retry();
     if (exiting_)
         advance_exit();
     if (leaving_ && ((clients_.idle() && forward_.idle()) || now(CLOCK_MONOTONIC) >= leave_at_))
@@ -108,8 +109,8 @@ void monitor::turn() {
 
 int monitor::wait_limit() const {
     std::int64_t next = 0;
-    for (const std::int64_t deadline :
-        {drain_until_, delete_until_, leave_at_, flows_until_, forward_.deadline()})
+    for (const std::int64_t deadline : {drain_until_, delete_until_, leave_at_, flows_until_,
+             forward_.deadline(), early_signals_.deadline()})
         if (deadline != 0 && (next == 0 || deadline < next))
             next = deadline;
     if (next == 0)
@@ -237,7 +238,7 @@ void monitor::on_signal(const message& in) {
         execs_.signal(in.session, number);
     else if (snapshot_.state == shim_state::running && !exiting_ && snapshot_.pid > 1)
         // Safe by number: it is our child and not yet reaped, so its number cannot have been given away.
-        ::kill(static_cast<pid_t>(snapshot_.pid), number);
+        early_signals_.send(static_cast<pid_t>(snapshot_.pid), started_, number);
 }
 
 void monitor::on_resize(const message& in) {
@@ -419,6 +420,7 @@ void monitor::read_stream(int& fd, json_log::stream which) {
 
 void monitor::on_init_exit(int status) {
     exiting_ = true;
+    early_signals_.forget();
     const std::int64_t at = now(CLOCK_MONOTONIC);
     snapshot_.code = exit_code_of(status);
     snapshot_.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;

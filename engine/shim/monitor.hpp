@@ -3,6 +3,7 @@
 #include "engine/shim/attach_hub.hpp"
 #include "engine/shim/console_socket.hpp"
 #include "engine/shim/daemon_link.hpp"
+#include "engine/shim/early_signals.hpp"
 #include "engine/shim/exec_table.hpp"
 #include "engine/shim/json_log.hpp"
 #include "engine/shim/log_forwarder.hpp"
@@ -100,6 +101,7 @@ class monitor {
     std::int64_t flows_until_ = 0;
 
     std::int64_t started_ = 0; // monotonic ns
+    early_signals early_signals_;
     bool exiting_ = false;
     std::int64_t drain_until_ = 0;
     std::int64_t delete_until_ = 0;

@@ -1,6 +1,7 @@
 """Commands in a container after its start and before its stop, and what deploy.restart_policy says of restarts."""
 import json
 import os
+import signal
 import subprocess
 import time
 import unittest
@@ -181,6 +182,15 @@ class HooksTest(DaemonTest):
         stopped = self.compose("stop")
         self.assertLess(time.monotonic() - start, 6)
         self.assertIn('pre_stop hook "sleep" was killed', stopped.stderr)
+        self.assertEqual(self.container("s")["state"], "exited")
+
+    def test_a_shim_that_does_not_hear_holds_nobody_up_for_ever(self):
+        self.up("stop_grace_period: 1s\npre_stop: [{command: [sh, -c, 'echo never >>/notes/stop']}]")
+        id = self.container("s")["id"]
+        shim = next(pid for pid, command in self.processes() if "composed-shim" in command and id in command)
+        os.kill(shim, signal.SIGSTOP)
+        stopped = self.compose("stop", timeout=30)
+        self.assertIn('pre_stop hook "sh" does not end', stopped.stderr)
         self.assertEqual(self.container("s")["state"], "exited")
 
     def test_restart_policy_of_deploy(self):

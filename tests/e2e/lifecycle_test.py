@@ -49,6 +49,16 @@ class RestartTest(DaemonTest):
         self.start_daemon()
         self.assertEqual(self.container("s")["state"], "exited")
 
+    def test_a_stop_right_after_the_start_is_heard(self):
+        """The kernel throws a signal to the first process of a container away that this has no handler for yet."""
+        self.write("name: early\nservices:\n  s:\n    image: busybox\n    stop_grace_period: 20s\n"
+                   "    command: sh -c 'sleep 0.4; trap \"exit 5\" TERM; while :; do sleep 0.1; done'\n")
+        self.compose("up", "-d")
+        began = time.monotonic()
+        self.compose("stop")
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertEqual(self.container("s")["exit_code"], 5)
+
 
 class DependencyTest(DaemonTest):
     def test_a_job_that_fails_keeps_its_dependents_from_starting(self):

@@ -67,6 +67,13 @@ class LimitsTest(DaemonTest):
         if not UNIFIED:
             self.assert_setting("memory", "memory.swappiness", None, 10)
 
+    def test_no_limit_by_name_is_none_from_the_start(self):
+        for unlimited in "pids_limit: -1", "pids_limit: 0", "cpu_quota: -1", "mem_limit: 64m\nmemswap_limit: -1", "cpus: 0":
+            self.up(unlimited)
+            self.assert_setting("pids", "pids.max", "pids.max", "max", "max")
+            self.assert_setting("cpu", "cpu.cfs_quota_us", "cpu.max", -1, "max 100000")
+            self.compose("down", "-t", "0")
+
     def test_limits_change_while_it_runs(self):
         self.up("mem_limit: 64m\ncpus: 0.5\npids_limit: 50")
         before = self.container("s")
@@ -123,6 +130,13 @@ class LimitsTest(DaemonTest):
             self.assertEqual(f"services.s.{key} has no effect" in up.stderr, UNIFIED, up.stderr)
         if not UNIFIED:
             self.assertIn("oom_kill_disable 1", self.setting("memory", "memory.oom_control"))
+
+    def test_weights_of_block_devices_and_too_little_of_a_cpu(self):
+        up = self.up("blkio_config: {weight: 300}\ncpus: 0.001")
+        self.assertIn("services.s.cpus is raised to 0.01", up.stderr)
+        self.assert_setting("cpu", "cpu.cfs_quota_us", "cpu.max", 1000, "1000 100000")
+        if "blkio_config.weight has no effect" not in up.stderr:
+            self.assertIn(self.setting("blkio", "blkio.weight", "io.bfq.weight"), ("300", "default 300"))
 
     def test_what_no_host_can_do_is_an_error_that_names_the_key(self):
         failed = self.up("mem_limit: 1m\nmemswap_limit: 2m\ncpus: 1\ncpu_quota: 5000\ncpuset: x\nulimits: {nofiles: 3}\n"

@@ -179,6 +179,60 @@ services:
             self.assertEqual([line for line in out[0].splitlines() if line.isdigit()], ["1", "2"])
             self.assertEqual(out[0].count("a-1 exited with code 4"), 1)
 
+    def test_events_of_execs_and_attachments(self):
+        self.write("name: p\nservices: {a: {image: busybox, init: true, command: sh -c 'sleep 2; exit 3', labels: {team: x}}}\n")
+        self.compose("up", "-d")
+        self.compose("exec", "-T", "a", "sh", "-c", "exit 5", check=False)
+        self.compose("exec", "-d", "a", "sleep", "0.2")
+        self.compose("exec", "-T", "a", "no-such-program", check=False)
+        self.compose("attach", "a", check=False)
+        events = [json.loads(line) for line in self.compose("events", "--json", "--since", "1m", "--until", "0s").stdout.splitlines()]
+        mine = [each for each in events if each["action"].startswith(("exec_", "attach"))]
+        self.assertEqual([each["action"] for each in mine if each["action"] != "exec_die"],
+                         ["exec_create: sh -c exit 5", "exec_start: sh -c exit 5", "exec_create: sleep 0.2", "exec_start: sleep 0.2",
+                          "exec_create: no-such-program", "attach"])
+        ends = [each["attributes"] for each in mine if each["action"] == "exec_die"]
+        self.assertEqual([each["exitCode"] for each in ends], ["5", "0"])
+        self.assertEqual([each["execID"] for each in ends], [each["attributes"]["execID"] for each in mine if each["action"].startswith("exec_start")])
+        self.assertEqual(ends[0] | {"execID": ""}, {"execID": "", "exitCode": "5", "image": "busybox", "name": "p-a-1", "team": "x"})
+
+    def test_start_with_a_timeout_ends_by_then(self):
+        self.write("""
+name: p
+services:
+  slow: {image: busybox, init: true, command: sleep 1000, healthcheck: {test: "false", interval: 200ms, retries: 1000}}
+  late: {image: busybox, init: true, command: sleep 1000, depends_on: {slow: {condition: service_healthy}}}
+""")
+        self.compose("create")
+        began = time.monotonic()
+        late = self.compose("start", "--wait", "--wait-timeout", "1", check=False, timeout=20)
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(late.returncode, 1)
+        self.assertIn("timeout: container p-slow-1 is not up yet", late.stderr)
+        self.assertEqual(self.container("late")["state"], "created")
+
+    def test_a_killed_daemon_costs_an_up_under_way_nothing(self):
+        """However it looks on: it has its end from the daemon that carries it on, and makes nothing anew twice."""
+        self.write("name: p\nservices:\n"
+                   "  slow: {image: busybox, command: sh -c 'sleep 3; touch /ok; sleep 100', init: true, healthcheck: {test: test -e /ok, interval: 100ms, retries: 100}}\n"
+                   "  a: {image: busybox, command: sh -c 'echo here; exit 4', depends_on: {slow: {condition: service_healthy}}}\n")
+        environment = {**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"}
+        for arguments, code in {("-d", "--force-recreate"): 0, ("--exit-code-from", "a"): 4, ("--wait", "--wait-timeout", "60", "slow"): 0,
+                                ("--wait", "--wait-timeout", "2", "slow"): 1}.items():
+            self.compose("down", "-t", "0")
+            up = subprocess.Popen([BIN / "compose", "up", *arguments], cwd=self.project, text=True, env=environment,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            wait_until(lambda: any(each["service"] == "slow" and each["state"] == "running" for each in self.containers()), 10, "slow to run")
+            before = self.container("slow")["id"]
+            self.stop_daemon(signal.SIGKILL)
+            time.sleep(0.5)
+            self.start_daemon()
+            out, err = up.communicate(timeout=20)
+            self.assertEqual(up.returncode, code, (arguments, out, err))
+            self.assertEqual(self.container("slow")["id"], before)
+            if code == 4:
+                self.assertRegex(out, r"a-1 +\| here")
+
     def test_of_a_project_that_was_not_brought_up(self):
         """What Docker Compose says then (notes of its transcripts), and what it says of services that the file does not have."""
         self.write(STACK)

@@ -206,6 +206,7 @@ networks: {back: {ipam: {config: [{subnet: 10.80.0.0/24}]}}}
         self.assertIn("192.0.2.7\tother\n", hosts)
         self.assertIn("10.80.0.1\tgate\n", hosts)
         self.assertIn("\tfront.example.net front\n", hosts)
+        self.assertEqual(self.inside("web", "cat", "/proc/sys/kernel/domainname"), "example.net\n")
         resolv = self.inside("web", "cat", "/etc/resolv.conf")
         self.assertEqual(resolv, "nameserver 127.0.0.11\nsearch example.com corp\noptions ndots:2 timeout:1\n")
         address = self.container("db")["networks"]["net_back"]
