@@ -3,7 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <map>
 #include <numeric>
+#include <set>
+#include <tuple>
 
 namespace compose {
 
@@ -48,6 +53,67 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
 }
 
 } // namespace
+
+namespace {
+
+/// Whether a path leads to what `whole` does, or into it.
+bool is_within(std::string_view path, std::string_view whole) {
+    return path.starts_with(whole) &&
+           (path.size() == whole.size() || path[whole.size()] == '.' || path[whole.size()] == '[');
+}
+
+/// Whether a path leads to an item of a list that stands at another place since one before it is left out.
+bool is_moved(std::string_view path, std::string_view left_out) {
+    const std::size_t bracket = left_out.rfind('[');
+    if (!left_out.ends_with(']') || !path.starts_with(left_out.substr(0, bracket + 1)))
+        return false;
+    const auto index = [&](std::string_view of) {
+        return std::strtoul(std::string(of.substr(bracket + 1)).c_str(), nullptr, 10);
+    };
+    return index(path) >= index(left_out);
+}
+
+/// Whether it only tells of what is missing by `cause`.
+bool follows_from(const diagnostic& each, const diagnostic& cause) {
+    const bool unknown =
+        !each.section.empty() &&
+        (cause.section == each.section || cause.section == in_any_section || cause.path == each.section);
+    return unknown || (!each.path.empty() && is_within(cause.path, each.path)) ||
+           is_moved(each.path, cause.path);
+}
+
+std::string file_of(const diagnostic& each) {
+    return each.at.file ? *each.at.file : std::string();
+}
+
+/// Whether it is the first to say this of a place, as many services may have it from, and of a path.
+bool is_new(const diagnostic& each, std::set<std::string>& told) {
+    const bool placed = each.at.line > 0;
+    const bool fresh_place =
+        !placed || told.insert(to_string({.at = each.at, .path = {}, .message = each.message})).second;
+    const bool fresh_path = each.path.empty() || told.insert(each.path + ": " + each.message).second;
+    return fresh_place && fresh_path;
+}
+
+} // namespace
+
+std::vector<diagnostic> without_consequences(std::vector<diagnostic> first, std::vector<diagnostic> rest) {
+    const auto causes_end = static_cast<std::ptrdiff_t>(first.size());
+    std::set<std::string> told;
+    for (diagnostic& each : rest)
+        if (std::none_of(first.begin(), first.begin() + causes_end,
+                [&](const diagnostic& cause) { return follows_from(each, cause); }) &&
+            is_new(each, told))
+            first.push_back(std::move(each));
+    std::map<std::string, std::size_t> files; // in the order in which they are read
+    for (const diagnostic& each : first)
+        files.try_emplace(file_of(each), files.size());
+    std::stable_sort(first.begin(), first.end(), [&](const diagnostic& one, const diagnostic& other) {
+        return std::tuple(files.at(file_of(one)), one.at.line, one.at.column) <
+               std::tuple(files.at(file_of(other)), other.at.line, other.at.column);
+    });
+    return first;
+}
 
 load_error::load_error(std::vector<diagnostic> found)
     : error(error_kind::invalid, join(found)), diagnostics_(std::move(found)) {}

@@ -33,8 +33,8 @@ class tree_reader {
   public:
     tree_reader(read_options how, std::vector<std::string>& warnings) : how_(how), warnings_(warnings) {}
 
-    /// Adds what is wrong to `wrong`, and leaves it out of the tree. Throws load_error with all of it when
-    /// what the rest means cannot be told without that.
+    /// Adds what is wrong to `wrong`, and leaves it out of the tree. A service that extends what cannot be
+    /// had keeps its `extends`.
     node read(std::vector<source_file> files, const surroundings& in, std::vector<diagnostic>& wrong);
 
   private:
@@ -64,7 +64,11 @@ class tree_reader {
     void include_all(node& document, const std::string& file, const surroundings& in, const chain& includes);
     void include(node& document, const node& entry, const std::string& path, const std::string& file,
         const surroundings& in, const chain& includes);
-    void fail(const node& at, std::string path, std::string message);
+    void fail(const node& at, std::string path, std::string message, std::string_view section = {});
+
+    /// What is wrong with another file, or why it cannot be had, which is told where it is named.
+    void take_over(const load_error& failure, const node& named_at, const std::string& path,
+        std::string_view section = {});
 
     /// Variables filled in, short forms written out.
     void prepare(node& document, const surroundings& in);
@@ -73,7 +77,6 @@ class tree_reader {
     std::filesystem::path project_; // its folder
     std::vector<std::string>& warnings_;
     std::vector<diagnostic> wrong_;
-    bool incomplete_ = false; // services or values are missing that others may need
     std::vector<std::string> unset_;
     std::size_t files_read_ = 0; // that files name
     std::size_t bytes_read_ = 0;

@@ -189,11 +189,11 @@ class DifferentialTest(unittest.TestCase):
             with self.subTest(case.name):
                 if case.ours.stderr.startswith("["):
                     for each in json.loads(case.ours.stderr):
-                        self.assertRegex(each["file"], r"\.ya?ml$")
+                        self.assertRegex(each["file"], r"\.(ya?ml|env)$")
                         self.assertGreater(min(each["line"], each["column"]), 0)
                         self.assertTrue(each["message"])
                 else:
-                    self.assertRegex(case.ours.stderr, r"\.ya?ml:\d+:\d+: ")
+                    self.assertRegex(case.ours.stderr, r"\.(ya?ml|env):\d+:\d+: ")
 
 
 class FlagsTest(unittest.TestCase):
