@@ -24,7 +24,6 @@ class checker {
             contents(service, "configs", "config", service.configs, project_.configs);
             ports(service);
             dependencies(service);
-            preparations(service);
             alone(service);
             check_schedule(
                 project_, service, [this, &of = service](const std::string& key, const std::string& message) {
@@ -168,14 +167,6 @@ class checker {
                             near(name, project_.services)),
                         "services");
         }
-    }
-
-    void preparations(const service& of) {
-        for (std::size_t index = 0; index < of.pre_start.size(); ++index)
-            if (const preparation& each = of.pre_start[index];
-                each.work.command.empty() && (each.image.empty() || each.image == of.image))
-                fail(of, fmt::format("pre_start[{}]", index),
-                    "has neither a command nor an image of its own: it would do what the service does");
     }
 
     void alone(const service& of) {

@@ -169,6 +169,10 @@ class support_checker {
     }
 
     void preparations(const service& of) {
+        for (std::size_t at = 0; at < of.pre_start.size(); ++at)
+            if (of.pre_start[at].work.command.empty() && of.pre_start[at].image == of.image)
+                fail(fmt::format("pre_start[{}]", at),
+                    "has neither a command nor an image of its own: it would do what the service does");
         if (!of.pre_start.empty() && of.scheduled)
             fail("pre_start", "a service that runs by its schedule has none; let its command do that");
     }

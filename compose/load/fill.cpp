@@ -200,8 +200,6 @@ void write_whole(node& tree) {
                 for (auto& [key, option] : options->entries)
                     if (option.is_null())
                         option = text_node(option, {});
-        if (node* servers = service.find("dns")) // a variable without a value names none
-            std::erase_if(servers->items, [](const node& each) { return each.text.empty(); });
         if (node* build = service.find("build"); build != nullptr) {
             list_pairs(*build, "extra_hosts");
             list_pairs(*build, "ssh");

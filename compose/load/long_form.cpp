@@ -93,6 +93,11 @@ void one_as_list(node& value) {
     value = std::move(list);
 }
 
+void servers(node& value) {
+    one_as_list(value);
+    std::erase_if(value.items, [](const node& item) { return item.is_scalar() && item.text.empty(); });
+}
+
 void sequence(node& value) {
     one_as_list(value);
     if (!value.is_map())

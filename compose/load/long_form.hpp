@@ -12,6 +12,7 @@ namespace compose::long_form {
 // Whole values.
 void words(node& value);          // "a 'b c'" -> [a, b c]
 void one_as_list(node& value);    // a -> [a]
+void servers(node& value);        // the same, without empty ones
 void sequence(node& value);       // {B: 1, A: , C: [2, 3]} -> [A, B=1, C=2, C=3]; a -> [a]
 void variables(node& value);      // [A=1, B] -> {A: 1, B: null}
 void agents(node& value);         // the same, where only `default` needs no value

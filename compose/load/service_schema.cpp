@@ -251,10 +251,8 @@ constexpr schema model{.is = form::object, .members = model_members, .null_is_va
 constexpr schema models{.is = form::map, .element = &model, .write_out = long_form::names};
 
 // A list also where variables stay, unlike its kin.
-constexpr schema servers{.is = form::list,
-    .element = &list_item,
-    .write_out = long_form::one_as_list,
-    .identity = long_form::by_name};
+constexpr schema servers{
+    .is = form::list, .element = &list_item, .write_out = long_form::servers, .identity = long_form::by_name};
 
 constexpr schema exposed{
     .is = form::loose_text, .no_booleans = true, .no_fractions = true, .keeps_zero = true};

@@ -180,6 +180,27 @@ void check_binds(const node& tree, std::vector<diagnostic>& wrong) {
                         .message = "a bind needs a source"});
 }
 
+/// A step of pre_start does something that the service does not.
+void check_preparations(const node& tree, std::vector<diagnostic>& wrong) {
+    const node* services = tree.find("services");
+    if (services == nullptr)
+        return;
+    for (const auto& [name, service] : services->entries)
+        if (const node* steps = service.find("pre_start"))
+            for (std::size_t index = 0; index < steps->items.size(); ++index) {
+                const node& each = steps->items[index];
+                const node* command = each.find("command");
+                const bool commanded =
+                    command != nullptr && (!command->items.empty() || !command->text.empty());
+                const std::string image = each.text_at("image");
+                if (!commanded && (image.empty() || image == service.text_at("image")))
+                    wrong.push_back({.at = each.at,
+                        .path = fmt::format("services.{}.pre_start[{}]", name, index),
+                        .message = "has neither a command nor an image of its own: it would do what the "
+                                   "service does"});
+            }
+}
+
 } // namespace
 
 void check_tree(const node& tree, std::vector<diagnostic>& wrong) {
@@ -187,6 +208,7 @@ void check_tree(const node& tree, std::vector<diagnostic>& wrong) {
     check_sources(tree, wrong);
     check_external_volumes(tree, wrong);
     check_binds(tree, wrong);
+    check_preparations(tree, wrong);
 }
 
 void check_references(const node& tree, std::vector<diagnostic>& wrong) {
