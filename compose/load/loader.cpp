@@ -32,19 +32,27 @@ void fail_if(std::vector<diagnostic> wrong) {
         throw load_error(std::move(wrong));
 }
 
-/// `name:` of the last document that has one, variables filled in.
-std::string name_in(const std::vector<source_file>& files, const variable_lookup& lookup) {
+/// `name:` of the last document that has one that can be told, variables filled in.
+std::string name_in(
+    const std::vector<source_file>& files, const variable_lookup& lookup, std::vector<diagnostic>& wrong) {
     std::string name;
     std::vector<std::string> unset;
+    const auto take = [&](const node& found) {
+        try {
+            std::string own = interpolate(found.text, lookup, unset);
+            if (!own.empty() && normalise_project_name(own).empty())
+                throw error(error_kind::invalid,
+                    fmt::format("\"{}\" has no letter or digit; a project's name begins with one", own));
+            if (!own.empty())
+                name = std::move(own);
+        } catch (const error& failure) {
+            wrong.push_back({.at = found.at, .path = "name", .message = failure.what()});
+        }
+    };
     for (const source_file& file : files)
         for (const node& document : file.documents)
-            if (const node* found = document.find("name"); found != nullptr && found->is_scalar()) {
-                if (std::string own = interpolate(found->text, lookup, unset); !own.empty())
-                    name = std::move(own);
-                if (!name.empty() && normalise_project_name(name).empty())
-                    throw_load_error(found->at, "name",
-                        fmt::format("\"{}\" has no letter or digit; a project's name begins with one", name));
-            }
+            if (const node* found = document.find("name"); found != nullptr && found->is_scalar())
+                take(*found);
     return name;
 }
 
@@ -156,7 +164,8 @@ project outline_of(const node& tree, const std::string& name) {
 loaded load_project(load_input from, const std::function<std::string(const std::string&)>& name_of) {
     loaded result;
     result.warnings = std::move(from.warnings);
-    const std::string in_file = name_in(from.files, lookup_in(from.around.variables));
+    std::vector<diagnostic> wrong;
+    const std::string in_file = name_in(from.files, lookup_in(from.around.variables), wrong);
     const std::string name = name_of(in_file);
     from.around.variables["COMPOSE_PROJECT_NAME"] = name;
     const variable_lookup lookup = lookup_in(from.around.variables);
@@ -166,14 +175,13 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     std::vector<diagnostic> told;
     node tree = tree_reader(how, result.warnings).read(std::move(from.files), from.around, told);
     if (tree.is_null())
-        fail_if(std::move(told));
+        fail_if(without_consequences(std::move(told), std::move(wrong)));
     if (tree.is_null())
         throw error(error_kind::invalid, fmt::format("{}:1:1: empty compose file", first));
     if (tree.find("version") != nullptr)
         result.warnings.emplace_back("the attribute `version` is obsolete, it will be ignored, please remove "
                                      "it to avoid potential confusion");
 
-    std::vector<diagnostic> wrong;
     require_members(tree, project_schema, {}, wrong);
     check_tree(tree, wrong);
     told = without_consequences(std::move(told), std::exchange(wrong, {}));

@@ -180,6 +180,29 @@ node tree_reader::extended(const origin& from, const std::string& name, extensio
     return whole;
 }
 
+/// Whether something of a service is told to be wrong, and so is left out.
+bool tree_reader::is_faulty(const std::string& name, const std::string& file) {
+    constexpr std::string_view services = "services.";
+    for (; looked_through_ < wrong_.size(); ++looked_through_) {
+        const diagnostic& each = wrong_[looked_through_];
+        if (!each.path.starts_with(services) || each.at.file == nullptr)
+            continue;
+        const std::string below = each.path.substr(services.size());
+        for (std::size_t end = below.find_first_of(".["); end != std::string::npos;
+             end = below.find_first_of(".[", end + 1)) // names may have dots in them
+            faulty_.emplace(*each.at.file, below.substr(0, end));
+        faulty_.emplace(*each.at.file, below);
+    }
+    return faulty_.contains({file, name});
+}
+
+/// One that lacks something keeps an `extends`.
+node tree_reader::with_its_faults(node base, const std::string& file, const node& extends) {
+    if (base.find("extends") == nullptr && is_faulty(extends.text_at("service"), file))
+        base.entries.emplace_back("extends", extends);
+    return base;
+}
+
 /// What a service extends, itself written out; nothing when there is none, which is told.
 node tree_reader::base_of(const node& extends, const std::string& path, const origin& from, extension& run) {
     const std::string wanted = extends.text_at("service");
@@ -192,7 +215,9 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
     const fs::path directory = from.directory.empty() ? run.in.place.directory : from.directory;
     if (named.empty()) {
         const node* base = from.services->find(wanted);
-        return base != nullptr && base->is_map() ? extended(from, wanted, run) : none_in(from.file);
+        return base != nullptr && base->is_map()
+                   ? with_its_faults(extended(from, wanted, run), from.file, extends)
+                   : none_in(from.file);
     }
     if (!how_.own_files) {
         fail(extends, path, "a request cannot name files of the host; send what is in them");
@@ -213,7 +238,7 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
         node made = extended(
             {.services = others, .file = other.native(), .directory = there.place.directory}, wanted, run);
         resolve_service_paths(made, how_.paths ? there.place : seen_from(directory, there.place));
-        return made;
+        return with_its_faults(std::move(made), other.native(), extends);
     } catch (const load_error& failure) {
         take_over(failure, extends, path);
     }

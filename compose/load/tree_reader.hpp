@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace compose {
@@ -34,7 +35,7 @@ class tree_reader {
     tree_reader(read_options how, std::vector<std::string>& warnings) : how_(how), warnings_(warnings) {}
 
     /// Adds what is wrong to `wrong`, and leaves it out of the tree. A service that extends what cannot be
-    /// had keeps its `extends`.
+    /// had whole keeps its `extends`.
     node read(std::vector<source_file> files, const surroundings& in, std::vector<diagnostic>& wrong);
 
   private:
@@ -61,6 +62,8 @@ class tree_reader {
     void extend_all(node& document, const std::string& file, const surroundings& in);
     node extended(const origin& from, const std::string& name, extension& run);
     node base_of(const node& extends, const std::string& path, const origin& from, extension& run);
+    bool is_faulty(const std::string& name, const std::string& file);
+    node with_its_faults(node base, const std::string& file, const node& extends);
     void include_all(node& document, const std::string& file, const surroundings& in, const chain& includes);
     void include(node& document, const node& entry, const std::string& path, const std::string& file,
         const surroundings& in, const chain& includes);
@@ -77,6 +80,9 @@ class tree_reader {
     std::filesystem::path project_; // its folder
     std::vector<std::string>& warnings_;
     std::vector<diagnostic> wrong_;
+    std::set<std::pair<std::string, std::string>>
+        faulty_;                     // files and services, of the first `looked_through_`
+    std::size_t looked_through_ = 0; // of `wrong_`
     std::vector<std::string> unset_;
     std::size_t files_read_ = 0; // that files name
     std::size_t bytes_read_ = 0;

@@ -131,6 +131,20 @@ TEST_F(mistakes_test, what_is_not_there_hides_only_what_it_would_have_brought) {
         ::testing::ElementsAre(HasSubstr("1 include[0]"), HasSubstr("3 services.a: has neither an image")));
 }
 
+TEST_F(mistakes_test, what_is_wrong_with_a_base_is_not_missed_where_it_is_extended) {
+    write("base.yaml", "services:\n  x: {imag: y}\n");
+    EXPECT_THAT(in("name: '${X:?m}'\n"
+                   "services:\n"
+                   "  a: {extends: {service: x, file: base.yaml}}\n"
+                   "  b: {extends: a}\n"
+                   "  c: {imag: z}\n"
+                   "  d: {extends: c, user: [me]}\n"
+                   "  e: {user: me}\n"),
+        ::testing::UnorderedElementsAre(HasSubstr("1 name: required variable X"),
+            HasSubstr("2 services.x.imag: unknown key"), HasSubstr("5 services.c.imag: unknown key"),
+            HasSubstr("6 services.d.user: must be a string"), HasSubstr("7 services.e: has neither")));
+}
+
 TEST_F(mistakes_test, each_key_that_names_what_there_is_not_is_told_once) {
     EXPECT_THAT(in("services:\n"
                    "  a:\n"
