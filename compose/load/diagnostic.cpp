@@ -56,31 +56,60 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
 
 namespace {
 
-/// Whether a path leads to what `whole` does, or into it.
-bool is_within(std::string_view path, std::string_view whole) {
-    return path.starts_with(whole) &&
-           (path.size() == whole.size() || path[whole.size()] == '.' || path[whole.size()] == '[');
-}
+/// What is told, to be asked whether something else merely follows from it.
+class causes {
+  public:
+    explicit causes(const std::vector<diagnostic>& told) {
+        for (const diagnostic& each : told) {
+            const std::string& path = each.path;
+            paths_.insert(path);
+            for (std::size_t end = next_step(path, 0); end != std::string::npos;
+                 end = next_step(path, end + 1))
+                above_.insert(path.substr(0, end));
+            if (const std::size_t bracket = path.rfind('['); path.ends_with(']')) {
+                const std::size_t index = index_at(path, bracket);
+                const auto [list, fresh] = first_left_out_.emplace(path.substr(0, bracket), index);
+                list->second = std::min(list->second, index);
+            }
+            if (!each.section.empty())
+                sections_.insert(each.section);
+        }
+    }
 
-/// Whether a path leads to an item of a list that stands at another place since one before it is left out.
-bool is_moved(std::string_view path, std::string_view left_out) {
-    const std::size_t bracket = left_out.rfind('[');
-    if (!left_out.ends_with(']') || !path.starts_with(left_out.substr(0, bracket + 1)))
+    /// Whether it only tells of what is missing by one of them.
+    bool explain(const diagnostic& each) const {
+        const std::string& path = each.path;
+        const bool unknown =
+            !each.section.empty() && (sections_.contains(each.section) || paths_.contains(each.section) ||
+                                         sections_.contains(std::string(in_any_section)));
+        return unknown || (!path.empty() && (paths_.contains(path) || above_.contains(path))) ||
+               is_moved(path);
+    }
+
+  private:
+    static std::size_t next_step(const std::string& path, std::size_t from) {
+        return path.find_first_of(".[", from);
+    }
+
+    static std::size_t index_at(const std::string& path, std::size_t bracket) {
+        return std::strtoul(path.c_str() + bracket + 1, nullptr, 10);
+    }
+
+    /// Whether it leads to an item of a list that stands at another place since one before it is left out.
+    bool is_moved(const std::string& path) const {
+        for (std::size_t bracket = path.find('['); bracket != std::string::npos;
+             bracket = path.find('[', bracket + 1))
+            if (const auto list = first_left_out_.find(path.substr(0, bracket));
+                list != first_left_out_.end() && index_at(path, bracket) >= list->second)
+                return true;
         return false;
-    const auto index = [&](std::string_view of) {
-        return std::strtoul(std::string(of.substr(bracket + 1)).c_str(), nullptr, 10);
-    };
-    return index(path) >= index(left_out);
-}
+    }
 
-/// Whether it only tells of what is missing by `cause`.
-bool follows_from(const diagnostic& each, const diagnostic& cause) {
-    const bool unknown =
-        !each.section.empty() &&
-        (cause.section == each.section || cause.section == in_any_section || cause.path == each.section);
-    return unknown || (!each.path.empty() && is_within(cause.path, each.path)) ||
-           is_moved(each.path, cause.path);
-}
+    std::set<std::string> paths_;
+    std::set<std::string> above_;                       // these
+    std::map<std::string, std::size_t> first_left_out_; // of the lists that lack an item
+    std::set<std::string> sections_;
+};
 
 std::string file_of(const diagnostic& each) {
     return each.at.file ? *each.at.file : std::string();
@@ -98,12 +127,10 @@ bool is_new(const diagnostic& each, std::set<std::string>& told) {
 } // namespace
 
 std::vector<diagnostic> without_consequences(std::vector<diagnostic> first, std::vector<diagnostic> rest) {
-    const auto causes_end = static_cast<std::ptrdiff_t>(first.size());
+    const causes known(first);
     std::set<std::string> told;
     for (diagnostic& each : rest)
-        if (std::none_of(first.begin(), first.begin() + causes_end,
-                [&](const diagnostic& cause) { return follows_from(each, cause); }) &&
-            is_new(each, told))
+        if (!known.explain(each) && is_new(each, told))
             first.push_back(std::move(each));
     std::map<std::string, std::size_t> files; // in the order in which they are read
     for (const diagnostic& each : first)
