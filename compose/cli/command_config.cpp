@@ -67,6 +67,16 @@ std::string print_services(const project& of) {
     return text;
 }
 
+/// Its own, and those of its steps of pre_start that have another.
+std::string print_images(const project& in, const service& of) {
+    std::set<std::string> told{of.image};
+    std::string text = (of.image.empty() ? fmt::format("{}-{}", in.name, of.name) : of.image) + "\n";
+    for (const preparation& each : of.pre_start)
+        if (told.insert(each.image).second)
+            text += each.image + "\n";
+    return text;
+}
+
 std::string print_variables(const node& tree, bool as_json) {
     std::vector<std::vector<std::string>> rows;
     boost::json::object object;
@@ -79,7 +89,7 @@ std::string print_variables(const node& tree, bool as_json) {
                    : format_table({"NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"}, rows, 20);
 }
 
-std::string print(const loaded& read, const config_flags& flags) {
+std::string print(const loaded& read, const config_flags& flags, bool all_resources) {
     const project& shown = read.project;
     std::string text;
     const auto keys = [&](const auto& map) {
@@ -95,12 +105,11 @@ std::string print(const loaded& read, const config_flags& flags) {
     else if (flags.networks)
         keys(shown.networks);
     else if (flags.images) {
-        const node part = part_of(*read.tree, flags.only);
+        const node part = part_of(*read.tree, flags.only, all_resources);
         const node* services = part.find("services");
         for (const auto& [name, service] : shown.services)
             if (services != nullptr && services->find(name) != nullptr)
-                text +=
-                    (service.image.empty() ? fmt::format("{}-{}", shown.name, name) : service.image) + "\n";
+                text += print_images(shown, service);
     } else if (flags.profiles) {
         std::set<std::string> all;
         for (const auto* services : {&shown.services, &shown.disabled_services})
@@ -127,7 +136,7 @@ std::string print(const loaded& read, const config_flags& flags) {
         for (const auto& [name, value] : read.variables)
             text += fmt::format("{}={}\n", name, value);
     } else {
-        const node part = part_of(*read.tree, flags.only);
+        const node part = part_of(*read.tree, flags.only, all_resources);
         const bool json = flags.format == "json";
         if (flags.steps.interpolate)
             text = json ? to_json(part) : to_yaml(part);
@@ -195,7 +204,7 @@ engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
         co_return;
     if (flags->resolve_digests || flags->lock_digests)
         co_await pin_images(with, *read, flags->lock_digests);
-    const std::string text = print(*read, *flags);
+    const std::string text = print(*read, *flags, with.files.all_resources);
     if (flags->output.empty()) {
         std::fwrite(text.data(), 1, text.size(), stdout);
         co_return;

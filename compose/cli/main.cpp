@@ -48,6 +48,8 @@ void add_global_flags(CLI::App& app, context& with) {
     app.add_option("--profile", with.files.profiles, "Specify a profile to enable")->allow_extra_args(false);
     app.add_option("--env-file", with.files.env_files, "Specify an alternate environment file")
         ->allow_extra_args(false);
+    app.add_flag("--all-resources", with.files.all_resources,
+        "Include all resources, even those not used by services");
     app.add_option("--host", with.host, "The daemon's socket, as unix://PATH (also COMPOSED_HOST)");
     app.add_option("--ansi", with.ansi, "Control when to print ANSI control characters")
         ->check(CLI::IsMember({"never", "always", "auto"}));

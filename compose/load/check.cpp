@@ -42,10 +42,14 @@ class checker {
     }
 
   private:
-    void fail(const service& of, std::string_view key, std::string message) {
+    /// `section`: the top-level key in which what it refers to is not.
+    void fail(const service& of, std::string_view key, std::string message, std::string_view section = {}) {
         std::string path = fmt::format("services.{}{}{}", of.name, key.empty() ? "" : ".", key);
         position at = place_(path);
-        wrong_.push_back({.at = std::move(at), .path = std::move(path), .message = std::move(message)});
+        wrong_.push_back({.at = std::move(at),
+            .path = std::move(path),
+            .message = std::move(message),
+            .section = std::string(section)});
     }
 
     template <typename Map>
@@ -65,7 +69,8 @@ class checker {
         for (const auto& [key, how] : of.networks) {
             if (!project_.networks.contains(key))
                 fail(of, "networks." + key,
-                    fmt::format("refers to undefined network {}{}", key, near(key, project_.networks)));
+                    fmt::format("refers to undefined network {}{}", key, near(key, project_.networks)),
+                    "networks");
         }
         if (!of.network_mode.empty() && !of.networks.empty())
             fail(of, "networks", "network_mode and networks exclude one another");
@@ -86,7 +91,8 @@ class checker {
                     fmt::format(
                         "refers to undefined volume {}{}; name it under the top-level volumes, or begin a "
                         "path with ./",
-                        each.source, near(each.source, project_.volumes)));
+                        each.source, near(each.source, project_.volumes)),
+                    "volumes");
             targets.emplace(each.target, key);
         }
         for (std::size_t index = 0; index < of.tmpfs.size(); ++index) {
@@ -104,7 +110,8 @@ class checker {
             if (!all.contains(used[index].source))
                 fail(of, fmt::format("{}[{}]", list, index),
                     fmt::format("refers to undefined {} {}{}", kind, used[index].source,
-                        near(used[index].source, all)));
+                        near(used[index].source, all)),
+                    list);
     }
 
     void ports(const service& of) {
@@ -118,35 +125,47 @@ class checker {
         }
     }
 
-    /// The key that makes it a dependency: others than depends_on imply one.
-    static std::string place_of_dependency(const service& of, const std::string& name) {
+    /// The keys that make it a dependency: others than depends_on imply one.
+    std::vector<std::string> places_of_dependency(const service& of, const std::string& name) {
+        std::vector<std::string> keys;
         for (const auto& [key, entries] :
             {std::pair("links", &of.links), std::pair("volumes_from", &of.volumes_from)})
             for (std::size_t index = 0; index < entries->size(); ++index)
                 if (entries->at(index).substr(0, entries->at(index).find(':')) == name)
-                    return fmt::format("{}[{}]", key, index);
+                    keys.push_back(fmt::format("{}[{}]", key, index));
         for (const auto& [key, mode] : {std::pair("network_mode", &of.network_mode), {"ipc", &of.ipc},
                  {"pid", &of.pid}, {"uts", &of.uts}, {"cgroup", &of.cgroup}})
             if (*mode == "service:" + name)
-                return key;
-        return "depends_on." + name;
+                keys.emplace_back(key);
+        // What is implied stands where depends_on does.
+        const std::string all = fmt::format("services.{}.depends_on", of.name);
+        const position own = place_(all + "." + name);
+        const position whole = place_(all);
+        if (keys.empty() || own.line != whole.line || own.column != whole.column)
+            keys.push_back("depends_on." + name);
+        return keys;
     }
 
     void dependencies(const service& of) {
         for (const auto& [name, how] : of.depends_on) {
-            const std::string key = place_of_dependency(of, name);
-            if (name == of.name)
-                fail(of, key, "a service cannot depend on itself");
-            else if (const auto off = project_.disabled_services.find(name);
-                     how.required && off != project_.disabled_services.end())
-                fail(of, key,
-                    fmt::format("service \"{}\" is off; put it on with --profile {}", name,
-                        off->second.profiles.front()));
-            else if (!project_.services.contains(name) && !project_.disabled_services.contains(name))
-                fail(of, key,
-                    fmt::format("{} undefined service \"{}\"{}",
-                        key.starts_with("depends_on") ? "depends on" : "refers to", name,
-                        near(name, project_.services)));
+            const auto off = project_.disabled_services.find(name);
+            const bool there = project_.services.contains(name) || off != project_.disabled_services.end();
+            const bool is_off = how.required && off != project_.disabled_services.end();
+            if (name != of.name && there && !is_off)
+                continue;
+            for (const std::string& key : places_of_dependency(of, name))
+                if (name == of.name)
+                    fail(of, key, "a service cannot depend on itself");
+                else if (is_off)
+                    fail(of, key,
+                        fmt::format("service \"{}\" is off; put it on with --profile {}", name,
+                            off->second.profiles.front()));
+                else
+                    fail(of, key,
+                        fmt::format("{} undefined service \"{}\"{}",
+                            key.starts_with("depends_on") ? "depends on" : "refers to", name,
+                            near(name, project_.services)),
+                        "services");
         }
     }
 

@@ -293,7 +293,8 @@ service service_of(const std::string& name, const node& from) {
 }
 
 // What nothing acts on; everything else of a service is taken up above or by the filling of the tree.
-constexpr std::array<std::string_view, 4> without_action{"build", "models", "cpu_count", "cpu_percent"};
+constexpr std::array<std::string_view, 5> without_action{
+    "build", "models", "cpu_count", "cpu_percent", "pull_refresh_after"};
 constexpr std::array<std::string_view, 3> deploy_without_action{"placement", "endpoint_mode", "mode"};
 
 void find_ignored(const std::string& name, const node& service, std::vector<std::string>& ignored) {

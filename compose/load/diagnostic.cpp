@@ -3,7 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <map>
 #include <numeric>
+#include <set>
+#include <tuple>
 
 namespace compose {
 
@@ -48,6 +53,94 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
 }
 
 } // namespace
+
+namespace {
+
+/// What is told, to be asked whether something else merely follows from it.
+class causes {
+  public:
+    explicit causes(const std::vector<diagnostic>& told) {
+        for (const diagnostic& each : told) {
+            const std::string& path = each.path;
+            paths_.insert(path);
+            for (std::size_t end = next_step(path, 0); end != std::string::npos;
+                 end = next_step(path, end + 1))
+                above_.insert(path.substr(0, end));
+            if (const std::size_t bracket = path.rfind('['); path.ends_with(']')) {
+                const std::size_t index = index_at(path, bracket);
+                const auto [list, fresh] = first_left_out_.emplace(path.substr(0, bracket), index);
+                list->second = std::min(list->second, index);
+            }
+            if (!each.section.empty())
+                sections_.insert(each.section);
+        }
+    }
+
+    /// Whether it only tells of what is missing by one of them.
+    bool explain(const diagnostic& each) const {
+        const std::string& path = each.path;
+        const bool unknown =
+            !each.section.empty() && (sections_.contains(each.section) || paths_.contains(each.section) ||
+                                         sections_.contains(std::string(in_any_section)));
+        return unknown || (!path.empty() && (paths_.contains(path) || above_.contains(path))) ||
+               is_moved(path);
+    }
+
+  private:
+    static std::size_t next_step(const std::string& path, std::size_t from) {
+        return path.find_first_of(".[", from);
+    }
+
+    static std::size_t index_at(const std::string& path, std::size_t bracket) {
+        return std::strtoul(path.c_str() + bracket + 1, nullptr, 10);
+    }
+
+    /// Whether it leads to an item of a list that stands at another place since one before it is left out.
+    bool is_moved(const std::string& path) const {
+        for (std::size_t bracket = path.find('['); bracket != std::string::npos;
+             bracket = path.find('[', bracket + 1))
+            if (const auto list = first_left_out_.find(path.substr(0, bracket));
+                list != first_left_out_.end() && index_at(path, bracket) >= list->second)
+                return true;
+        return false;
+    }
+
+    std::set<std::string> paths_;
+    std::set<std::string> above_;                       // these
+    std::map<std::string, std::size_t> first_left_out_; // of the lists that lack an item
+    std::set<std::string> sections_;
+};
+
+std::string file_of(const diagnostic& each) {
+    return each.at.file ? *each.at.file : std::string();
+}
+
+/// Whether it is the first to say this of a place, as many services may have it from, and of a path.
+bool is_new(const diagnostic& each, std::set<std::string>& told) {
+    const bool placed = each.at.line > 0;
+    const bool fresh_place =
+        !placed || told.insert(to_string({.at = each.at, .path = {}, .message = each.message})).second;
+    const bool fresh_path = each.path.empty() || told.insert(each.path + ": " + each.message).second;
+    return fresh_place && fresh_path;
+}
+
+} // namespace
+
+std::vector<diagnostic> without_consequences(std::vector<diagnostic> first, std::vector<diagnostic> rest) {
+    const causes known(first);
+    std::set<std::string> told;
+    for (diagnostic& each : rest)
+        if (!known.explain(each) && is_new(each, told))
+            first.push_back(std::move(each));
+    std::map<std::string, std::size_t> files; // in the order in which they are read
+    for (const diagnostic& each : first)
+        files.try_emplace(file_of(each), files.size());
+    std::stable_sort(first.begin(), first.end(), [&](const diagnostic& one, const diagnostic& other) {
+        return std::tuple(files.at(file_of(one)), one.at.line, one.at.column) <
+               std::tuple(files.at(file_of(other)), other.at.line, other.at.column);
+    });
+    return first;
+}
 
 load_error::load_error(std::vector<diagnostic> found)
     : error(error_kind::invalid, join(found)), diagnostics_(std::move(found)) {}

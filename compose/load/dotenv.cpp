@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <cctype>
+#include <memory>
+#include <utility>
 
 namespace compose {
 
 namespace {
 
 constexpr std::size_t most_bytes = 8U << 20U; // of all values of a file: `A=$A$A` doubles with each line
+constexpr std::size_t most_told = 100;        // who has more wrong lines has named another file than meant
 
 /// Letters beyond ASCII too: of their UTF-8 no byte is below 0x80.
 bool in_key(char c) noexcept {
@@ -33,28 +36,73 @@ std::string_view trim(std::string_view text) {
     return text;
 }
 
+/// What is wrong with the lines of a file.
+class line_faults {
+  public:
+    explicit line_faults(const std::string& file) : file_(std::make_shared<const std::string>(file)) {}
+
+    void add(int line, std::size_t column, std::string message) {
+        found_.push_back({.at = {.file = file_, .line = line, .column = static_cast<int>(column)},
+            .path = {},
+            .message = std::move(message)});
+    }
+
+    bool are_many() const noexcept { return found_.size() >= most_told; }
+
+    void throw_any() {
+        if (!found_.empty())
+            throw load_error(std::move(found_));
+    }
+
+  private:
+    std::shared_ptr<const std::string> file_;
+    std::vector<diagnostic> found_;
+};
+
 class dotenv_parser {
   public:
     dotenv_parser(std::string_view text, const std::string& file, const variable_lookup& lookup,
         const variable_lookup& earlier)
-        : rest_(without_mark(text)), file_(file), lookup_(lookup), earlier_(earlier) {}
+        : rest_(without_mark(text)), line_begin_(rest_.data()), lookup_(lookup), earlier_(earlier),
+          faults_(file) {}
 
-    dotenv_entries run() {
-        for (skip_blank(); !rest_.empty(); skip_blank())
-            entry();
+    dotenv_entries run(std::vector<std::string>* unset) {
+        for (skip_blank(); !rest_.empty() && !faults_.are_many(); skip_blank())
+            try {
+                entry();
+            } catch (const fault&) {
+                skip_line();
+            }
+        faults_.throw_any();
+        if (unset != nullptr)
+            unset->insert(unset->end(), unset_.begin(), unset_.end());
         return std::move(entries_);
     }
 
   private:
-    [[noreturn]] void fail(std::string_view what) const {
-        throw error(error_kind::invalid, fmt::format("{}: line {}: {}", file_, line_, what));
+    struct fault {}; // of the line at hand, which is told
+
+    struct place {
+        int line;
+        std::size_t column;
+    };
+
+    place here() const { return {line_, static_cast<std::size_t>(rest_.data() - line_begin_) + 1}; }
+
+    [[noreturn]] void fail(std::string what) { fail(here(), std::move(what)); }
+
+    [[noreturn]] void fail(place where, std::string what) {
+        faults_.add(where.line, where.column, std::move(what));
+        throw fault{};
     }
 
     char take() {
         const char c = rest_.front();
         rest_.remove_prefix(1);
-        if (c == '\n')
+        if (c == '\n') {
             ++line_;
+            line_begin_ = rest_.data();
+        }
         return c;
     }
 
@@ -90,8 +138,8 @@ class dotenv_parser {
         skip_spaces();
         if (key.empty())
             fail("a line begins with a name, like NAME=value");
-        const bool ends =
-            rest_.empty() || rest_.front() == '\n' || rest_.front() == '\r' || rest_.front() == '#';
+        const bool ends = rest_.empty() || rest_.front() == '\n' || rest_.front() == '\r' ||
+                          (rest_.front() == '#' && rest_.data()[-1] == ' ');
         if (ends) {
             skip_line();
             entries_.emplace_back(key, std::nullopt);
@@ -107,18 +155,14 @@ class dotenv_parser {
     }
 
     std::string value() {
+        value_at_ = here();
         if (rest_.starts_with('\''))
             return single_quoted();
         if (rest_.starts_with('"'))
             return double_quoted();
         std::string_view line = rest_.substr(0, rest_.find('\n'));
         rest_.remove_prefix(line.size());
-        for (std::size_t at = 0; at < line.size(); ++at)
-            if (line[at] == '#' && at > 0 && (line[at - 1] == ' ' || line[at - 1] == '\t')) {
-                line = line.substr(0, at);
-                break;
-            }
-        return expand(trim(line));
+        return expand(trim(line.substr(0, line.find(" #"))));
     }
 
     void after_quote() {
@@ -138,7 +182,7 @@ class dotenv_parser {
             text += c == '\\' && !rest_.empty() ? take() : c;
         }
         if (rest_.empty())
-            fail("unterminated quoted value");
+            fail(value_at_, "unterminated quoted value");
         take();
         after_quote();
         return text;
@@ -160,7 +204,7 @@ class dotenv_parser {
                 escape(text, take());
         }
         if (rest_.empty())
-            fail("unterminated quoted value");
+            fail(value_at_, "unterminated quoted value");
         take();
         after_quote();
         return expand(text);
@@ -200,7 +244,6 @@ class dotenv_parser {
     }
 
     std::string expand(std::string_view text) {
-        std::vector<std::string> unset;
         const variable_lookup both = [this](const std::string& name) -> std::optional<std::string> {
             if (auto found = lookup_(name))
                 return found;
@@ -212,22 +255,25 @@ class dotenv_parser {
         };
         std::string value;
         try {
-            value = interpolate(text, both, unset);
+            value = interpolate(text, both, unset_);
         } catch (const error& failure) {
-            fail(failure.what());
+            fail(value_at_, failure.what());
         }
         size_ += value.size();
         if (size_ > most_bytes)
-            fail(fmt::format("the values of this file are longer than {} bytes", most_bytes));
+            fail(value_at_, fmt::format("the values of this file are longer than {} bytes", most_bytes));
         return value;
     }
 
     std::string_view rest_;
-    const std::string& file_;
+    int line_ = 1;
+    const char* line_begin_;
     const variable_lookup& lookup_;
     const variable_lookup& earlier_;
     dotenv_entries entries_;
-    int line_ = 1;
+    std::vector<std::string> unset_;
+    line_faults faults_;
+    place value_at_{};     // that was read last
     std::size_t size_ = 0; // of the values
 };
 
@@ -238,12 +284,18 @@ namespace {
 /// What is read travels as JSON, which knows UTF-8 alone.
 void check_text(std::string_view text, const std::string& file) {
     int line = 1;
+    std::size_t line_begin = 0;
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t size = utf8_size(text.substr(at));
         if (size == 0)
-            throw error(error_kind::invalid, fmt::format("{}: line {}: the byte 0x{:02x} is no UTF-8", file,
-                                                 line, static_cast<unsigned char>(text[at])));
-        line += text[at] == '\n' ? 1 : 0;
+            throw_load_error({.file = std::make_shared<const std::string>(file),
+                                 .line = line,
+                                 .column = static_cast<int>(at - line_begin) + 1},
+                {}, fmt::format("the byte 0x{:02x} is no UTF-8", static_cast<unsigned char>(text[at])));
+        if (text[at] == '\n') {
+            ++line;
+            line_begin = at + 1;
+        }
         at += size;
     }
 }
@@ -251,20 +303,22 @@ void check_text(std::string_view text, const std::string& file) {
 } // namespace
 
 dotenv_entries parse_dotenv(std::string_view text, const std::string& file, const variable_lookup& lookup,
-    const variable_lookup& earlier) {
+    const variable_lookup& earlier, std::vector<std::string>* unset) {
     check_text(text, file);
-    return dotenv_parser(text, file, lookup, earlier).run();
+    return dotenv_parser(text, file, lookup, earlier).run(unset);
 }
 
 dotenv_entries parse_dotenv_raw(std::string_view text, const std::string& file) {
     check_text(text, file);
     dotenv_entries entries;
+    line_faults faults(file);
     text = without_mark(text);
     int number = 0;
-    while (!text.empty()) {
+    while (!text.empty() && !faults.are_many()) {
         ++number;
         const auto end = text.find('\n');
-        std::string_view line = text.substr(0, end);
+        const std::string_view whole = text.substr(0, end);
+        std::string_view line = whole;
         text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
         if (line.ends_with('\r'))
             line.remove_suffix(1);
@@ -275,13 +329,14 @@ dotenv_entries parse_dotenv_raw(std::string_view text, const std::string& file) 
         const auto equals = line.find('=');
         const std::string key(line.substr(0, equals));
         if (key.empty() || key.find_first_of(" \t") != std::string::npos)
-            throw error(error_kind::invalid,
-                fmt::format("{}: line {}: \"{}\" is no variable name", file, number, key));
-        if (equals == std::string_view::npos)
+            faults.add(number, static_cast<std::size_t>(line.data() - whole.data()) + 1,
+                fmt::format("\"{}\" is no variable name", key));
+        else if (equals == std::string_view::npos)
             entries.emplace_back(key, std::nullopt);
         else
             entries.emplace_back(key, std::string(line.substr(equals + 1)));
     }
+    faults.throw_any();
     return entries;
 }
 

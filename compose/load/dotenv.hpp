@@ -14,11 +14,13 @@ namespace compose {
 using dotenv_entries = std::vector<std::pair<std::string, std::optional<std::string>>>;
 
 /// The variables of an env file in its order. Values expand variables: those of `lookup` first, then earlier
-/// lines, then those of `earlier` files. Throws error{invalid} "FILE: line N: …".
+/// lines, then those of `earlier` files; names that are none of these are added to `unset`. Throws load_error
+/// with all lines that are wrong, each at its place.
 dotenv_entries parse_dotenv(std::string_view text, const std::string& file, const variable_lookup& lookup,
-    const variable_lookup& earlier = {});
+    const variable_lookup& earlier = {}, std::vector<std::string>* unset = nullptr);
 
 /// `format: raw`: NAME=VALUE lines as they are, no quotes, no expansion, no comments at the end of a line.
+/// Throws like parse_dotenv().
 dotenv_entries parse_dotenv_raw(std::string_view text, const std::string& file);
 
 } // namespace compose

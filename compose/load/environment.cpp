@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 dotenv_entries read_entries(const node& from, const fs::path& directory, const variable_lookup& lookup,
-    const variable_lookup& earlier) {
+    const variable_lookup& earlier, std::vector<std::string>& unset) {
     const node* path = from.find("path");
     const std::string file = (directory / (path == nullptr ? from.text : path->text)).native();
     const node* required = from.find("required");
@@ -26,13 +26,13 @@ dotenv_entries read_entries(const node& from, const fs::path& directory, const v
     const std::string text = read_project_file(file);
     const node* format = from.find("format");
     return format != nullptr && format->text == "raw" ? parse_dotenv_raw(text, file)
-                                                      : parse_dotenv(text, file, lookup, earlier);
+                                                      : parse_dotenv(text, file, lookup, earlier, &unset);
 }
 
 /// Lays what stands in files under what the service says itself, and takes their names out.
 void fold_files(node& service, std::string_view files_key, std::string_view into_key,
     const fs::path& directory, const variable_lookup& lookup, const std::string& path,
-    std::vector<diagnostic>& wrong) {
+    std::vector<std::string>& unset, std::vector<diagnostic>& wrong) {
     const node* files = service.find(files_key);
     if (files == nullptr)
         return;
@@ -52,12 +52,16 @@ void fold_files(node& service, std::string_view files_key, std::string_view into
     };
     for (const node& entry : files->items) {
         try {
-            for (const auto& [key, value] : read_entries(entry, directory, lookup, earlier))
+            for (const auto& [key, value] : read_entries(entry, directory, lookup, earlier, unset))
                 if (const auto passed = value ? value : lookup(key))
                     put(key, text_node(entry, *passed));
-        } catch (const error& failure) {
-            wrong.push_back(
-                {.at = entry.at, .path = fmt::format("{}.{}", path, files_key), .message = failure.what()});
+        } catch (const load_error& failure) {
+            for (const diagnostic& each : failure.diagnostics()) {
+                const bool in_it = each.at.line != 0;
+                wrong.push_back({.at = in_it ? each.at : entry.at,
+                    .path = in_it ? std::string() : fmt::format("{}.{}", path, files_key),
+                    .message = in_it ? each.message : to_string(each)});
+            }
         }
     }
     if (const node* own = service.find(into_key); own != nullptr && own->is_map())
@@ -93,16 +97,16 @@ void pass_through(node* variables, const variable_lookup& lookup) {
 } // namespace
 
 void resolve_environment(node& tree, const fs::path& directory, const variable_lookup& lookup, bool files,
-    std::vector<diagnostic>& wrong) {
+    std::vector<std::string>& unset, std::vector<diagnostic>& wrong) {
     node* services = tree.find("services");
     if (services == nullptr)
         return;
     for (auto& [name, service] : services->entries) {
         const std::string path = "services." + name;
         if (files)
-            fold_files(
-                service, "env_file", "environment", directory, seen_by_files(service, lookup), path, wrong);
-        fold_files(service, "label_file", "labels", directory, lookup, path, wrong);
+            fold_files(service, "env_file", "environment", directory, seen_by_files(service, lookup), path,
+                unset, wrong);
+        fold_files(service, "label_file", "labels", directory, lookup, path, unset, wrong);
         pass_through(service.find("environment"), lookup);
     }
 }

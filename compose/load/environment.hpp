@@ -9,9 +9,10 @@
 namespace compose {
 
 /// Folds the files of each service into its labels and, with `files`, into its environment, and fills in what
-/// is passed through. Paths that are relative still are below `directory`.
+/// is passed through. Paths that are relative still are below `directory`. Names in the files that are not
+/// set are added to `unset`.
 void resolve_environment(node& tree, const std::filesystem::path& directory, const variable_lookup& lookup,
-    bool files, std::vector<diagnostic>& wrong);
+    bool files, std::vector<std::string>& unset, std::vector<diagnostic>& wrong);
 
 /// The same of the arguments of builds; those that are not set are not there.
 void pass_arguments(node& tree, const variable_lookup& lookup);

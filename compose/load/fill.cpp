@@ -193,8 +193,10 @@ void write_whole(node& tree) {
         return;
     for (auto& [name, service] : services->entries) {
         list_pairs(service, "extra_hosts");
-        if (node* logging = service.find("logging"); logging != nullptr)
-            if (node* options = logging->find("options"))
+        node* logging = service.find("logging");
+        for (node* options :
+            {logging == nullptr ? nullptr : logging->find("options"), service.find("storage_opt")})
+            if (options != nullptr)
                 for (auto& [key, option] : options->entries)
                     if (option.is_null())
                         option = text_node(option, {});

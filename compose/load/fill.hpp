@@ -22,7 +22,7 @@ void copy_scale(node& tree);
 void set_name(node& tree, const std::string& project_name);
 
 /// What has no short form once its variables are filled in: lists of hosts and SSH agents, networks and
-/// volumes of which nothing is said, empty options of logging.
+/// volumes of which nothing is said, empty options of logging and storage.
 void write_whole(node& tree);
 
 /// Where variables stay: arguments of builds that are passed through are not there.

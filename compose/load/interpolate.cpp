@@ -4,6 +4,8 @@
 
 #include <cctype>
 #include <map>
+#include <set>
+#include <utility>
 
 namespace compose {
 
@@ -75,9 +77,17 @@ class interpolator {
                 return at;
         }
         const std::size_t last = text.rfind('}');
-        if (last == std::string_view::npos || last < from || text.find("${", from) != std::string_view::npos)
+        if (last == std::string_view::npos || last < from || has_expression(text.substr(from)))
             fail(text.substr(from - 2));
         return last;
+    }
+
+    /// "$${" is none.
+    static bool has_expression(std::string_view text) {
+        for (std::size_t at = 0; at + 1 < text.size(); ++at)
+            if (text[at] == '$' && text[++at] == '{')
+                return true;
+        return false;
     }
 
     std::string value_or_blank(const std::string& name) {
@@ -150,6 +160,16 @@ std::string interpolate(
     if (text.find('$') == std::string_view::npos)
         return std::string(text);
     return interpolator(lookup, unset).run(text, 0);
+}
+
+void warn_of_unset(const std::vector<std::string>& names, std::vector<std::string>& warnings) {
+    std::set<std::string> told(warnings.begin(), warnings.end());
+    for (const std::string& name : names) {
+        std::string warning =
+            fmt::format("The \"{}\" variable is not set. Defaulting to a blank string.", name);
+        if (told.insert(warning).second)
+            warnings.push_back(std::move(warning));
+    }
 }
 
 namespace {

@@ -23,6 +23,9 @@ variable_lookup lookup_in(const std::map<std::string, std::string>& variables);
 std::string interpolate(
     std::string_view text, const variable_lookup& lookup, std::vector<std::string>& unset);
 
+/// A warning for each name that is not set, once.
+void warn_of_unset(const std::vector<std::string>& names, std::vector<std::string>& warnings);
+
 /// A variable as an expression names it.
 struct used_variable {
     std::string name;

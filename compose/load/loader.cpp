@@ -18,8 +18,8 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <tuple>
 #include <unordered_map>
+#include <utility>
 
 namespace compose {
 
@@ -32,63 +32,27 @@ void fail_if(std::vector<diagnostic> wrong) {
         throw load_error(std::move(wrong));
 }
 
-/// Whether a path leads to what `whole` does, or into it.
-bool is_within(std::string_view path, std::string_view whole) {
-    return path.starts_with(whole) &&
-           (path.size() == whole.size() || path[whole.size()] == '.' || path[whole.size()] == '[');
-}
-
-/// Whether a path leads to an item of a list that stands at another place since one before it is left out.
-bool is_moved(std::string_view path, std::string_view left_out) {
-    const std::size_t bracket = left_out.rfind('[');
-    if (!left_out.ends_with(']') || !path.starts_with(left_out.substr(0, bracket + 1)))
-        return false;
-    const auto index = [&](std::string_view of) {
-        return std::strtoul(std::string(of.substr(bracket + 1)).c_str(), nullptr, 10);
-    };
-    return index(path) >= index(left_out);
-}
-
-/// What was told first, and of the rest what does not merely follow from it (a service whose image is no
-/// image has none), once. In the order of the files.
-std::vector<diagnostic> both(std::vector<diagnostic> first, std::vector<diagnostic> rest) {
-    const std::size_t known = first.size();
-    for (diagnostic& each : rest) {
-        const auto follows = [&](const diagnostic& cause) {
-            return is_within(cause.path, each.path) || is_moved(each.path, cause.path);
-        };
-        const auto is_same = [&](const diagnostic& other) {
-            return other.path == each.path && other.message == each.message;
-        };
-        const auto causes_end = first.begin() + static_cast<std::ptrdiff_t>(known);
-        if (std::none_of(first.begin(), causes_end, follows) &&
-            std::none_of(causes_end, first.end(), is_same))
-            first.push_back(std::move(each));
-    }
-    std::map<std::string, std::size_t> files; // in the order in which they are read
-    const auto file_of = [](const diagnostic& each) { return each.at.file ? *each.at.file : std::string(); };
-    for (const diagnostic& each : first)
-        files.try_emplace(file_of(each), files.size());
-    std::stable_sort(first.begin(), first.end(), [&](const diagnostic& one, const diagnostic& other) {
-        return std::tuple(files.at(file_of(one)), one.at.line, one.at.column) <
-               std::tuple(files.at(file_of(other)), other.at.line, other.at.column);
-    });
-    return first;
-}
-
-/// `name:` of the last document that has one, variables filled in.
-std::string name_in(const std::vector<source_file>& files, const variable_lookup& lookup) {
+/// `name:` of the last document that has one that can be told, variables filled in.
+std::string name_in(
+    const std::vector<source_file>& files, const variable_lookup& lookup, std::vector<diagnostic>& wrong) {
     std::string name;
     std::vector<std::string> unset;
+    const auto take = [&](const node& found) {
+        try {
+            std::string own = interpolate(found.text, lookup, unset);
+            if (!own.empty() && normalise_project_name(own).empty())
+                throw error(error_kind::invalid,
+                    fmt::format("\"{}\" has no letter or digit; a project's name begins with one", own));
+            if (!own.empty())
+                name = std::move(own);
+        } catch (const error& failure) {
+            wrong.push_back({.at = found.at, .path = "name", .message = failure.what()});
+        }
+    };
     for (const source_file& file : files)
         for (const node& document : file.documents)
-            if (const node* found = document.find("name"); found != nullptr && found->is_scalar()) {
-                if (std::string own = interpolate(found->text, lookup, unset); !own.empty())
-                    name = std::move(own);
-                if (!name.empty() && normalise_project_name(name).empty())
-                    throw_load_error(found->at, "name",
-                        fmt::format("\"{}\" has no letter or digit; a project's name begins with one", name));
-            }
+            if (const node* found = document.find("name"); found != nullptr && found->is_scalar())
+                take(*found);
     return name;
 }
 
@@ -178,6 +142,8 @@ struct load_input {
     std::set<std::string> profiles;
     std::set<std::string> services; // named: on by that
     load_steps steps;
+    bool all_resources = false;
+    std::vector<std::string> warnings = {}; // of what was read already
 };
 
 /// Names and images: what can be told while variables are not filled in.
@@ -197,7 +163,9 @@ project outline_of(const node& tree, const std::string& name) {
 /// From texts to a project; `name_of` chooses the name, given the one in the files.
 loaded load_project(load_input from, const std::function<std::string(const std::string&)>& name_of) {
     loaded result;
-    const std::string in_file = name_in(from.files, lookup_in(from.around.variables));
+    result.warnings = std::move(from.warnings);
+    std::vector<diagnostic> wrong;
+    const std::string in_file = name_in(from.files, lookup_in(from.around.variables), wrong);
     const std::string name = name_of(in_file);
     from.around.variables["COMPOSE_PROJECT_NAME"] = name;
     const variable_lookup lookup = lookup_in(from.around.variables);
@@ -207,16 +175,18 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     std::vector<diagnostic> told;
     node tree = tree_reader(how, result.warnings).read(std::move(from.files), from.around, told);
     if (tree.is_null())
+        fail_if(without_consequences(std::move(told), std::move(wrong)));
+    if (tree.is_null())
         throw error(error_kind::invalid, fmt::format("{}:1:1: empty compose file", first));
     if (tree.find("version") != nullptr)
         result.warnings.emplace_back("the attribute `version` is obsolete, it will be ignored, please remove "
                                      "it to avoid potential confusion");
 
-    std::vector<diagnostic> wrong;
     require_members(tree, project_schema, {}, wrong);
     check_tree(tree, wrong);
-    if (!wrong.empty())
-        throw load_error(both(std::move(told), std::move(wrong)));
+    told = without_consequences(std::move(told), std::exchange(wrong, {}));
+    if (!from.steps.interpolate)
+        fail_if(std::move(told));
     std::erase_if(tree.entries, [](const auto& entry) { return entry.first == "version"; });
     const fs::path directory = from.around.place.directory;
     if (!from.steps.paths)
@@ -238,7 +208,9 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     if (from.steps.consistency)
         copy_scale(tree);
     const node disabled = take_disabled(tree, from.profiles, from.services);
-    resolve_environment(tree, directory, lookup, from.steps.environment, wrong);
+    std::vector<std::string> unset;
+    resolve_environment(tree, directory, lookup, from.steps.environment, unset, wrong);
+    warn_of_unset(unset, result.warnings);
     if (from.steps.normalise)
         pass_arguments(tree, lookup);
     const project made = decode(tree, disabled, result.ignored);
@@ -246,8 +218,9 @@ loaded load_project(load_input from, const std::function<std::string(const std::
         check_references(tree, wrong);
         check_consistency(made, places_in(tree), wrong);
     }
-    fail_if(both(std::move(told), std::move(wrong)));
-    prune(tree);
+    fail_if(without_consequences(std::move(told), std::move(wrong)));
+    if (!from.all_resources)
+        prune(tree);
     result.ignored.clear();
     result.project = decode(tree, disabled, result.ignored);
     result.project.name = name; // which is as it is written in what is not normalised
@@ -263,7 +236,9 @@ loaded load(const load_options& options) {
         .around = {.place = {.directory = files.directory, .home = "/"}, .variables = files.variables},
         .profiles = active_profiles(options, files),
         .services = std::set<std::string>(options.services.begin(), options.services.end()),
-        .steps = options.steps};
+        .steps = options.steps,
+        .all_resources = options.all_resources,
+        .warnings = files.warnings};
     if (const auto home = files.variables.find("HOME"); home != files.variables.end())
         from.around.place.home = home->second;
     for (const fs::path& file : files.files) {
@@ -274,7 +249,6 @@ loaded load(const load_options& options) {
     }
     loaded result = load_project(
         std::move(from), [&](const std::string& in_file) { return choose_name(options, files, in_file); });
-    result.warnings.insert(result.warnings.begin(), files.warnings.begin(), files.warnings.end());
     result.variables = files.variables;
     result.variables["COMPOSE_PROJECT_NAME"] = result.project.name;
     result.project.working_dir = files.directory;
@@ -310,7 +284,7 @@ void refuse_files(const source_file& file, std::vector<diagnostic>& wrong) {
 
 } // namespace
 
-node part_of(const node& tree, const std::vector<std::string>& services) {
+node part_of(const node& tree, const std::vector<std::string>& services, bool all_resources) {
     node part = tree;
     node* all = part.find("services");
     if (services.empty() || all == nullptr)
@@ -328,7 +302,8 @@ node part_of(const node& tree, const std::vector<std::string>& services) {
                 left.push_back(dependency);
     }
     std::erase_if(all->entries, [&](const auto& entry) { return !kept.contains(entry.first); });
-    prune(part);
+    if (!all_resources)
+        prune(part);
     return part;
 }
 
@@ -336,7 +311,7 @@ namespace {
 
 /// Throws load_error unless all that is told are warnings; gives these.
 std::vector<std::string> warnings_of(std::vector<diagnostic> told) {
-    std::vector<diagnostic> ordered = both({}, std::move(told));
+    std::vector<diagnostic> ordered = without_consequences({}, std::move(told));
     std::vector<std::string> warnings;
     for (const diagnostic& each : ordered)
         if (each.warning)

@@ -38,6 +38,7 @@ struct load_options {
     std::function<std::string()> standard_input;    // asked for where a file is "-"
     std::vector<std::string> services;              // named on the command line: their own profiles are on
     load_steps steps;
+    bool all_resources = false; // --all-resources: those that no service uses too
 };
 
 struct loaded {
@@ -53,8 +54,8 @@ struct loaded {
 loaded load(const load_options& options);
 
 /// Takes out of `tree` the services that are neither among `services` nor what these depend on, and what only
-/// they use: the part of a project that `config SERVICE` shows.
-node part_of(const node& tree, const std::vector<std::string>& services);
+/// they use unless it is to be `all_resources`: the part of a project that `config SERVICE` shows.
+node part_of(const node& tree, const std::vector<std::string>& services, bool all_resources = false);
 
 /// A project from one YAML text, as the API takes it: variables have no values but their defaults, and no
 /// file of this host is read. Throws load_error; `warnings` gets those of load() and check_supported().

@@ -93,6 +93,11 @@ void one_as_list(node& value) {
     value = std::move(list);
 }
 
+void servers(node& value) {
+    one_as_list(value);
+    std::erase_if(value.items, [](const node& item) { return item.is_scalar() && item.text.empty(); });
+}
+
 void sequence(node& value) {
     one_as_list(value);
     if (!value.is_map())
@@ -116,6 +121,17 @@ void sequence(node& value) {
 
 void variables(node& value) {
     pairs(value, true);
+}
+
+void agents(node& value) {
+    const bool listed = value.is_list();
+    pairs(value, true);
+    if (!listed)
+        return;
+    for (const auto& [name, from] : value.entries)
+        if (from.is_null() && name != "default" && name.find('$') == std::string::npos)
+            throw_load_error(from.at, {},
+                fmt::format("\"{}\" names no key and no socket; write {}=PATH, or default", name, name));
 }
 
 void labels(node& value) {
@@ -269,14 +285,23 @@ void external(node& value) {
     if (found == nullptr || !found->is_map())
         return;
     const node* name = found->find("name");
-    if (found->entries.size() != 1 || name == nullptr)
+    if (found->entries.size() != (name == nullptr ? 0 : 1))
         fail("external is true or false, or the old form {name: NAME}");
-    if (const node* own = value.find("name"); own != nullptr && own->text != name->text)
-        fail("name and external.name differ; write name alone, with external: true");
-    node kept = *name;
+    node kept = name == nullptr ? node() : *name;
     *found = literal_node(*found, "true");
-    if (value.find("name") == nullptr)
+    if (kept.is_null())
+        return;
+    if (const node* own = value.find("name"); own == nullptr)
         add_member(value, "name", std::move(kept));
+    else if (own->text != kept.text)
+        fail("name and external.name differ; write name alone, with external: true");
+}
+
+std::vector<std::string> external_remarks(const node& resource) {
+    const node* found = resource.find("external");
+    if (found == nullptr || found->find("name") == nullptr)
+        return {};
+    return {"external.name is deprecated; write name beside it, and external: true"};
 }
 
 void include(node& value) {
@@ -298,9 +323,9 @@ void permissions(node& value) {
     // Quoted it is octal by its sense, plain by YAML's rules.
     const auto mode =
         kind == scalar_kind::integer ? parse_integer(value.text) : parse_integer("0" + value.text);
-    if (!mode || *mode < 0)
+    if (value.text.empty() || !mode || *mode < 0)
         fail(fmt::format("\"{}\" is no file mode, like 0440", value.text));
-    value = text_node(value, fmt::format("{:04o}", *mode));
+    value = text_node(value, fmt::format("0{:o}", *mode));
 }
 
 std::vector<node> port(const node& item) {
@@ -363,7 +388,9 @@ std::vector<node> mount(const node& item) {
             add_member(made, "read_only", literal_node(item, "true"));
         put_options(made, from);
     }
-    if (node* target = made.find("target"); target != nullptr && target->text.starts_with('/')) {
+    if (node* target = made.find("target");
+        target != nullptr && !target->text.empty() &&
+        (target->text[0] == '/' || target->text.find('$') == std::string::npos)) {
         std::string clean = std::filesystem::path(target->text).lexically_normal().native();
         if (clean.size() > 1 && clean.ends_with('/'))
             clean.pop_back();
@@ -397,7 +424,9 @@ std::vector<node> file_reference(const node& item) {
 std::vector<node> device(const node& item) {
     if (!item.is_scalar())
         return {item};
-    const std::string text = text_of(item);
+    if (kind_of(item) != scalar_kind::text)
+        fail(fmt::format("must be a string, not a number; quote it: \"{}\"", item.text));
+    const std::string text = item.text;
     std::vector<std::string> parts = split_outside_braces(text, ':');
     if (parts.size() > 3)
         fail(fmt::format("\"{}\": write SOURCE[:TARGET[:PERMISSIONS]]", text));
@@ -436,7 +465,8 @@ std::string by_secret_target(const node& item) {
 }
 
 std::string by_port(const node& item) {
-    return fmt::format("{}:{}:{}/{}", item.text_at("host_ip"), item.text_at("published"),
+    const std::string address = item.text_at("host_ip");
+    return fmt::format("{}:{}:{}/{}", address.empty() ? "0.0.0.0" : address, item.text_at("published"),
         item.text_at("target"), item.text_at("protocol"));
 }
 

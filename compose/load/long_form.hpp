@@ -12,8 +12,10 @@ namespace compose::long_form {
 // Whole values.
 void words(node& value);          // "a 'b c'" -> [a, b c]
 void one_as_list(node& value);    // a -> [a]
+void servers(node& value);        // the same, without empty ones
 void sequence(node& value);       // {B: 1, A: , C: [2, 3]} -> [A, B=1, C=2, C=3]; a -> [a]
 void variables(node& value);      // [A=1, B] -> {A: 1, B: null}
+void agents(node& value);         // the same, where only `default` needs no value
 void labels(node& value);         // the same, and what has no value is empty
 void hosts(node& value);          // [a:1.1.1.1, a=2.2.2.2] -> {a: [1.1.1.1, 2.2.2.2]}
 void names(node& value);          // [a, b] -> {a: null, b: null}
@@ -37,6 +39,9 @@ std::vector<node> device(const node& item);         // A:B:rwm
 
 // What is left out of items, for a warning.
 std::vector<std::string> mount_remarks(const node& item); // "./a:/b:readonly"
+
+// Old forms, for a warning.
+std::vector<std::string> external_remarks(const node& resource); // external: {name: N}
 
 // What tells items apart.
 std::string by_value(const node& item);

@@ -68,10 +68,12 @@ void discover(const fs::path& from, project_files& into) {
 void add_env_file(
     const fs::path& file, project_files& into, const std::map<std::string, std::string>& process, bool over) {
     const std::map<std::string, std::string> before = into.variables;
+    std::vector<std::string> unset;
     for (auto& [name, value] :
-        parse_dotenv(read_project_file(file), file.native(), lookup_in(process), lookup_in(before)))
+        parse_dotenv(read_project_file(file), file.native(), lookup_in(process), lookup_in(before), &unset))
         if (value && (over || !before.contains(name)))
             into.variables[name] = *value;
+    warn_of_unset(unset, into.warnings);
 }
 
 /// Whether it is the address of a file elsewhere that was taken for a path: a git repository, an OCI

@@ -23,23 +23,35 @@ constexpr schema ipam = object(ipam_members);
 constexpr member network_members[] = {{"name", &text}, {"driver", &text}, {"driver_opts", &options},
     {"ipam", &ipam, false, true}, {"external", &boolean}, {"internal", &boolean}, {"attachable", &boolean},
     {"labels", &labels}, {"enable_ipv4", &toggled}, {"enable_ipv6", &toggled}};
-constexpr schema network{
-    .is = form::object, .members = network_members, .write_out = long_form::external, .null_is_value = true};
+constexpr schema network{.is = form::object,
+    .members = network_members,
+    .write_out = long_form::external,
+    .remarks = long_form::external_remarks,
+    .null_is_value = true};
 
 constexpr member volume_members[] = {{"name", &text}, {"driver", &text}, {"driver_opts", &options},
     {"external", &boolean}, {"labels", &labels}};
-constexpr schema volume{
-    .is = form::object, .members = volume_members, .write_out = long_form::external, .null_is_value = true};
+constexpr schema volume{.is = form::object,
+    .members = volume_members,
+    .write_out = long_form::external,
+    .remarks = long_form::external_remarks,
+    .null_is_value = true};
 
 constexpr schema config_content{.is = form::text, .keeps_zero = true};
 constexpr member secret_members[] = {{"name", &text}, {"file", &text}, {"environment", &text},
     {"external", &boolean}, {"labels", &plain_labels}, {"driver", &text}, {"driver_opts", &options},
     {"template_driver", &text}};
-constexpr schema secret{.is = form::object, .members = secret_members, .write_out = long_form::external};
+constexpr schema secret{.is = form::object,
+    .members = secret_members,
+    .write_out = long_form::external,
+    .remarks = long_form::external_remarks};
 constexpr member config_members[] = {{"name", &text}, {"file", &text}, {"environment", &text},
     {"content", &config_content}, {"external", &boolean}, {"labels", &plain_labels},
     {"template_driver", &text}};
-constexpr schema config{.is = form::object, .members = config_members, .write_out = long_form::external};
+constexpr schema config{.is = form::object,
+    .members = config_members,
+    .write_out = long_form::external,
+    .remarks = long_form::external_remarks};
 
 constexpr schema integer_text{.is = form::integer};
 constexpr member model_members[] = {

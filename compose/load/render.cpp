@@ -27,6 +27,8 @@ std::string escaped(const std::string& text) {
 enum class output { json, yaml };
 
 bool says_nothing(const node& value, const schema& of) {
+    if (of.unprinted)
+        return true;
     if (value.is_null())
         return !of.null_is_value;
     if (of.keeps_zero || of.is == form::any || of.is == form::object)

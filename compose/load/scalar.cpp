@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include <cstdlib>
 
 namespace compose {
 
@@ -50,9 +50,8 @@ std::string json_literal(const node& scalar) {
         plain.erase(0, 1);
     if (number_form_of(plain) == number_form::whole)
         return plain; // above 2^63
-    double value = 0;
-    std::from_chars(plain.data(), plain.data() + plain.size(), value);
-    return fmt::format("{}", value);
+    const double value = std::strtod(plain.c_str(), nullptr);
+    return value == 0 ? "0" : fmt::format("{}", value);
 }
 
 void settle_scalars(node& tree) {

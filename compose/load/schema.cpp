@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -50,6 +51,13 @@ std::string without_zeros(const std::string& text) {
     return text.substr(std::min(text.find_first_not_of('0'), text.size() - 1));
 }
 
+/// Go's numbers, which quoted ones are read as: 0x1F and 0b1 are none, as they are to YAML.
+bool is_of_another_base(std::string_view text) {
+    text.remove_prefix(text.starts_with('-') || text.starts_with('+') ? 1 : 0);
+    return text.size() > 1 && text[0] == '0' && std::isalpha(static_cast<unsigned char>(text[1])) != 0 &&
+           text[1] != 'e' && text[1] != 'E';
+}
+
 /// A number without a fraction is a whole one, however it is written: 80.0, 8e1.
 std::string without_fraction(const std::string& text) {
     constexpr double most = 1LL << 53; // above it not every whole number is a double
@@ -86,6 +94,14 @@ std::string_view wanted_name(form is) noexcept {
     return "";
 }
 
+std::string_view wanted_name(const schema& to) noexcept {
+    if (to.is == form::loose_text && to.no_numbers)
+        return "true, false or a string";
+    if (to.is == form::loose_text && to.no_fractions)
+        return "a string or a whole number";
+    return wanted_name(to.is);
+}
+
 class conformer {
   public:
     conformer(std::vector<diagnostic>& wrong, std::vector<std::string>& warnings, bool variables_stay)
@@ -108,10 +124,15 @@ class conformer {
 
   private:
     void write(node& value, const schema& to, const std::string& path) {
-        if (stays(value) && !to.each_alone) {
+        // A variable is a text, which no list and no mapping comes of but by a short form.
+        const bool whole = to.is == form::object || to.is == form::map || to.is == form::list;
+        if (stays(value) && !whole) {
             value.quoted = true;
             return;
         }
+        if (whole && to.is != form::list && to.remarks != nullptr && !variables_stay_)
+            for (std::string& remark : to.remarks(value))
+                warn(value.at, path, std::move(remark));
         if (to.write_out != nullptr && !guarded(value, path, [&] { to.write_out(value); }))
             return;
         if (value.is_null())
@@ -149,7 +170,7 @@ class conformer {
         const bool number_for_text = to.is == form::text && value.is_scalar();
         const bool alone = to.is == form::list && to.write_out != nullptr; // one that is no list is taken too
         fail(value.at, path,
-            fmt::format("must be {}, not {}{}", alone ? "a string or a list" : wanted_name(to.is),
+            fmt::format("must be {}, not {}{}", alone ? "a string or a list" : wanted_name(to),
                 name_of(value), number_for_text ? fmt::format("; quote it: \"{}\"", value.text) : ""));
     }
 
@@ -195,6 +216,8 @@ class conformer {
                                          : near.empty() ? ""
                                                         : fmt::format(", did you mean \"{}\"?", near);
                 fail(inner.key_at, child_path(path, key), "unknown key" + hint);
+                if (path.empty())
+                    wrong_.back().section = service ? "services" : near;
                 unusable.insert(key);
             }
         }
@@ -312,7 +335,8 @@ class conformer {
             break;
         case form::loose_text:
             if ((kind == scalar_kind::boolean && to.no_booleans) ||
-                (kind == scalar_kind::number && to.no_fractions))
+                (kind == scalar_kind::number && to.no_fractions) ||
+                (to.no_numbers && (kind == scalar_kind::integer || kind == scalar_kind::number)))
                 return wrong_type(value, to, path);
             if (kind != scalar_kind::text)
                 value.text = plain_scalar_text(value.text);
@@ -361,6 +385,9 @@ class conformer {
     }
 
     void number(node& value, const schema& to, scalar_kind kind, const std::string& path) {
+        const bool odd = kind == scalar_kind::text &&
+                         (is_of_another_base(value.text) ||
+                             (to.is == form::integer && value.text.find('_') != std::string::npos));
         if (kind == scalar_kind::text)
             value.text = without_zeros(value.text);
         value.quoted = false; // "80" is 80 here
@@ -368,12 +395,14 @@ class conformer {
             value.text = without_fraction(value.text);
         const scalar_kind meant = kind_of(value);
         const bool whole = meant == scalar_kind::integer;
-        if (kind == scalar_kind::boolean ||
+        if (kind == scalar_kind::boolean || odd ||
             (!whole && (to.is == form::integer || meant != scalar_kind::number)))
             return fail(value.at, path,
                 fmt::format(
                     "\"{}\" is no {}", value.text, to.is == form::integer ? "whole number" : "number"));
         value.text = json_literal(value);
+        if (to.is == form::integer && !parse_integer(value.text))
+            return fail(value.at, path, fmt::format("{} is not between -2^63 and 2^63 - 1", value.text));
         checked(value, to, path);
     }
 
@@ -390,7 +419,8 @@ class conformer {
 
     void bytes(node& value, const schema& to, scalar_kind kind, const std::string& path) {
         const std::string text = kind == scalar_kind::integer ? json_literal(value) : value.text;
-        const auto meant = kind == scalar_kind::boolean ? std::nullopt : parse_bytes(text);
+        const bool counted = kind == scalar_kind::integer || kind == scalar_kind::text;
+        const auto meant = counted ? parse_bytes(text) : std::nullopt;
         if (!meant)
             return fail(value.at, path,
                 fmt::format("\"{}\" is no size; write a number with b, k, m or g, like 64m", value.text));

@@ -40,7 +40,7 @@ struct schema {
     void (*write_out)(node& value) = nullptr;
     /// The same of one item of a list, which may become several.
     std::vector<node> (*expand)(const node& item) = nullptr;
-    /// What such an item says and nobody hears: each a warning.
+    /// What such an item, or a mapping, says and nobody hears, or should say otherwise: each a warning.
     std::vector<std::string> (*remarks)(const node& item) = nullptr;
     /// What tells the items of a list apart: of two that have it in common the later stays, in the place of
     /// the first. Without it all stay.
@@ -56,8 +56,10 @@ struct schema {
     bool null_yields = false;   // but not over an earlier value
     bool no_booleans = false;   // of loose_text: a number, but not true or false
     bool no_fractions = false;  // of loose_text: of numbers whole ones alone
+    bool no_numbers = false;    // of loose_text: true or false, but not a number
     bool keeps_zero = false;    // printed also when it is false, 0 or empty
     bool as_written = false;    // stays in its short form where variables stay (`config --no-interpolate`)
+    bool unprinted = false;     // nowhere but where variables stay
     bool settled = false;       // of a scalar: turned into what it means also there
     bool each_alone = false;    // of a list: items are expanded also beside one that still has a variable
     bool merges_items = false;  // of a list: two items of one identity are laid over one another

@@ -63,8 +63,8 @@ constexpr schema references{.is = form::list,
 // --- build
 
 constexpr schema addresses{.is = form::map, .element = &value_text, .write_out = long_form::variables};
-constexpr schema ssh{.is = form::map, .element = &maybe_text, .write_out = long_form::variables};
-constexpr schema attestation{.is = form::loose_text, .settled = true};
+constexpr schema ssh{.is = form::map, .element = &maybe_text, .write_out = long_form::agents};
+constexpr schema attestation{.is = form::loose_text, .no_numbers = true, .settled = true};
 constexpr schema stages{.is = form::list,
     .element = &list_item,
     .write_out = long_form::one_as_list,
@@ -145,12 +145,12 @@ constexpr schema update = object(update_members);
 
 constexpr schema device_count{.is = form::integer, .write_out = long_form::device_count};
 constexpr member device_request_members[] = {{"capabilities", &texts, true}, {"driver", &text},
-    {"count", &device_count}, {"device_ids", &texts}, {"options", &variables}};
+    {"count", &device_count}, {"device_ids", &texts}, {"options", &labels}};
 constexpr schema device_request{
     .is = form::object, .members = device_request_members, .write_out = long_form::device_request};
 constexpr schema device_requests = list_of(device_request);
 constexpr member gpu_members[] = {{"capabilities", &texts}, {"driver", &text}, {"count", &device_count},
-    {"device_ids", &texts}, {"options", &variables}};
+    {"device_ids", &texts}, {"options", &labels}};
 constexpr schema gpu{.is = form::object, .members = gpu_members, .write_out = long_form::device_request};
 constexpr schema gpus{.is = form::list, .element = &gpu, .write_out = long_form::gpus};
 
@@ -241,8 +241,8 @@ constexpr schema logging{
     }};
 
 constexpr member endpoint_members[] = {{"aliases", &named_set}, {"driver_opts", &options},
-    {"gw_priority", &number}, {"interface_name", &text}, {"ipv4_address", &text}, {"ipv6_address", &text},
-    {"link_local_ips", &named_set}, {"mac_address", &text}, {"priority", &number}};
+    {"gw_priority", &integer}, {"interface_name", &text}, {"ipv4_address", &text}, {"ipv6_address", &text},
+    {"link_local_ips", &named_set}, {"mac_address", &text}, {"priority", &integer}};
 constexpr schema endpoint{.is = form::object, .members = endpoint_members, .null_is_value = true};
 constexpr schema endpoints{.is = form::map, .element = &endpoint, .write_out = long_form::names};
 
@@ -251,10 +251,8 @@ constexpr schema model{.is = form::object, .members = model_members, .null_is_va
 constexpr schema models{.is = form::map, .element = &model, .write_out = long_form::names};
 
 // A list also where variables stay, unlike its kin.
-constexpr schema servers{.is = form::list,
-    .element = &list_item,
-    .write_out = long_form::one_as_list,
-    .identity = long_form::by_name};
+constexpr schema servers{
+    .is = form::list, .element = &list_item, .write_out = long_form::servers, .identity = long_form::by_name};
 
 constexpr schema exposed{
     .is = form::loose_text, .no_booleans = true, .no_fractions = true, .keeps_zero = true};
@@ -270,8 +268,9 @@ constexpr schema address{.is = form::text, .check = [](const std::string& value)
                                         ? std::string()
                                         : fmt::format("\"{}\" is no IP address", value);
                          }};
+constexpr schema published{.is = form::loose_text, .no_booleans = true, .no_fractions = true};
 constexpr member port_members[] = {{"name", &text}, {"mode", &text}, {"host_ip", &address},
-    {"target", &port_number, true}, {"published", &loose_text}, {"protocol", &text}, {"app_protocol", &text}};
+    {"target", &port_number, true}, {"published", &published}, {"protocol", &text}, {"app_protocol", &text}};
 constexpr schema port = object(port_members);
 constexpr schema ports{
     .is = form::list, .element = &port, .expand = long_form::port, .identity = long_form::by_port};
@@ -301,7 +300,7 @@ constexpr schema bind = object(bind_members);
 constexpr member volume_options_members[] = {{"labels", &labels}, {"nocopy", &boolean}, {"subpath", &text}};
 constexpr schema volume_options = object(volume_options_members);
 constexpr schema tmpfs_size{.is = form::bytes, .check = not_negative};
-constexpr member tmpfs_members[] = {{"size", &tmpfs_size}, {"mode", &number}};
+constexpr member tmpfs_members[] = {{"size", &tmpfs_size}, {"mode", &integer}};
 constexpr schema tmpfs = object(tmpfs_members);
 constexpr member image_options_members[] = {{"subpath", &text}};
 constexpr schema image_options = object(image_options_members);
@@ -356,18 +355,24 @@ constexpr schema pull_policy{
                                                 "refresh", "daily", "weekly", "every_DURATION"});
     }};
 
-constexpr schema cpu_percent{.is = form::number, .check = [](const std::string& value) {
+constexpr schema cpu_percent{.is = form::integer, .check = [](const std::string& value) {
                                  const double meant = std::strtod(value.c_str(), nullptr);
                                  const bool fits = meant >= 0 && meant <= 100;
                                  return fits ? std::string() : value + " is not between 0 and 100";
                              }};
+constexpr schema cpu_count{.is = form::integer, .check = not_negative};
+constexpr schema pull_refresh_after{.is = form::text, .unprinted = true};
+// Unlike other options they may have no value, which is an empty one.
+constexpr schema storage_option{
+    .is = form::loose_text, .null_is_value = true, .no_booleans = true, .keeps_zero = true};
+constexpr schema storage_options{.is = form::map, .element = &storage_option};
 
 constexpr member service_members[] = {{"profiles", &named_set}, {"annotations", &labels},
     {"attach", &toggled}, {"build", &build}, {"develop", &develop}, {"blkio_config", &blkio},
     {"cap_add", &named_set}, {"cap_drop", &named_set}, {"cgroup_parent", &text}, {"cgroup", &cgroup},
-    {"cpu_count", &integer}, {"cpu_percent", &cpu_percent}, {"cpu_period", &integer}, {"cpu_quota", &integer},
-    {"cpu_rt_period", &integer}, {"cpu_rt_runtime", &integer}, {"cpus", &number}, {"cpuset", &text},
-    {"cpu_shares", &integer}, {"command", &words}, {"configs", &config_references},
+    {"cpu_count", &cpu_count}, {"cpu_percent", &cpu_percent}, {"cpu_period", &integer},
+    {"cpu_quota", &integer}, {"cpu_rt_period", &integer}, {"cpu_rt_runtime", &integer}, {"cpus", &number},
+    {"cpuset", &text}, {"cpu_shares", &integer}, {"command", &words}, {"configs", &config_references},
     {"container_name", &container_name}, {"credential_spec", &credential}, {"depends_on", &dependencies},
     {"deploy", &deploy}, {"device_cgroup_rules", &set}, {"devices", &devices}, {"dns", &servers},
     {"dns_opt", &named_set}, {"dns_search", &one_or_set}, {"domainname", &text}, {"entrypoint", &words},
@@ -379,13 +384,14 @@ constexpr member service_members[] = {{"profiles", &named_set}, {"annotations", 
     {"memswap_limit", &bytes}, {"mem_swappiness", &bytes}, {"mac_address", &text}, {"models", &models},
     {"networks", &endpoints}, {"network_mode", &text}, {"oom_kill_disable", &boolean},
     {"oom_score_adj", &oom_score}, {"pid", &text}, {"pids_limit", &integer}, {"platform", &text},
-    {"ports", &ports}, {"privileged", &boolean}, {"pull_policy", &pull_policy}, {"read_only", &boolean},
-    {"restart", &restart}, {"runtime", &text}, {"scale", &replicas}, {"secrets", &references},
-    {"security_opt", &set}, {"shm_size", &bytes}, {"stdin_open", &boolean}, {"stop_grace_period", &duration},
-    {"stop_signal", &text}, {"storage_opt", &options}, {"sysctls", &labels}, {"tmpfs", &one_or_set},
-    {"tty", &boolean}, {"ulimits", &ulimits}, {"use_api_socket", &boolean}, {"user", &text},
-    {"userns_mode", &text}, {"uts", &text}, {"volumes", &mounts}, {"volumes_from", &set},
-    {"working_dir", &text}, {"pre_start", &preparations}, {"post_start", &hooks}, {"pre_stop", &hooks}};
+    {"ports", &ports}, {"privileged", &boolean}, {"pull_policy", &pull_policy},
+    {"pull_refresh_after", &pull_refresh_after}, {"read_only", &boolean}, {"restart", &restart},
+    {"runtime", &text}, {"scale", &replicas}, {"secrets", &references}, {"security_opt", &set},
+    {"shm_size", &bytes}, {"stdin_open", &boolean}, {"stop_grace_period", &duration}, {"stop_signal", &text},
+    {"storage_opt", &storage_options}, {"sysctls", &labels}, {"tmpfs", &one_or_set}, {"tty", &boolean},
+    {"ulimits", &ulimits}, {"use_api_socket", &boolean}, {"user", &text}, {"userns_mode", &text},
+    {"uts", &text}, {"volumes", &mounts}, {"volumes_from", &set}, {"working_dir", &text},
+    {"pre_start", &preparations}, {"post_start", &hooks}, {"pre_stop", &hooks}};
 
 } // namespace
 

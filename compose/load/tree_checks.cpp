@@ -70,16 +70,19 @@ void check_build(
     const node* build = service.find("build");
     if (build == nullptr)
         return;
-    const auto fail = [&](const node& at, const std::string& key, std::string message) {
-        wrong.push_back(
-            {.at = at.at, .path = fmt::format("{}.build.{}", path, key), .message = std::move(message)});
+    const auto fail = [&](const node& at, const std::string& key, std::string message,
+                          std::string_view section = {}) {
+        wrong.push_back({.at = at.at,
+            .path = fmt::format("{}.build.{}", path, key),
+            .message = std::move(message),
+            .section = std::string(section)});
     };
     if (build->find("dockerfile") != nullptr && build->find("dockerfile_inline") != nullptr)
         fail(*build, "dockerfile", "dockerfile and dockerfile_inline exclude one another");
     if (const node* secrets = build->find("secrets"))
         for (const node& each : secrets->items)
             if (const std::string name = each.text_at("source"); all.secrets.find(name) == nullptr)
-                fail(each, "secrets", "refers to undefined secret " + name);
+                fail(each, "secrets", "refers to undefined secret " + name, "secrets");
     constexpr std::string_view of_service = "service:";
     if (const node* contexts = build->find("additional_contexts"))
         for (const auto& [name, from] : contexts->entries)
@@ -88,7 +91,7 @@ void check_build(
                 const std::string key = "additional_contexts." + name;
                 const node* there = all.services.find(other);
                 if (there == nullptr)
-                    fail(from, key, "refers to undefined service " + other);
+                    fail(from, key, "refers to undefined service " + other, "services");
                 else if (there->find("build") == nullptr)
                     fail(from, key, fmt::format("refers to service {}, which is not built", other));
             }
@@ -120,7 +123,8 @@ void check_services(const node& services, const declared& all, std::vector<diagn
             const node* found = from.find(key);
             return found != nullptr && !found->is_null() && !(found->is_scalar() && found->text.empty());
         };
-        if (!given("image") && !given("build") && !given("provider"))
+        const bool lacks_base = service.find("extends") != nullptr; // which is told
+        if (!given("image") && !given("build") && !given("provider") && !lacks_base)
             wrong.push_back(
                 {.at = service.at, .path = path, .message = "has neither an image nor a build; set image"});
         check_twins(service, path, wrong);
@@ -176,6 +180,27 @@ void check_binds(const node& tree, std::vector<diagnostic>& wrong) {
                         .message = "a bind needs a source"});
 }
 
+/// A step of pre_start does something that the service does not.
+void check_preparations(const node& tree, std::vector<diagnostic>& wrong) {
+    const node* services = tree.find("services");
+    if (services == nullptr)
+        return;
+    for (const auto& [name, service] : services->entries)
+        if (const node* steps = service.find("pre_start"))
+            for (std::size_t index = 0; index < steps->items.size(); ++index) {
+                const node& each = steps->items[index];
+                const node* command = each.find("command");
+                const bool commanded =
+                    command != nullptr && (!command->items.empty() || !command->text.empty());
+                const std::string image = each.text_at("image");
+                if (!commanded && (image.empty() || image == service.text_at("image")))
+                    wrong.push_back({.at = each.at,
+                        .path = fmt::format("services.{}.pre_start[{}]", name, index),
+                        .message = "has neither a command nor an image of its own: it would do what the "
+                                   "service does"});
+            }
+}
+
 } // namespace
 
 void check_tree(const node& tree, std::vector<diagnostic>& wrong) {
@@ -183,6 +208,7 @@ void check_tree(const node& tree, std::vector<diagnostic>& wrong) {
     check_sources(tree, wrong);
     check_external_volumes(tree, wrong);
     check_binds(tree, wrong);
+    check_preparations(tree, wrong);
 }
 
 void check_references(const node& tree, std::vector<diagnostic>& wrong) {
@@ -191,23 +217,9 @@ void check_references(const node& tree, std::vector<diagnostic>& wrong) {
         return;
     const declared all(tree);
     check_services(*services, all, wrong);
-    const auto refer = [&](const node& at, const std::string& path, std::string_view kind,
-                           const key_index& among, const std::string& name) {
-        if (among.find(name) == nullptr)
-            wrong.push_back(
-                {.at = at.at, .path = path, .message = fmt::format("refers to undefined {} {}", kind, name)});
-    };
     for (const auto& entry : services->entries) { // no binding: clang 14 lets no closure see one
         const node& service = entry.second;
         const std::string path = "services." + entry.first;
-        const auto refer_items = [&](std::string_view key, std::string_view kind, const key_index& among) {
-            if (const node* used = service.find(key))
-                for (std::size_t index = 0; index < used->items.size(); ++index)
-                    if (const node* source = used->items[index].find("source"))
-                        refer(*source, fmt::format("{}.{}[{}]", path, key, index), kind, among, source->text);
-        };
-        refer_items("configs", "config", all.configs);
-        refer_items("secrets", "secret", all.secrets);
         constexpr std::string_view of_service = "service:";
         if (const std::string mode = service.text_at("network_mode"); mode.starts_with(of_service))
             if (const std::string other = mode.substr(of_service.size());
@@ -215,10 +227,15 @@ void check_references(const node& tree, std::vector<diagnostic>& wrong) {
                 service.find("depends_on") == nullptr) // it tells it too
                 wrong.push_back({.at = service.find("network_mode")->at,
                     .path = path + ".network_mode",
-                    .message = fmt::format("service \"{}\" is not there, or off", other)});
+                    .message = fmt::format("service \"{}\" is not there, or off", other),
+                    .section = "services"});
         if (const node* used = service.find("models"))
             for (const auto& [model, how] : used->entries)
-                refer(how, fmt::format("{}.models.{}", path, model), "model", all.models, model);
+                if (all.models.find(model) == nullptr)
+                    wrong.push_back({.at = how.at,
+                        .path = fmt::format("{}.models.{}", path, model),
+                        .message = "refers to undefined model " + model,
+                        .section = "models"});
     }
 }
 

@@ -70,9 +70,21 @@ project_place seen_from(const fs::path& folder, project_place place) {
 
 } // namespace
 
-void tree_reader::fail(const node& at, std::string path, std::string message) {
-    wrong_.push_back({.at = at.at, .path = std::move(path), .message = std::move(message)});
-    incomplete_ = true;
+void tree_reader::fail(const node& at, std::string path, std::string message, std::string_view section) {
+    wrong_.push_back({.at = at.at,
+        .path = std::move(path),
+        .message = std::move(message),
+        .section = std::string(section)});
+}
+
+void tree_reader::take_over(
+    const load_error& failure, const node& named_at, const std::string& path, std::string_view section) {
+    for (const diagnostic& each : failure.diagnostics())
+        if (each.at.line == 0)
+            fail(named_at, path, to_string(each), section);
+        else
+            wrong_.push_back(
+                {.at = each.at, .path = each.path, .message = each.message, .section = std::string(section)});
 }
 
 source_file tree_reader::read_source(const std::filesystem::path& file) {
@@ -92,18 +104,9 @@ node tree_reader::read(
     std::vector<source_file> files, const surroundings& in, std::vector<diagnostic>& wrong) {
     project_ = in.place.directory;
     node whole = read_files(std::move(files), in, {});
-    const bool section = std::any_of(wrong_.begin(), wrong_.end(), [](const diagnostic& each) {
-        return each.path.find_first_of(".[") == std::string::npos && each.path != "version";
-    });
-    if (incomplete_ || section || (!how_.interpolate && !wrong_.empty()))
-        throw load_error(std::move(wrong_));
     wrong = std::move(wrong_);
     drop_resets(whole);
-    std::set<std::string> told;
-    for (const std::string& name : unset_)
-        if (told.insert(name).second)
-            warnings_.push_back(
-                fmt::format("The \"{}\" variable is not set. Defaulting to a blank string.", name));
+    warn_of_unset(unset_, warnings_);
     return whole;
 }
 
@@ -124,10 +127,8 @@ node tree_reader::read_files(std::vector<source_file> files, const surroundings&
 }
 
 void tree_reader::prepare(node& document, const surroundings& in) {
-    const std::size_t before = wrong_.size();
     if (how_.interpolate)
         interpolate_tree(document, {}, lookup_in(in.variables), unset_, wrong_);
-    incomplete_ = incomplete_ || wrong_.size() > before;
     conform(document, project_schema, {}, wrong_, warnings_, !how_.interpolate);
 }
 
@@ -158,15 +159,16 @@ node tree_reader::extended(const origin& from, const std::string& name, extensio
         fail(*extends, path,
             seen ? fmt::format("goes round in a circle: {} -> {}", fmt::join(run.way, " -> "), step)
                  : fmt::format("services that extend one another more than {} deep", most_nested));
-        take(service, "extends");
         return service;
     }
     const position extends_at = extends->at;
     run.way.push_back(step);
     node base = base_of(*extends, path, from, run);
     run.way.pop_back();
-    take(service, "extends");
-    take(base, "extends");
+    if (!base.is_null())
+        take(service, "extends");
+    if (const node* lost = base.find("extends"); lost != nullptr && !lost->is_map())
+        take(base, "extends");
     base.at = service.at;
     base.tag = merge_tag::none;
     node whole = merge(std::move(base), std::move(service), schemas::service, !how_.interpolate);
@@ -176,6 +178,29 @@ node tree_reader::extended(const origin& from, const std::string& name, extensio
             fmt::format("more than {} values once all that is extended is written out", most_values));
     run.made.emplace(step, whole);
     return whole;
+}
+
+/// Whether something of a service is told to be wrong, and so is left out.
+bool tree_reader::is_faulty(const std::string& name, const std::string& file) {
+    constexpr std::string_view services = "services.";
+    for (; looked_through_ < wrong_.size(); ++looked_through_) {
+        const diagnostic& each = wrong_[looked_through_];
+        if (!each.path.starts_with(services) || each.at.file == nullptr)
+            continue;
+        const std::string below = each.path.substr(services.size());
+        for (std::size_t end = below.find_first_of(".["); end != std::string::npos;
+             end = below.find_first_of(".[", end + 1)) // names may have dots in them
+            faulty_.emplace(*each.at.file, below.substr(0, end));
+        faulty_.emplace(*each.at.file, below);
+    }
+    return faulty_.contains({file, name});
+}
+
+/// One that lacks something keeps an `extends`.
+node tree_reader::with_its_faults(node base, const std::string& file, const node& extends) {
+    if (base.find("extends") == nullptr && is_faulty(extends.text_at("service"), file))
+        base.entries.emplace_back("extends", extends);
+    return base;
 }
 
 /// What a service extends, itself written out; nothing when there is none, which is told.
@@ -190,7 +215,9 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
     const fs::path directory = from.directory.empty() ? run.in.place.directory : from.directory;
     if (named.empty()) {
         const node* base = from.services->find(wanted);
-        return base != nullptr && base->is_map() ? extended(from, wanted, run) : none_in(from.file);
+        return base != nullptr && base->is_map()
+                   ? with_its_faults(extended(from, wanted, run), from.file, extends)
+                   : none_in(from.file);
     }
     if (!how_.own_files) {
         fail(extends, path, "a request cannot name files of the host; send what is in them");
@@ -211,13 +238,9 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
         node made = extended(
             {.services = others, .file = other.native(), .directory = there.place.directory}, wanted, run);
         resolve_service_paths(made, how_.paths ? there.place : seen_from(directory, there.place));
-        return made;
+        return with_its_faults(std::move(made), other.native(), extends);
     } catch (const load_error& failure) {
-        incomplete_ = true;
-        for (const diagnostic& each : failure.diagnostics())
-            wrong_.push_back(each.at.line != 0
-                                 ? each
-                                 : diagnostic{.at = extends.at, .path = path, .message = failure.what()});
+        take_over(failure, extends, path);
     }
     return {};
 }
@@ -249,7 +272,7 @@ namespace {
 
 /// The variables of an included project: those that hold already over its own files'.
 std::map<std::string, std::string> variables_of(
-    const node& entry, const fs::path& directory, const surroundings& in) {
+    const node& entry, const fs::path& directory, const surroundings& in, std::vector<std::string>& unset) {
     std::vector<std::string> files = texts_at(entry, "env_file");
     std::error_code none;
     if (files.empty() && fs::is_regular_file(directory / ".env", none))
@@ -259,7 +282,8 @@ std::map<std::string, std::string> variables_of(
         const std::string path = absolute_path(each, in.place);
         if (path == "/dev/null")
             continue;
-        for (const auto& [name, value] : parse_dotenv(read_project_file(path), path, lookup_in(in.variables)))
+        for (const auto& [name, value] :
+            parse_dotenv(read_project_file(path), path, lookup_in(in.variables), {}, &unset))
             if (value)
                 variables[name] = *value;
     }
@@ -273,41 +297,39 @@ std::map<std::string, std::string> variables_of(
 void tree_reader::include(node& document, const node& entry, const std::string& path, const std::string& file,
     const surroundings& in, const chain& includes) {
     if (!how_.own_files)
-        return fail(entry, path, "a request cannot name files of the host; send what is in them");
+        return fail(
+            entry, path, "a request cannot name files of the host; send what is in them", in_any_section);
     std::vector<fs::path> files;
     for (const std::string& each : texts_at(entry, "path"))
         files.emplace_back(absolute_path(each, in.place));
     if (files.empty())
-        return fail(entry, path, "\"path\" is missing; it must be there");
+        return fail(entry, path, "\"path\" is missing; it must be there", in_any_section);
     chain way = includes;
     way.push_back(file);
     for (const fs::path& each : files)
         if (std::find(way.begin(), way.end(), each.native()) != way.end())
             return fail(entry, path,
-                fmt::format("include cycle detected: {} -> {}", fmt::join(way, " -> "), each.native()));
+                fmt::format("include cycle detected: {} -> {}", fmt::join(way, " -> "), each.native()),
+                in_any_section);
     if (way.size() > most_nested)
-        return fail(
-            entry, path, fmt::format("files that include one another more than {} deep", most_nested));
+        return fail(entry, path, fmt::format("files that include one another more than {} deep", most_nested),
+            in_any_section);
     const std::string directory = entry.text_at("project_directory");
     surroundings there = in;
     there.place.directory =
         directory.empty() ? files.front().parent_path() : fs::path(absolute_path(directory, in.place));
     node imported;
     try {
-        there.variables = variables_of(entry, there.place.directory, in);
+        there.variables = variables_of(entry, there.place.directory, in, unset_);
         std::vector<source_file> sources;
         sources.reserve(files.size());
         for (const fs::path& each : files)
             sources.push_back(read_source(each));
         imported = read_files(std::move(sources), there, way);
     } catch (const load_error& failure) {
-        incomplete_ = true;
-        for (const diagnostic& each : failure.diagnostics())
-            wrong_.push_back(each.at.line == 0
-                                 ? diagnostic{.at = entry.at, .path = path, .message = failure.what()}
-                                 : each);
+        take_over(failure, entry, path, in_any_section);
     } catch (const error& failure) {
-        fail(entry, path, failure.what());
+        fail(entry, path, failure.what(), in_any_section);
     }
     drop_resets(imported);
     for (const std::string_view kind : {"services", "networks", "volumes", "configs", "secrets", "models"}) {

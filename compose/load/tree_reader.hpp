@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace compose {
@@ -33,8 +34,8 @@ class tree_reader {
   public:
     tree_reader(read_options how, std::vector<std::string>& warnings) : how_(how), warnings_(warnings) {}
 
-    /// Adds what is wrong to `wrong`, and leaves it out of the tree. Throws load_error with all of it when
-    /// what the rest means cannot be told without that.
+    /// Adds what is wrong to `wrong`, and leaves it out of the tree. A service that extends what cannot be
+    /// had whole keeps its `extends`.
     node read(std::vector<source_file> files, const surroundings& in, std::vector<diagnostic>& wrong);
 
   private:
@@ -61,10 +62,16 @@ class tree_reader {
     void extend_all(node& document, const std::string& file, const surroundings& in);
     node extended(const origin& from, const std::string& name, extension& run);
     node base_of(const node& extends, const std::string& path, const origin& from, extension& run);
+    bool is_faulty(const std::string& name, const std::string& file);
+    node with_its_faults(node base, const std::string& file, const node& extends);
     void include_all(node& document, const std::string& file, const surroundings& in, const chain& includes);
     void include(node& document, const node& entry, const std::string& path, const std::string& file,
         const surroundings& in, const chain& includes);
-    void fail(const node& at, std::string path, std::string message);
+    void fail(const node& at, std::string path, std::string message, std::string_view section = {});
+
+    /// What is wrong with another file, or why it cannot be had, which is told where it is named.
+    void take_over(const load_error& failure, const node& named_at, const std::string& path,
+        std::string_view section = {});
 
     /// Variables filled in, short forms written out.
     void prepare(node& document, const surroundings& in);
@@ -73,7 +80,9 @@ class tree_reader {
     std::filesystem::path project_; // its folder
     std::vector<std::string>& warnings_;
     std::vector<diagnostic> wrong_;
-    bool incomplete_ = false; // services or values are missing that others may need
+    std::set<std::pair<std::string, std::string>>
+        faulty_;                     // files and services, of the first `looked_through_`
+    std::size_t looked_through_ = 0; // of `wrong_`
     std::vector<std::string> unset_;
     std::size_t files_read_ = 0; // that files name
     std::size_t bytes_read_ = 0;

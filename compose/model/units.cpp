@@ -7,6 +7,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 
 namespace compose {
 
@@ -177,7 +178,8 @@ bool is_float(std::string_view text) {
         return digits && mantissa.find('.') != std::string_view::npos;
     std::string_view exponent = text.substr(end + 1);
     exponent.remove_prefix(exponent.starts_with('-') || exponent.starts_with('+') ? 1 : 0);
-    return !exponent.empty() && exponent.find_first_not_of("0123456789") == std::string_view::npos;
+    return !exponent.empty() && exponent.find_first_not_of("0123456789") == std::string_view::npos &&
+           std::isfinite(std::strtod(std::string(text).c_str(), nullptr)); // 1e400 is a text
 }
 
 } // namespace
@@ -208,11 +210,8 @@ std::string plain_scalar_text(std::string_view text) {
         plain.size() > 1 && plain[0] == '0' && plain.find_first_not_of("0123456789") == std::string::npos;
     if (!not_octal && !is_float(plain))
         return std::string(text);
-    double value = 0;
-    const std::string_view digits = std::string_view(plain).substr(plain.starts_with('+') ? 1 : 0);
-    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return failed == std::errc() && end == digits.data() + digits.size() ? go_float(value)
-                                                                         : std::string(text);
+    const double value = std::strtod(plain.c_str(), nullptr);
+    return std::isfinite(value) ? go_float(value) : std::string(text);
 }
 
 std::optional<bool> parse_bool(std::string_view text) {

@@ -3,7 +3,7 @@
 A case is NAME.yaml, or a folder NAME with compose.yaml, what it needs beside it and, where there are, `arguments` before
 `config`, a line each. What is meant to differ stands in differences.md with its reason; what stands there and does not
 differ any more fails the test too. What we print, read again, is the same: nothing is lost on the way.
-The flags of `config` are compared too, over all cases or every few of them.
+The flags of `config` are compared too, over all cases or every few of them; over cases that begin with their name in any case.
 
     differential_test.py [NAME…]           shows how these differ
     differential_test.py --FLAG… [NAME…]   the same with flags of `config`
@@ -88,7 +88,7 @@ class Case:
         (folder / "again").mkdir()
         (folder / "again" / "again.yaml").write_text(printed.stdout)
         again = run(BIN / "compose", folder / "again", "--project-directory", ".", "-f", "again.yaml",
-                    "--profile", "*", "config", "--format", "json")
+                    "--profile", "*", "--all-resources", "config", "--format", "json")
         if again.returncode != 0:
             return again.stderr
         return difference(json.loads(self.ours.stdout), json.loads(again.stdout))
@@ -181,6 +181,14 @@ class DifferentialTest(unittest.TestCase):
         lost = [f"{case.name}:\n{case.lost}" for case in self.cases if case.lost]
         self.assertEqual(len(lost), 0, "\n\n".join(lost))
 
+    def test_the_same_variables_are_told_to_be_unset(self):
+        for case in self.cases:
+            if case.ours.returncode == case.theirs.returncode == 0 and not case.difference():
+                with self.subTest(case.name):
+                    theirs, ours = (set(re.findall(r'The \\?"(\w+)\\?" variable is not set', each.stderr))
+                                    for each in (case.theirs, case.ours))
+                    self.assertEqual(theirs, ours)
+
     def test_our_errors_have_a_place(self):
         """FILE, line and column, and something to read, wherever a compose file is to blame."""
         for case in self.cases:
@@ -189,11 +197,11 @@ class DifferentialTest(unittest.TestCase):
             with self.subTest(case.name):
                 if case.ours.stderr.startswith("["):
                     for each in json.loads(case.ours.stderr):
-                        self.assertRegex(each["file"], r"\.ya?ml$")
+                        self.assertRegex(each["file"], r"\.(ya?ml|env)$")
                         self.assertGreater(min(each["line"], each["column"]), 0)
                         self.assertTrue(each["message"])
                 else:
-                    self.assertRegex(case.ours.stderr, r"\.ya?ml:\d+:\d+: ")
+                    self.assertRegex(case.ours.stderr, r"\.(ya?ml|env):\d+:\d+: ")
 
 
 class FlagsTest(unittest.TestCase):
@@ -206,7 +214,7 @@ class FlagsTest(unittest.TestCase):
     def compare(self, flags, every, reference):
         anyhow, known = known_differences(), known_differences(flags)
         chosen = {name: source for index, (name, source) in enumerate(cases().items(), list(FLAGS).index(flags))
-                  if index % every == 0 or name in known}
+                  if index % every == 0 or name in known or flags and name.startswith(flags.strip("-").replace("-", "_"))}
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             found = dict(zip(chosen, pool.map(lambda source: compare_with(flags.split(), source, reference),
                                               chosen.values())))
@@ -246,6 +254,27 @@ class ServicesTest(unittest.TestCase):
                 theirs, ours = (json.loads(run(each, folder, "-p", "p", "config", "--format", "json", *services).stdout)["services"]
                                 for each in (reference, BIN / "compose"))
                 self.assertEqual(theirs, ours, services)
+
+
+    def test_images_of_steps_before_a_start_too(self):
+        with tempfile.TemporaryDirectory(prefix="composed-corpus-") as folder:
+            (pathlib.Path(folder) / "compose.yaml").write_text(
+                "services: {a: {image: one, pre_start: [{command: x, image: two}, {command: y}, {command: z, image: two}]}}\n")
+            self.assertEqual(run(BIN / "compose", folder, "config", "--images").stdout.split(), ["one", "two"])
+
+    def test_resources_that_no_named_service_uses(self):
+        reference = reference_program()
+        with tempfile.TemporaryDirectory(prefix="composed-corpus-") as folder:
+            (pathlib.Path(folder) / "compose.yaml").write_text(
+                "services: {a: {image: i}, b: {image: i, networks: [x]}}\nnetworks: {n: {}, x: }\nvolumes: {vol: }\n")
+            for rest in (["--format", "json", "a"], ["--format", "json"], ["--format", "json", "--no-interpolate"]):
+                theirs, ours = (json.loads(run(each, folder, "-p", "p", "--all-resources", "config", *rest).stdout)
+                                for each in (reference, BIN / "compose"))
+                self.assertEqual(theirs, ours, rest)
+            for listing in "--volumes", "--networks":
+                theirs, ours = (run(each, folder, "-p", "p", "--all-resources", "config", listing).stdout
+                                for each in (reference, BIN / "compose"))
+                self.assertEqual(sorted(theirs.split()), sorted(ours.split()), listing)
 
 
 def show_flags(arguments):

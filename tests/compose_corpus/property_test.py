@@ -20,7 +20,8 @@ class Project:
     """One project in a folder of its own, and what our `config` makes of it."""
 
     def __init__(self, seed, scratch):
-        self.made = Maker(seed).project()
+        maker = Maker(seed)
+        self.made = maker.project()
         for service in self.made["services"].values():
             for key in VARIABLE_KEYS:
                 if isinstance(service.get(key), dict):
@@ -28,6 +29,7 @@ class Project:
         self.folder = pathlib.Path(scratch) / "case"
         self.folder.mkdir()
         self.write("compose.yaml", self.made)
+        (self.folder / "e.env").write_text(maker.env_file())
 
     def write(self, name, what):
         (self.folder / name).write_text(yaml.safe_dump(what, sort_keys=False, allow_unicode=True))
@@ -67,7 +69,7 @@ def a_file_over_itself_is_itself(project, read):
     """Where lists are sets; what is appended by the rules doubles, and is left out."""
     project.made.pop("x-top", None)
     for service in project.made["services"].values():
-        for appended in "post_start", "x-own":
+        for appended in "post_start", "x-own", "gpus":
             service.pop(appended, None)
     project.write("less.yaml", project.made)
     once = project.config(files=("less.yaml",))

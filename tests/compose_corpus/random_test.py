@@ -24,6 +24,9 @@ WORDS = ["web", "db", "cache", "queue", "a b", "x=y", "it's", "8080", "true", "n
          "$${HOME}", "${SET}", "${NOPE-fallback}", "-", "/path/to", "10m", "", " lead", "tab\there", "line\nbreak"]
 
 
+LINES = ["AA=x", "BB=x\t#y", "CC=x #y", 'DD="q $SET"', "EE='s'", "FF=$NOPE", "SET", "GG=\t#y", "\t# c", "HH: v", "export II=1", ""]
+
+
 class Maker:
     """Values of the language. Names of two letters and more: one-letter volumes are Windows drives to the other side."""
 
@@ -65,12 +68,14 @@ class Maker:
 
     def port(self):
         target, host = self.chance.randint(1, 65000), self.chance.randint(1, 65000)
+        if self.chance.random() < 0.3:  # of these some are the same
+            return f"{self.one('', '0.0.0.0:', '127.0.0.1:')}8080:{self.one(80, 81)}{self.one('', '/tcp')}"
         return self.one(str(target), f"{host}:{target}", f"127.0.0.1:{host}:{target}/udp", f"{host}-{host + 2}:{target}-{target + 2}",
                         {"target": target}, {"target": target, "published": str(host), "protocol": "udp", "mode": "host"},
                         {"target": target, "published": host, "host_ip": "10.0.0.1", "name": "pp"}, f"127.0.0.1::{target}")
 
     def mount(self, number):
-        target = f"/mnt/{number}"
+        target = f"{self.one('', '/x/..')}/mnt/{number}"
         return self.one(f"./rel:{target}", f"/abs:{target}:ro", f"vol1:{target}", f"vol2:{target}:nocopy", target, f"~/h:{target}",
                         {"type": "bind", "source": "./x", "target": target, "read_only": True},
                         {"type": "volume", "source": "vol1", "target": target, "volume": {"nocopy": True}},
@@ -117,7 +122,7 @@ class Maker:
             "init": lambda: self.one(True, False, "true"), "tty": lambda: self.one(True, False), "stdin_open": lambda: True,
             "read_only": lambda: self.one(True, "false"), "privileged": lambda: True, "profiles": lambda: ["prof"],
             "extra_hosts": lambda: self.one(["h1:1.2.3.4", "h2=::1"], {"h1": "1.2.3.4", "h2": ["5.6.7.8"]}),
-            "dns": lambda: self.one("1.1.1.1", ["1.1.1.1", "8.8.8.8"]), "dns_search": lambda: ["ex.org"], "dns_opt": lambda: ["ndots:2"],
+            "dns": lambda: self.one("1.1.1.1", ["1.1.1.1", "8.8.8.8"], "", ["${NOPE:-}", "1.1.1.1"]), "dns_search": lambda: ["ex.org"], "dns_opt": lambda: ["ndots:2"],
             "cap_add": lambda: self.each_once(["NET_ADMIN", "SYS_TIME"]), "cap_drop": lambda: ["ALL"], "security_opt": lambda: ["no-new-privileges"],
             "logging": lambda: {"driver": "json-file", "options": {"max-size": "10m", "max-file": self.one("3", 3)}},
             "platform": lambda: "linux/amd64", "pull_policy": lambda: self.one("always", "never", "missing", "if_not_present", "daily"),
@@ -125,9 +130,11 @@ class Maker:
             "pids_limit": lambda: self.one(100, -1), "shm_size": self.size, "oom_score_adj": lambda: -5, "sysctls": lambda: {"net.core.x": 1},
             "ulimits": lambda: {"nproc": 5, "nofile": {"soft": 1, "hard": 2}}, "devices": lambda: ["/dev/null", "/dev/zero:/dev/z:r"],
             "group_add": lambda: ["wheel", 5], "ipc": lambda: "host", "pid": lambda: "host", "uts": lambda: "host", "runtime": lambda: "runc",
-            "build": self.build, "secrets": lambda: self.one(["sec1"], [{"source": "sec1", "target": "/s", "mode": 0o440}]),
+            "build": self.build, "secrets": lambda: self.one(["sec1"], [{"source": "sec1", "target": "/s", "mode": self.one(0o440, 5, "0400", 0o1777)}]),
             "configs": lambda: self.one(["conf1"], [{"source": "conf1", "target": "/c"}]), "domainname": lambda: "ex.org",
-            "mac_address": lambda: "02:42:ac:11:65:43", "attach": lambda: False, "storage_opt": lambda: {"size": "1G"},
+            "mac_address": lambda: "02:42:ac:11:65:43", "attach": lambda: False, "storage_opt": lambda: {"size": self.one("1G", None)},
+            "pull_refresh_after": self.duration, "env_file": lambda: self.one("e.env", [{"path": "e.env", "format": "raw"}]),
+            "gpus": lambda: [{"capabilities": ["gpu"], "options": self.one(["aa", "bb=1"], {"aa": None})}],
             "post_start": lambda: [{"command": "x", "user": "root"}], "x-own": lambda: {"a": [1, "b", None]},
         }
         made = {"image": self.one("nginx", "nginx:1.25", "reg.example:5000/a/b@sha256:" + "0" * 64, "x:${SET}")}
@@ -144,6 +151,9 @@ class Maker:
                     made.pop(twin, None)
         return made
 
+    def env_file(self):
+        return "\n".join(self.some(lambda: self.one(*LINES), 8)) + "\n"
+
     def project(self):
         names = [f"svc{number}" for number in range(self.chance.randint(1, 4))]
         services = {}
@@ -152,7 +162,8 @@ class Maker:
             services[name] = self.service([each for each in services if "profiles" not in services[each]])
         made = {"services": services, "networks": {"net1": self.one(None, {"internal": True}, {"labels": self.labels()}),
                                                    "net2": {"ipam": {"config": [{"subnet": "10.5.0.0/16"}]}}},
-                "volumes": {"vol1": None, "vol2": self.one(None, {"name": "named"}, {"driver_opts": {"o": 1}}, {"external": True})},
+                "volumes": {"vol1": None, "vol2": self.one(None, {"name": "named"}, {"driver_opts": {"o": 1}}, {"external": True},
+                                                             {"external": {}}, {"external": {"name": "q"}})},
                 "secrets": {"sec1": self.one({"file": "./s"}, {"environment": "SET"})}, "configs": {"conf1": {"content": "c ${SET}"}}}
         if self.chance.random() < 0.3:
             made["name"] = self.one("given", "${SET}")
@@ -162,12 +173,15 @@ class Maker:
 
 
 def compare(seed, reference):
-    text = yaml.safe_dump(Maker(seed).project(), sort_keys=False, allow_unicode=True)
+    maker = Maker(seed)
+    text = yaml.safe_dump(maker.project(), sort_keys=False, allow_unicode=True)
+    flags = maker.one([], ["--all-resources"])
     with tempfile.TemporaryDirectory(prefix="composed-random-") as scratch:
         folder = pathlib.Path(scratch) / "case"
         folder.mkdir()
         (folder / "compose.yaml").write_text(text)
-        theirs, ours = (run(program, folder, "config", "--format", "json") for program in (reference, BIN / "compose"))
+        (folder / "e.env").write_text(maker.env_file())
+        theirs, ours = (run(program, folder, *flags, "config", "--format", "json") for program in (reference, BIN / "compose"))
     if (theirs.returncode == 0) != (ours.returncode == 0):
         return f"exit {theirs.returncode}: {theirs.stderr[-300:]}\nexit {ours.returncode}: {ours.stderr[-300:]}\n{text}", True
     if ours.returncode != 0:

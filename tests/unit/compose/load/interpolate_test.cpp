@@ -88,13 +88,38 @@ TEST(dotenv, mistakes_have_their_line) {
         }
         return std::string();
     };
-    EXPECT_THAT(message("A=1\nB C=2\n"), HasSubstr("f.env: line 2: key cannot contain a space"));
-    EXPECT_THAT(message("A='x\n"), HasSubstr("unterminated quoted value"));
+    EXPECT_EQ(message("A=1\n B C=2\nD=1\n=x\nE=${\nF=\"y\nz"),
+        "f.env:2:4: key cannot contain a space\n"
+        "f.env:4:1: a line begins with a name, like NAME=value\n"
+        "f.env:5:3: invalid interpolation format \"${\"; you may need to escape any $ with another $\n"
+        "f.env:6:3: unterminated quoted value");
+    EXPECT_EQ(message("A=1\nB=\xff\n"), "f.env:2:3: the byte 0xff is no UTF-8");
+    std::string many;
+    for (int line = 0; line < 1000; ++line)
+        many += "A B=1\n";
+    EXPECT_LT(message(many).size(), 10'000U);
+}
+
+TEST(dotenv, what_is_not_set_is_told) {
+    std::vector<std::string> unset;
+    parse_dotenv("A=$NOPE\nB=${A}${OTHER:-x}\nC=${GONE}\n", "f.env", lookup, {}, &unset);
+    EXPECT_EQ(unset, (std::vector<std::string>{"NOPE", "GONE"}));
+}
+
+TEST(dotenv, a_comment_follows_a_space) {
+    const dotenv_entries expected{{"A", "x\t#y"}, {"B", "x"}, {"C", "#y"}};
+    EXPECT_EQ(parse_dotenv("A=x\t#y\nB=x\t #y\nC=\t#y\n", "f", lookup), expected);
 }
 
 TEST(dotenv, raw_lines_are_taken_as_they_are) {
     const dotenv_entries expected{{"A", "'$V' # x"}, {"B", std::nullopt}};
     EXPECT_EQ(parse_dotenv_raw("# c\nA='$V' # x\nB\n", "f"), expected);
+    try {
+        parse_dotenv_raw("A=1\nB C=2\n =3\n", "f");
+        FAIL();
+    } catch (const load_error& failure) {
+        EXPECT_STREQ(failure.what(), "f:2:1: \"B C\" is no variable name\nf:3:2: \"\" is no variable name");
+    }
 }
 
 } // namespace

@@ -96,6 +96,93 @@ TEST_F(mistakes_test, what_is_written_wrongly_hides_nothing_that_refers_to_what_
             HasSubstr("12 networks.n: must be a mapping")));
 }
 
+TEST_F(mistakes_test, a_key_that_there_is_none_of_hides_what_it_is_taken_for_and_nothing_else) {
+    EXPECT_THAT(in("volums: {v: }\n"
+                   "services:\n"
+                   "  a:\n"
+                   "    image: x\n"
+                   "    volumes: [v:/x]\n"
+                   "    depends_on: [nope]\n"
+                   "    configs: [c]\n"
+                   "  'a b':\n"
+                   "    networks: [n]\n"
+                   "configs: [c]\n"),
+        ::testing::ElementsAre(HasSubstr("1 volums: unknown key"),
+            HasSubstr("6 services.a.depends_on.nope: depends on undefined"),
+            HasSubstr("8 services.a b: a name has letters"),
+            HasSubstr("9 services.a b.networks.n: refers to undefined network"),
+            HasSubstr("10 configs: must be a mapping")));
+}
+
+TEST_F(mistakes_test, what_is_not_there_hides_only_what_it_would_have_brought) {
+    EXPECT_THAT(in("services:\n"
+                   "  a:\n"
+                   "    extends: nothing\n"
+                   "    networks: [n]\n"
+                   "  b: {extends: a}\n"
+                   "  c: {image: '${X:?m}', depends_on: [nope]}\n"
+                   "  d: {user: x}\n"),
+        ::testing::ElementsAre(HasSubstr("3 services.a.extends: cannot extend"),
+            HasSubstr("4 services.a.networks.n: refers to undefined network"),
+            HasSubstr("6 services.c.image: required variable X"),
+            HasSubstr("6 services.c.depends_on.nope: depends on undefined"),
+            HasSubstr("7 services.d: has neither an image nor a build")));
+    EXPECT_THAT(in("include: [nope.yaml]\nservices:\n  a: {networks: [n]}\n"),
+        ::testing::ElementsAre(HasSubstr("1 include[0]"), HasSubstr("3 services.a: has neither an image")));
+}
+
+TEST_F(mistakes_test, what_is_wrong_with_a_base_is_not_missed_where_it_is_extended) {
+    write("base.yaml", "services:\n  x: {imag: y}\n");
+    EXPECT_THAT(in("name: '${X:?m}'\n"
+                   "services:\n"
+                   "  a: {extends: {service: x, file: base.yaml}}\n"
+                   "  b: {extends: a}\n"
+                   "  c: {imag: z}\n"
+                   "  d: {extends: c, user: [me]}\n"
+                   "  e: {user: me}\n"),
+        ::testing::UnorderedElementsAre(HasSubstr("1 name: required variable X"),
+            HasSubstr("2 services.x.imag: unknown key"), HasSubstr("5 services.c.imag: unknown key"),
+            HasSubstr("6 services.d.user: must be a string"), HasSubstr("7 services.e: has neither")));
+}
+
+TEST_F(mistakes_test, each_key_that_names_what_there_is_not_is_told_once) {
+    EXPECT_THAT(in("services:\n"
+                   "  a:\n"
+                   "    image: x\n"
+                   "    depends_on: [nope]\n"
+                   "    links: [nope]\n"
+                   "    network_mode: service:gone\n"
+                   "    configs: [cfgg]\n"
+                   "configs: {cfg: {content: x}}\n"),
+        ::testing::ElementsAre(HasSubstr("4 services.a.depends_on.nope: depends on undefined"),
+            HasSubstr("5 services.a.links[0]: refers to undefined"),
+            HasSubstr("6 services.a.network_mode: refers to undefined"),
+            HasSubstr("7 services.a.configs[0]: refers to undefined config cfgg, did you mean \"cfg\"?")));
+}
+
+TEST_F(mistakes_test, an_env_file_is_told_of_at_its_own_lines_once) {
+    write("e.env", "A=1\nB C=2\nD E=3\n");
+    EXPECT_THAT(in("services:\n"
+                   "  a: {image: x, env_file: e.env, networks: [n]}\n"
+                   "  b: {image: x, env_file: [e.env, gone.env]}\n"),
+        ::testing::UnorderedElementsAre("2 : key cannot contain a space", "3 : key cannot contain a space",
+            HasSubstr("2 services.a.networks.n"),
+            ::testing::AllOf(HasSubstr("3 services.b.env_file: "), HasSubstr("gone.env: no such file"))));
+}
+
+TEST_F(mistakes_test, a_preparation_that_does_nothing_of_its_own_is_none) {
+    EXPECT_THAT(in("services:\n  a:\n    image: x\n    pre_start: [{user: me}, {image: y}, {command: z}]\n"),
+        ::testing::ElementsAre(HasSubstr("4 services.a.pre_start[0]: has neither a command nor an image")));
+}
+
+TEST_F(mistakes_test, a_number_that_no_program_holds_is_told) {
+    for (const std::string value : {"9223372036854775808", "-9223372036854775809", "99999999999999999999"})
+        EXPECT_THAT(in("services: {a: {image: x, cpu_quota: " + value + "}}\n"),
+            ::testing::ElementsAre(HasSubstr("1 services.a.cpu_quota: " + value + " is not between")));
+    for (const std::string key : {"cpus: 1e400", "priority: 1", "mem_limit: 1.5", "cpu_shares: '0x2'"})
+        EXPECT_EQ(in("services: {a: {image: x, " + key + "}}\n").size(), 1U) << key;
+}
+
 TEST_F(mistakes_test, an_item_is_told_of_by_the_place_that_it_has_in_the_file) {
     EXPECT_THAT(in("services:\n  a:\n    image: x\n    volumes: ['v:/x', ':/y', 'w:/z']\n"),
         ::testing::ElementsAre(HasSubstr("4 services.a.volumes[0]: refers to undefined volume"),
@@ -128,6 +215,36 @@ TEST_F(mistakes_test, keys_and_tags_are_told_of_all_together) {
 TEST_F(mistakes_test, a_file_of_another_host_is_told_to_be_one) {
     EXPECT_THAT(in("include: ['https://example.org/x.git']\nservices: {a: {image: x}}\n"),
         ::testing::ElementsAre(HasSubstr("files of other hosts are not read; fetch it")));
+}
+
+TEST_F(mistakes_test, a_variable_of_an_env_file_that_is_not_set_is_warned_of_once) {
+    write("e.env", "A=$NOPE\nB=${NOPE}${GONE}\n");
+    write(".env", "C=$NONE\n");
+    write("compose.yaml",
+        "services:\n  a: {image: 'x$NONE', env_file: e.env, label_file: e.env}\n  b: {image: y, env_file: "
+        "e.env}\n");
+    const auto warning = [](const std::string& name) {
+        return "The \"" + name + "\" variable is not set. Defaulting to a blank string.";
+    };
+    EXPECT_THAT(
+        load(options).warnings, ::testing::ElementsAre(warning("NONE"), warning("NOPE"), warning("GONE")));
+}
+
+TEST_F(mistakes_test, old_forms_and_what_has_no_effect_are_told) {
+    write("compose.yaml", "services: {a: {image: x, networks: [n], pull_refresh_after: 1d}}\n"
+                          "networks: {n: {external: {name: q}}}\n");
+    const loaded read = load(options);
+    EXPECT_THAT(read.warnings, ::testing::ElementsAre(HasSubstr("networks.n: external.name is deprecated")));
+    EXPECT_THAT(read.ignored, ::testing::ElementsAre("services.a.pull_refresh_after"));
+}
+
+TEST_F(mistakes_test, what_no_service_uses_is_there_when_it_is_asked_for) {
+    write("compose.yaml", "services: {a: {image: x}}\nnetworks: {n: }\nvolumes: {v: }\n");
+    EXPECT_TRUE(load(options).project.volumes.empty());
+    options.all_resources = true;
+    const project all = load(options).project;
+    EXPECT_TRUE(all.volumes.contains("v"));
+    EXPECT_TRUE(all.networks.contains("n"));
 }
 
 TEST_F(mistakes_test, standard_input_is_read_where_a_variable_asks_for_it) {
