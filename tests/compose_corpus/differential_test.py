@@ -262,6 +262,15 @@ class ServicesTest(unittest.TestCase):
                 "services: {a: {image: one, pre_start: [{command: x, image: two}, {command: y}, {command: z, image: two}]}}\n")
             self.assertEqual(run(BIN / "compose", folder, "config", "--images").stdout.split(), ["one", "two"])
 
+    def test_label_files_of_named_services_are_read(self):
+        """Which there are printed as they are."""
+        with tempfile.TemporaryDirectory(prefix="composed-corpus-") as folder:
+            (pathlib.Path(folder) / "compose.yaml").write_text("services: {a: {image: i, label_file: l.env}}\n")
+            (pathlib.Path(folder) / "l.env").write_text("one=1\n")
+            for services in [], ["a"]:
+                printed = json.loads(run(BIN / "compose", folder, "config", "--format", "json", *services).stdout)
+                self.assertEqual(printed["services"]["a"]["labels"], {"one": "1"})
+
     def test_resources_that_no_named_service_uses(self):
         reference = reference_program()
         with tempfile.TemporaryDirectory(prefix="composed-corpus-") as folder:
