@@ -4,6 +4,7 @@
 #include "engine/system/fd.hpp"
 #include "engine/system/task.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -42,6 +43,11 @@ class dns_server {
     /// Answers from now on. Before it the sockets are kept and not read: a daemon that has just started does
     /// not know yet which containers run, and would tell their peers that there are none.
     void start();
+
+    /// The opposite, before this daemon ends: asks nothing outside any more, so that whoever wants that is
+    /// answered by the next daemon, and gives the replies that are awaited from there so long to come, for
+    /// who asked would wait in vain.
+    task<> stop(std::chrono::milliseconds limit);
 
     /// Serves a container's sockets until remove(); replaces those it had before. Throws when they are no
     /// sockets.
