@@ -28,9 +28,11 @@ namespace {
 
 constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t most_tcp_clients = 32; // of one container
-// Outside names that one container asks for at a time: an eighth of what there is for all, so that a flood
-// from one leaves the others theirs.
-constexpr std::size_t most_forwarded = 128;
+// Questions under way to servers outside: of all containers and of one, so that a flood from one leaves the
+// others theirs; and what each has in any case, so that floods from many do.
+constexpr std::size_t most_forwarded = 1024; // as moby's resolver
+constexpr std::size_t most_of_one = 128;
+constexpr std::size_t least_of_one = 8;
 constexpr auto tcp_idle_limit = std::chrono::seconds(10);
 constexpr std::size_t tcp_message_limit = 65535;
 constexpr std::size_t smallest_limit = 512; // any asker takes that (RFC 1035 4.2.1)
@@ -153,7 +155,7 @@ std::optional<dns_bytes> dns_server::implementation::answer_at_once(
     }
     if (ours.absent || !ours.may_forward)
         return make_answer(message, dns_code::name_error, {}, limit);
-    if (from.forwarded >= most_forwarded)
+    if (from.forwarded >= (forwarded < most_forwarded ? most_of_one : least_of_one))
         return make_answer(message, dns_code::refused, {}, limit);
     servers = std::move(ours.servers);
     return std::nullopt;
@@ -167,10 +169,9 @@ task<dns_bytes> dns_server::implementation::forward(
         --from->forwarded;
         --forwarded;
     });
-    const dns_code refusal = upstream.saturated() ? dns_code::refused : dns_code::server_failure;
     dns_bytes reply = co_await upstream.ask(message, over_tcp, std::move(servers));
     if (reply.empty())
-        co_return make_answer(message, refusal, {}, smallest_limit);
+        co_return make_answer(message, dns_code::server_failure, {}, smallest_limit);
     co_return reply;
 }
 

@@ -30,7 +30,7 @@ struct dns_answer {
 ///
 /// Names that are not ours go to the host's servers (/etc/resolv.conf, read again when it changes), over the
 /// transport that the question came by: at most 3 servers, 3 s each, 1,024 in flight, 128 of them of one
-/// container; above that REFUSED.
+/// container, and 8 of each in any case; above that REFUSED.
 class dns_server {
   public:
     /// `lookup` is asked on the engine's thread, with the id of the asking container.

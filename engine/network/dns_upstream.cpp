@@ -27,8 +27,7 @@ using asio::ip::tcp;
 namespace {
 
 constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t most_servers = 3;      // resolv.conf(5), MAXNS
-constexpr std::size_t most_in_flight = 1024; // as moby's resolver
+constexpr std::size_t most_servers = 3; // resolv.conf(5), MAXNS
 constexpr auto patience = std::chrono::seconds(3);
 constexpr unsigned most_unanswered = 2; // one may get lost
 constexpr auto passed_over_for = std::chrono::seconds(10);
@@ -104,10 +103,6 @@ std::vector<asio::ip::address> addresses_of(const std::vector<std::string>& text
 dns_upstream::dns_upstream(asio::io_context& io, std::filesystem::path resolv_conf)
     : io_(io), resolv_conf_(std::move(resolv_conf)), sockets_(io) {}
 
-bool dns_upstream::saturated() const noexcept {
-    return in_flight_ >= most_in_flight;
-}
-
 const std::vector<asio::ip::address>& dns_upstream::servers() {
     std::error_code none;
     const auto changed = std::filesystem::last_write_time(resolv_conf_, none);
@@ -167,10 +162,6 @@ task<dns_bytes> dns_upstream::ask_one(asio::ip::address server, dns_bytes query,
 }
 
 task<dns_bytes> dns_upstream::ask(dns_bytes query, bool over_tcp, std::vector<std::string> own) {
-    if (saturated())
-        co_return dns_bytes();
-    ++in_flight_;
-    const std::shared_ptr<void> leave(nullptr, [this](void*) { --in_flight_; });
     const auto asked = in_order(own.empty() ? servers() : addresses_of(own));
     dns_bytes last;
     for (const auto& server : asked) {

@@ -33,9 +33,6 @@ class dns_upstream {
     /// that are dead would take six. One question every ten seconds finds out whether it is back.
     task<dns_bytes> ask(dns_bytes query, bool over_tcp, std::vector<std::string> own);
 
-    /// As many questions are under way as there may be; ask() would give nothing.
-    bool saturated() const noexcept;
-
   private:
     /// A server that does not reply, and when to try it again.
     struct silence {
@@ -56,7 +53,6 @@ class dns_upstream {
     std::mt19937 random_{std::random_device{}()};
     dns_socket_pool sockets_;
     std::map<boost::asio::ip::address, silence> silent_;
-    std::size_t in_flight_ = 0;
 };
 
 } // namespace engine

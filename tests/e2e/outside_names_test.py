@@ -369,6 +369,18 @@ class OutsideNamesTest(DaemonTest):
             self.assert_at_once("app", "web", self.address_of("web"))
         self.assertLessEqual(len(self.upstream.asked), 130)
 
+    def test_floods_from_many_containers_leave_another_its_own(self):
+        self.write(STACK.replace("networks:\n  inside:", "  many: {image: busybox, command: sleep 1000, init: true, deploy: {replicas: 9}}\nnetworks:\n  inside:"))
+        self.compose("up", "-d")
+        with contextlib.ExitStack() as floods:
+            for each in self.containers("many"):
+                flood = floods.enter_context(socket_in(each["pid"], socket.SOCK_DGRAM))
+                flood.connect(("127.0.0.11", 53))
+                for number in range(140):
+                    flood.send(struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + encode_name("silent.test") + struct.pack("!HH", A, 1))
+            wait_until(lambda: len(self.upstream.asked) >= 1024, 2, "the floods to have all there is")
+            self.assert_at_once("app", "example.test", "192.0.2.7")
+
     def test_many_questions_at_once_each_get_their_own_answer(self):
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             replies = list(pool.map(lambda n: self.ask("app", f"n{n}.test", tcp=n % 5 == 0), range(200)))
