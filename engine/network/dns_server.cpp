@@ -28,9 +28,11 @@ namespace {
 
 constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t most_tcp_clients = 32; // of one container
-// Outside names that one container asks for at a time: an eighth of what there is for all, so that a flood
-// from one leaves the others theirs.
-constexpr std::size_t most_forwarded = 128;
+// Questions under way to servers outside: of all containers and of one, so that a flood from one leaves the
+// others theirs; and what each has in any case, so that floods from many do.
+constexpr std::size_t most_forwarded = 1024; // as moby's resolver
+constexpr std::size_t most_of_one = 128;
+constexpr std::size_t least_of_one = 8;
 constexpr auto tcp_idle_limit = std::chrono::seconds(10);
 constexpr std::size_t tcp_message_limit = 65535;
 constexpr std::size_t smallest_limit = 512; // any asker takes that (RFC 1035 4.2.1)
@@ -75,7 +77,9 @@ struct dns_server::implementation : std::enable_shared_from_this<implementation>
     dns_upstream upstream;
     std::minstd_rand random;
     std::map<std::string, client_ptr> clients;
+    std::size_t forwarded = 0; // of all, and not answered yet
     bool started = false;
+    bool ending = false; // by stop()
 };
 
 dns_server::dns_server(asio::io_context& io, lookup names)
@@ -101,6 +105,20 @@ void dns_server::start() {
         return;
     for (const auto& [container, from] : implementation_->clients)
         implementation::serve(implementation_, from);
+}
+
+task<> dns_server::stop(std::chrono::milliseconds limit) {
+    const auto self = implementation_;
+    self->ending = true;
+    boost::system::error_code ignored;
+    for (const auto& [container, from] : self->clients)
+        from->listener.cancel(ignored);
+    constexpr auto step = std::chrono::milliseconds(5);
+    asio::steady_timer timer(self->io);
+    for (auto waited = step; self->forwarded > 0 && waited <= limit; waited += step) {
+        timer.expires_after(step);
+        co_await timer.async_wait(quiet);
+    }
 }
 
 void dns_server::implementation::serve(const std::shared_ptr<implementation>& self, const client_ptr& from) {
@@ -137,7 +155,7 @@ std::optional<dns_bytes> dns_server::implementation::answer_at_once(
     }
     if (ours.absent || !ours.may_forward)
         return make_answer(message, dns_code::name_error, {}, limit);
-    if (from.forwarded >= most_forwarded)
+    if (from.forwarded >= (forwarded < most_forwarded ? most_of_one : least_of_one))
         return make_answer(message, dns_code::refused, {}, limit);
     servers = std::move(ours.servers);
     return std::nullopt;
@@ -146,22 +164,27 @@ std::optional<dns_bytes> dns_server::implementation::answer_at_once(
 task<dns_bytes> dns_server::implementation::forward(
     client_ptr from, dns_bytes message, std::vector<std::string> servers, bool over_tcp) {
     ++from->forwarded;
-    const std::shared_ptr<void> leave(nullptr, [from](void*) { --from->forwarded; });
-    const dns_code refusal = upstream.saturated() ? dns_code::refused : dns_code::server_failure;
+    ++forwarded;
+    const std::shared_ptr<void> leave(nullptr, [this, from](void*) {
+        --from->forwarded;
+        --forwarded;
+    });
     dns_bytes reply = co_await upstream.ask(message, over_tcp, std::move(servers));
     if (reply.empty())
-        co_return make_answer(message, refusal, {}, smallest_limit);
+        co_return make_answer(message, dns_code::server_failure, {}, smallest_limit);
     co_return reply;
 }
 
-/// Answers what has come, at most so much that others get their turn. False when the socket is closed.
+/// Answers what has come, at most so much that others get their turn. False when the socket is closed, or
+/// when what comes next is left to the next daemon.
 bool dns_server::implementation::serve_some(
     const std::shared_ptr<implementation>& self, const client_ptr& from) {
     boost::system::error_code failed;
     for (std::size_t turn = 0; turn < datagrams_a_turn; ++turn) {
         dns_bytes message(largest_query);
         udp::endpoint asker;
-        message.resize(from->datagrams.receive_from(asio::buffer(message), asker, 0, failed));
+        const int look = self->ending ? udp::socket::message_peek : 0;
+        message.resize(from->datagrams.receive_from(asio::buffer(message), asker, look, failed));
         if (failed == asio::error::would_block)
             return true;
         if (failed == asio::error::bad_descriptor)
@@ -170,6 +193,11 @@ bool dns_server::implementation::serve_some(
             continue; // an ICMP error of an earlier answer
         std::vector<std::string> servers;
         const std::optional<dns_bytes> reply = self->answer_at_once(*from, message, 0, servers);
+        if (self->ending) {
+            if (!reply)
+                return false; // it stays where it is
+            from->datagrams.receive_from(asio::buffer(message), asker, 0, failed);
+        }
         if (!reply)
             spawn(self->io, "dns answer",
                 forward_datagram(self, from, std::move(message), std::move(servers), asker));
@@ -197,7 +225,7 @@ task<> dns_server::implementation::forward_datagram(std::shared_ptr<implementati
 }
 
 task<> dns_server::implementation::accept(std::shared_ptr<implementation> self, client_ptr from) {
-    while (from->listener.is_open()) {
+    while (!self->ending && from->listener.is_open()) {
         auto [failed, stream] = co_await from->listener.async_accept(quiet);
         if (failed == asio::error::operation_aborted || failed == asio::error::bad_descriptor)
             co_return;

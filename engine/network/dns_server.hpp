@@ -4,6 +4,7 @@
 #include "engine/system/fd.hpp"
 #include "engine/system/task.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,7 +30,7 @@ struct dns_answer {
 ///
 /// Names that are not ours go to the host's servers (/etc/resolv.conf, read again when it changes), over the
 /// transport that the question came by: at most 3 servers, 3 s each, 1,024 in flight, 128 of them of one
-/// container; above that REFUSED.
+/// container, and 8 of each in any case; above that REFUSED.
 class dns_server {
   public:
     /// `lookup` is asked on the engine's thread, with the id of the asking container.
@@ -42,6 +43,11 @@ class dns_server {
     /// Answers from now on. Before it the sockets are kept and not read: a daemon that has just started does
     /// not know yet which containers run, and would tell their peers that there are none.
     void start();
+
+    /// The opposite, before this daemon ends: asks nothing outside any more, so that whoever wants that is
+    /// answered by the next daemon, and gives the replies that are awaited from there so long to come, for
+    /// who asked would wait in vain.
+    task<> stop(std::chrono::milliseconds limit);
 
     /// Serves a container's sockets until remove(); replaces those it had before. Throws when they are no
     /// sockets.

@@ -9,6 +9,7 @@
 #include <boost/asio/ip/udp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cctype>
@@ -32,6 +33,7 @@ constexpr unsigned most_questions = 64;
 constexpr std::size_t most_servers = 64; // known at a time: each container may name its own
 constexpr std::size_t header = 12;
 constexpr std::size_t largest_reply = 4096;
+constexpr int true_size = MSG_TRUNC; // a datagram that was cut tells how long it is
 
 std::uint16_t random_number() {
     static std::random_device source;
@@ -49,6 +51,8 @@ std::span<const std::uint8_t> question_in(std::span<const std::uint8_t> message)
 
 /// Servers repeat the question, some in other capitals. An error may do without.
 bool is_reply_to(std::span<const std::uint8_t> query, std::span<const std::uint8_t> reply) {
+    if ((reply[2] & 0x80U) == 0) // a query, or what we have said ourselves
+        return false;
     const bool is_error = (reply[3] & 15U) != 0;
     if (is_error && reply[4] == 0 && reply[5] == 0)
         return true;
@@ -56,6 +60,16 @@ bool is_reply_to(std::span<const std::uint8_t> query, std::span<const std::uint8
     const auto answered = question_in(reply);
     return std::equal(asked.begin(), asked.end(), answered.begin(), answered.end(),
         [](std::uint8_t a, std::uint8_t b) { return std::tolower(a) == std::tolower(b); });
+}
+
+/// The header and the question, marked as truncated: whoever asked does so again over TCP.
+dns_bytes without_records(std::span<const std::uint8_t> message) {
+    const auto question = question_in(message);
+    dns_bytes cut(message.begin(), message.begin() + header);
+    cut[2] |= 0x02U;
+    std::fill(cut.begin() + (question.empty() ? 4 : 6), cut.end(), std::uint8_t{0});
+    cut.insert(cut.end(), question.begin(), question.end());
+    return cut;
 }
 
 } // namespace
@@ -82,14 +96,16 @@ struct dns_socket_pool::open_socket {
         return id;
     }
 
-    void deliver(std::span<const std::uint8_t> message) {
+    /// `size`: the whole message's, if that is more than there is of it.
+    void deliver(std::span<const std::uint8_t> message, std::size_t size) {
         if (message.size() < header)
             return;
         const auto found = waiting.find(id_of(message));
         if (found == waiting.end() || !found->second->reply.empty() ||
             !is_reply_to(found->second->query, message))
             return;
-        found->second->reply.assign(message.begin(), message.end());
+        found->second->reply =
+            size > message.size() ? without_records(message) : dns_bytes(message.begin(), message.end());
         found->second->settled.cancel();
     }
 
@@ -121,9 +137,10 @@ struct dns_socket_pool::open_socket {
 task<> dns_socket_pool::receive(socket_ptr from) {
     dns_bytes bytes(largest_reply);
     while (from->socket.is_open()) {
-        const auto [failed, size] = co_await from->socket.async_receive(asio::buffer(bytes), quiet);
+        const auto [failed, size] =
+            co_await from->socket.async_receive(asio::buffer(bytes), true_size, quiet);
         if (!failed)
-            from->deliver(std::span(bytes).first(size));
+            from->deliver(std::span(bytes).first(std::min(size, bytes.size())), size);
         else if (failed != asio::error::operation_aborted)
             from->fail();
     }

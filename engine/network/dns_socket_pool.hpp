@@ -26,7 +26,8 @@ class dns_socket_pool {
     explicit dns_socket_pool(boost::asio::io_context& io, std::uint16_t port = 53) : io_(io), port_(port) {}
 
     /// The server's reply, with an id that is not the query's; empty when none came within three seconds or
-    /// nobody listens there. Requires: `query` is a whole message with one question.
+    /// nobody listens there. One of more than 4,096 bytes
+    /// comes without its records, as truncated. Requires: `query` is a whole message with one question.
     task<dns_bytes> ask(boost::asio::ip::address server, dns_bytes query);
 
   private:

@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
@@ -26,9 +27,11 @@ using asio::ip::tcp;
 namespace {
 
 constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t most_servers = 3;      // resolv.conf(5), MAXNS
-constexpr std::size_t most_in_flight = 1024; // as moby's resolver
+constexpr std::size_t most_servers = 3; // resolv.conf(5), MAXNS
 constexpr auto patience = std::chrono::seconds(3);
+constexpr unsigned most_unanswered = 2; // one may get lost
+constexpr auto passed_over_for = std::chrono::seconds(10);
+constexpr std::size_t most_silent = 64; // known at a time: each container may name its own
 constexpr std::uint16_t domain_port = 53;
 
 bool is_refusal(const dns_bytes& reply) {
@@ -100,10 +103,6 @@ std::vector<asio::ip::address> addresses_of(const std::vector<std::string>& text
 dns_upstream::dns_upstream(asio::io_context& io, std::filesystem::path resolv_conf)
     : io_(io), resolv_conf_(std::move(resolv_conf)), sockets_(io) {}
 
-bool dns_upstream::saturated() const noexcept {
-    return in_flight_ >= most_in_flight;
-}
-
 const std::vector<asio::ip::address>& dns_upstream::servers() {
     std::error_code none;
     const auto changed = std::filesystem::last_write_time(resolv_conf_, none);
@@ -116,8 +115,38 @@ const std::vector<asio::ip::address>& dns_upstream::servers() {
     return servers_;
 }
 
+std::vector<asio::ip::address> dns_upstream::in_order(std::vector<asio::ip::address> servers) {
+    const auto now = std::chrono::steady_clock::now();
+    std::stable_partition(servers.begin(), servers.end(), [&](const asio::ip::address& server) {
+        const auto found = silent_.find(server);
+        if (found == silent_.end() || found->second.questions < most_unanswered)
+            return true;
+        if (now < found->second.until)
+            return false;
+        found->second.until = now + passed_over_for;
+        return true;
+    });
+    return servers;
+}
+
+void dns_upstream::note(
+    const asio::ip::address& server, bool replied, std::chrono::steady_clock::duration after) {
+    if (replied) {
+        silent_.erase(server);
+        return;
+    }
+    if (after < patience) // nobody listens there: that is known at once, and costs nothing
+        return;
+    if (!silent_.contains(server) && silent_.size() >= most_silent)
+        silent_.clear();
+    silence& found = silent_[server];
+    if (++found.questions == most_unanswered)
+        found.until = std::chrono::steady_clock::now() + passed_over_for;
+}
+
 task<dns_bytes> dns_upstream::ask_one(asio::ip::address server, dns_bytes query, bool over_tcp) {
     const std::uint16_t asked_as = id_of(query);
+    const auto began = std::chrono::steady_clock::now();
     dns_bytes reply;
     if (over_tcp) {
         // An id of our own, unpredictable: the asker's may be guessed by a neighbour who wants to forge the
@@ -127,16 +156,13 @@ task<dns_bytes> dns_upstream::ask_one(asio::ip::address server, dns_bytes query,
     } else {
         reply = co_await sockets_.ask(server, std::move(query));
     }
+    note(server, !reply.empty(), std::chrono::steady_clock::now() - began);
     set_id(reply, asked_as);
     co_return reply;
 }
 
 task<dns_bytes> dns_upstream::ask(dns_bytes query, bool over_tcp, std::vector<std::string> own) {
-    if (saturated())
-        co_return dns_bytes();
-    ++in_flight_;
-    const std::shared_ptr<void> leave(nullptr, [this](void*) { --in_flight_; });
-    const auto asked = own.empty() ? servers() : addresses_of(own);
+    const auto asked = in_order(own.empty() ? servers() : addresses_of(own));
     dns_bytes last;
     for (const auto& server : asked) {
         dns_bytes reply = co_await ask_one(server, query, over_tcp);

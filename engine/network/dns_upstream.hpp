@@ -6,7 +6,9 @@
 
 #include <boost/asio/ip/address.hpp>
 
+#include <chrono>
 #include <filesystem>
+#include <map>
 #include <random>
 #include <string_view>
 #include <vector>
@@ -25,12 +27,22 @@ class dns_upstream {
     /// The reply of the first server that has one, its id that of `query`; empty when none answered in time.
     /// A server that says SERVFAIL or REFUSED is passed over for the next. `own`: addresses to ask in place
     /// of the host's servers.
+    ///
+    /// The servers are asked in their order, but one that has left two questions in a row without a reply
+    /// after the others, until it has one: C libraries give up after five seconds, and of three servers two
+    /// that are dead would take six. One question every ten seconds finds out whether it is back.
     task<dns_bytes> ask(dns_bytes query, bool over_tcp, std::vector<std::string> own);
 
-    /// As many questions are under way as there may be; ask() would give nothing.
-    bool saturated() const noexcept;
-
   private:
+    /// A server that does not reply, and when to try it again.
+    struct silence {
+        unsigned questions = 0;
+        std::chrono::steady_clock::time_point until;
+    };
+
+    std::vector<boost::asio::ip::address> in_order(std::vector<boost::asio::ip::address> servers);
+    void note(
+        const boost::asio::ip::address& server, bool replied, std::chrono::steady_clock::duration after);
     task<dns_bytes> ask_one(boost::asio::ip::address server, dns_bytes query, bool over_tcp);
     const std::vector<boost::asio::ip::address>& servers();
 
@@ -40,7 +52,7 @@ class dns_upstream {
     std::vector<boost::asio::ip::address> servers_;
     std::mt19937 random_{std::random_device{}()};
     dns_socket_pool sockets_;
-    std::size_t in_flight_ = 0;
+    std::map<boost::asio::ip::address, silence> silent_;
 };
 
 } // namespace engine

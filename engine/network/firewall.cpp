@@ -19,8 +19,11 @@ namespace {
 // translated to a container; without the guard a container could forge 127.0.0.1 as a destination and reach
 // what listens on the host's loopback alone (CVE-2020-8558).
 //
-// The forward chain comes before those of others and marks what is ours: see other_firewalls. A hairpin is
-// marked there too: where br_netfilter has bridged packets pass postrouting, they have no incoming interface.
+// The forward chain comes before those of others and marks what is ours: see other_firewalls. What a
+// container sends to a published port is marked there too: where br_netfilter has bridged packets pass
+// postrouting, they have no incoming interface. It bears this host's address then, for the answer has to come
+// back this way, and does not by itself where the two share a network: the one where the port leads to, or
+// another.
 //
 // What the shims' proxies take arrives at this host and is not forwarded: the input chain keeps internal
 // networks from it, as the forward chain keeps them from what is translated.
@@ -54,7 +57,7 @@ table FAMILY TABLE {
   chain postrouting {
     type nat hook postrouting priority srcnat;
     ct status dnat oifname @bridges fib saddr type local masquerade comment "host to published port"
-    ct status dnat oifname @bridges meta mark & HAIRPIN != 0 masquerade comment "same-bridge hairpin"
+    ct status dnat oifname @bridges meta mark & HAIRPIN != 0 masquerade comment "container to published port"
     iifname @natted oifname != @bridges masquerade
   }
   chain input {
@@ -69,8 +72,7 @@ table FAMILY TABLE {
     ct state established,related accept
     iifname @internal oifname != @internal drop
     oifname @internal iifname != @internal drop
-    iifname . oifname @hairpin ct status dnat meta mark set meta mark | HAIRPIN
-    oifname @bridges iifname @bridges ct status dnat OURS accept
+    oifname @bridges iifname @bridges ct status dnat meta mark set meta mark | HAIRPIN OURS accept
     oifname @bridges ct status dnat ENTERING accept
     iifname . oifname @hairpin OURS accept
     oifname @bridges iifname @bridges FAMILY daddr . meta l4proto . th dport @open OURS accept

@@ -18,7 +18,7 @@ namespace engine {
 /// to one another or to the outside, and all that answers; and what comes from outside to a published port.
 constexpr std::uint32_t mark_of_ours = 0x10000000;
 constexpr std::uint32_t mark_of_entering = 0x20000000;
-/// What goes back to the bridge that it comes from, by a published port.
+/// What one container sends to another, or to itself, by a published port.
 constexpr std::uint32_t mark_of_hairpin = 0x40000000;
 
 /// A bridge as the firewall sees it.

@@ -377,8 +377,27 @@ std::optional<std::size_t> network_manager::implementation::way_out_of(
     return way_out;
 }
 
+/// What the container's interfaces are called: as the file says, else by their place among them, or the next
+/// number that is left where the file has given that name to another.
+std::vector<std::string> network_manager::implementation::interfaces_of(const attachment& of) const {
+    std::set<std::string> taken;
+    for (const endpoint& each : of.endpoints)
+        taken.insert(each.interface);
+    std::vector<std::string> interfaces;
+    for (const endpoint& each : of.endpoints) {
+        std::string name = each.interface;
+        const std::string prefix = options_of(networks.at(each.network).definition).interface_prefix;
+        for (std::size_t number = interfaces.size(); name.empty(); ++number)
+            if (std::string free = fmt::format("{}{}", prefix, number); taken.insert(free).second)
+                name = std::move(free);
+        interfaces.push_back(std::move(name));
+    }
+    return interfaces;
+}
+
 std::vector<plug_step> network_manager::implementation::plan_plug(const attachment& of, pid_t pid) const {
     std::vector<plug_step> steps;
+    const std::vector<std::string> interfaces = interfaces_of(of);
     const auto way_out = way_out_of(of, false);
     const auto way_out6 = way_out_of(of, true);
     for (std::size_t index = 0; index < of.endpoints.size(); ++index) {
@@ -391,8 +410,7 @@ std::vector<plug_step> network_manager::implementation::plan_plug(const attachme
         plug_step step;
         step.driver = network.definition.driver;
         step.network = each.network;
-        step.interface =
-            each.interface.empty() ? fmt::format("{}{}", options.interface_prefix, index) : each.interface;
+        step.interface = interfaces[index];
         step.bridge = network.bridge;
         step.parent = options.parent;
         step.veth = {.name = names.veth(of.container, static_cast<unsigned>(index), pid),

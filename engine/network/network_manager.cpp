@@ -21,6 +21,9 @@ using compose::error_kind;
 
 namespace {
 
+// Most servers answer sooner, and all names wait meanwhile.
+constexpr std::chrono::milliseconds longest_wait_for_names{1000};
+
 firewall_network firewall_entry(const network_record& record) {
     const network_options options = options_of(record.definition);
     return {.bridge = record.bridge,
@@ -330,6 +333,7 @@ task<> network_manager::implementation::bury(std::shared_ptr<implementation> sel
 task<> network_manager::settle(std::chrono::milliseconds limit) {
     const auto self = implementation_;
     const auto deadline = std::chrono::steady_clock::now() + limit;
+    co_await self->dns.stop(std::min(limit, longest_wait_for_names));
     while (self->burying && std::chrono::steady_clock::now() < deadline)
         co_await self->buried.wait_for(std::chrono::duration_cast<std::chrono::milliseconds>(
             deadline - std::chrono::steady_clock::now()));

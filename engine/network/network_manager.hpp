@@ -113,7 +113,9 @@ class network_manager {
     /// Throws error{conflict} naming the containers that are still on it; no error when there is none.
     task<> remove(std::string name);
 
-    /// Waits until what the host has of removed networks is gone; what is left the next daemon removes.
+    /// Before the daemon ends: answers no more names, and waits until what the host has of removed networks
+    /// is gone and what containers have asked outside is answered. What is left of both the next daemon
+    /// removes, and answers when it is asked again.
     task<> settle(std::chrono::milliseconds limit);
 
     /// Removes a network that no container has an address on. No error when there is none, or one has.

@@ -96,6 +96,7 @@ struct network_manager::implementation {
     std::vector<published_port> open_ports(
         const attachment& of, const std::vector<port_request>& wanted) const;
     std::optional<port_request> bindable(const attachment& of, port_request request) const;
+    std::vector<std::string> interfaces_of(const attachment& of) const;
     std::vector<plug_step> plan_plug(const attachment& of, pid_t pid) const;
     endpoint lease(const endpoint_request& wanted);
     void lease_ipv4(endpoint& into, const endpoint_request& wanted, const network_record& network);

@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::uint32_t dns_address = 0x7f00000b; // 127.0.0.11
 constexpr int tcp_backlog = 64;
+constexpr int dns_room = 1 << 20;
 
 int loopback_up() {
     const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -48,6 +49,9 @@ int listen_on_dns_address(int type, int& fd, std::uint16_t& port) {
         (type == SOCK_STREAM && ::listen(fd, tcp_backlog) != 0) ||
         ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0)
         return errno;
+    // What is asked while there is no daemon waits here, some thousands of questions; the usual room has 277.
+    if (type == SOCK_DGRAM)
+        ::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &dns_room, sizeof dns_room);
     port = ntohs(address.sin_port);
     return 0;
 }

@@ -1,6 +1,7 @@
 """What the keys of networks do, as seen from inside the containers and in the kernel. All of it happens in a network namespace of the test's own."""
 import json
 import pathlib
+import re
 import socket
 import subprocess
 import time
@@ -118,6 +119,21 @@ networks: {default: {driver_opts: {com.docker.network.bridge.name: theirs0}}}
         self.wait_for_link("net-two-br", True)
         self.compose("down")
         self.wait_for_link("net-two-br", False)
+
+    def test_a_name_of_the_file_may_be_one_that_another_interface_would_have(self):
+        self.up("""
+services:
+  a:
+    image: busybox
+    init: true
+    command: sleep 1000
+    networks: {one: {interface_name: eth1}, three: {}, two: {}}
+networks: {one: {}, two: {}, three: {}}
+""")
+        networks = self.container("a")["networks"]
+        has = self.inside("a", "ip", "-o", "-4", "addr")
+        self.assertRegex(has, rf"eth1 +inet {networks['net_one']}/")
+        self.assertEqual(len(set(re.findall(r" (eth\d) ", has))), 3, has)
 
     def test_a_bridge_of_others_is_used_as_it_is(self):
         run("ip", "link", "add", "theirs1", "type", "bridge")

@@ -21,6 +21,7 @@ from harness import BIN, DaemonTest, wait_until
 A, PTR, AAAA = 1, 12, 28
 NO_ERROR, SERVER_FAILURE, NAME_ERROR = 0, 2, 3
 CLONE_NEWNET = 0x40000000
+SO_RCVBUFFORCE = 33
 TYPES = {A: "A", PTR: "PTR", AAAA: "AAAA"}
 
 
@@ -45,6 +46,8 @@ class NameServer:
 
     def __init__(self):
         self.silent = False
+        self.delay = 0  # of each reply
+        self.streams = []
         self.asked = []  # "udp A example.test"
         while True:
             self.address = f"127.1.{random.randrange(256)}.{random.randrange(1, 255)}"
@@ -64,9 +67,17 @@ class NameServer:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)  # wakes the thread; not connected, says the datagram socket
             each.close()
+        for each in self.streams:
+            each.close()
         for thread in self.threads:
             thread.join()
         self.threads = []
+
+    def after_delay(self, send, *arguments):
+        if self.delay:
+            threading.Timer(self.delay, send, arguments).start()
+        else:
+            send(*arguments)
 
     def answer(self, query, transport):
         name, end = decode_name(query, 12)
@@ -99,17 +110,20 @@ class NameServer:
                     return
                 reply = self.answer(query, "udp")
                 if reply:
-                    self.datagrams.sendto(reply, asker)
+                    self.after_delay(self.datagrams.sendto, reply, asker)
 
     def serve_streams(self):
         with contextlib.suppress(OSError):
             while True:
                 stream, _ = self.listener.accept()
-                with stream, contextlib.suppress(OSError, IndexError, struct.error):
+                self.streams.append(stream)
+                with contextlib.suppress(OSError, IndexError, struct.error):
                     stream.settimeout(5)
                     reply = self.answer(stream.recv(65535)[2:], "tcp")
                     if reply:
-                        stream.sendall(struct.pack("!H", len(reply)) + reply)
+                        self.after_delay(stream.sendall, struct.pack("!H", len(reply)) + reply)
+                        continue
+                stream.close()
 
 
 def socket_in(pid, kind):
@@ -355,6 +369,18 @@ class OutsideNamesTest(DaemonTest):
             self.assert_at_once("app", "web", self.address_of("web"))
         self.assertLessEqual(len(self.upstream.asked), 130)
 
+    def test_floods_from_many_containers_leave_another_its_own(self):
+        self.write(STACK.replace("networks:\n  inside:", "  many: {image: busybox, command: sleep 1000, init: true, deploy: {replicas: 9}}\nnetworks:\n  inside:"))
+        self.compose("up", "-d")
+        with contextlib.ExitStack() as floods:
+            for each in self.containers("many"):
+                flood = floods.enter_context(socket_in(each["pid"], socket.SOCK_DGRAM))
+                flood.connect(("127.0.0.11", 53))
+                for number in range(140):
+                    flood.send(struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + encode_name("silent.test") + struct.pack("!HH", A, 1))
+            wait_until(lambda: len(self.upstream.asked) >= 1024, 2, "the floods to have all there is")
+            self.assert_at_once("app", "example.test", "192.0.2.7")
+
     def test_many_questions_at_once_each_get_their_own_answer(self):
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             replies = list(pool.map(lambda n: self.ask("app", f"n{n}.test", tcp=n % 5 == 0), range(200)))
@@ -373,6 +399,35 @@ class OutsideNamesTest(DaemonTest):
         self.resolv_conf.write_text("# none\n")
         self.assertEqual(self.ask("app", "n3.test"), (SERVER_FAILURE, False, []))
         self.assertEqual(len(second.asked), 2)
+
+    def test_a_server_that_says_nothing_is_asked_after_the_others_until_it_is_back(self):
+        second, third = NameServer(), NameServer()
+        self.addCleanup(second.stop)
+        self.addCleanup(third.stop)
+        self.resolv_conf.write_text("".join(f"nameserver {each.address}\n" for each in (self.upstream, second, third)))
+        self.upstream.silent = second.silent = True
+        for n in range(2):  # that one gets lost means nothing yet
+            self.assertEqual(self.ask("app", f"n{n}.test", timeout=10), (NO_ERROR, False, [f"198.18.0.{n}"]))
+        # Two of three are dead, and a C library gives up after five seconds.
+        self.assertIn("PING n7.test (198.18.0.7)", self.run_in("app", "ping", "-c", "1", "-W", "1", "n7.test").stdout)
+        for n in range(20):
+            self.assert_at_once("app", f"n{n}.test", f"198.18.0.{n}")
+        self.upstream.silent = False
+        self.upstream.asked.clear()
+
+        def is_first_again():
+            self.ask("app", "n1.test", timeout=10)
+            return len(self.upstream.asked) > 1 or time.sleep(0.2)
+        wait_until(is_first_again, 15, "the first server to be asked again")
+
+    def test_a_reply_that_is_under_way_when_the_daemon_ends_arrives(self):
+        self.upstream.delay = 0.3
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            waiting = [pool.submit(self.ask, "app", f"n{n}.test", tcp=n % 5 == 0) for n in range(20)]
+            wait_until(lambda: len(self.upstream.asked) == 20, 5, "the questions to be passed on")
+            self.stop_daemon()
+            self.start_daemon()
+            self.assertEqual([each.result()[2] for each in waiting], [[f"198.18.0.{n}"] for n in range(20)])
 
     def test_servers_of_a_service_are_asked_for_its_outside_names_alone(self):
         own = NameServer()
@@ -403,6 +458,17 @@ class OutsideNamesTest(DaemonTest):
             self.start_daemon()
             self.assertEqual(waiting.result(), (NO_ERROR, False, ["192.0.2.7"]))
         self.assert_at_once("app", "web", self.address_of("web"))
+
+    def test_a_thousand_questions_wait_for_the_next_daemon(self):
+        self.stop_daemon()
+        with socket_in(self.of["app"]["pid"], socket.SOCK_DGRAM) as to:
+            to.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+            to.settimeout(5)
+            to.connect(("127.0.0.11", 53))
+            for number in range(1000):
+                to.send(struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + encode_name("web") + struct.pack("!HH", A, 1))
+            self.start_daemon()
+            self.assertEqual({struct.unpack_from("!H", to.recv(512))[0] for _ in range(1000)}, set(range(1000)))
 
 
 if __name__ == "__main__":

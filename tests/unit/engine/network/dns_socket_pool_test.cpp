@@ -123,6 +123,25 @@ TEST_F(dns_socket_pool_test, an_error_may_leave_the_question_out) {
     EXPECT_EQ(got["n0"].size(), 12U);
 }
 
+TEST_F(dns_socket_pool_test, an_echo_is_no_reply) {
+    run(1, 1, [](const dns_bytes& query) { return std::vector<dns_bytes>{query, reply_to(query)}; });
+    ASSERT_EQ(got["n0"].size(), query_for("n0").size());
+    EXPECT_EQ(got["n0"][2], 0x81);
+}
+
+TEST_F(dns_socket_pool_test, what_is_too_large_is_truncated_and_says_so) {
+    run(1, 1, [](const dns_bytes& query) {
+        dns_bytes large = reply_to(query);
+        large[7] = 200; // answers
+        large.resize(5000, 1);
+        return std::vector<dns_bytes>{large};
+    });
+    dns_bytes expected = query_for("n0");
+    expected[2] = 0x83;
+    got["n0"][0] = got["n0"][1] = 0;
+    EXPECT_EQ(got["n0"], expected);
+}
+
 TEST_F(dns_socket_pool_test, where_nobody_listens_that_is_known_at_once) {
     server.close();
     wanted = 1;
