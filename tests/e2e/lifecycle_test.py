@@ -194,7 +194,7 @@ class DaemonEndTest(DaemonTest):
     depends_on: [after]
 """)
         up = subprocess.Popen([BIN / "compose", "up", "-d"], cwd=self.project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
+                              env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock", "COMPOSED_RECONNECT": "0"})
         self.wait_for_state("slow", "running")
         self.stop_daemon(signal.SIGKILL)
         self.assertEqual(up.wait(10), 1)
