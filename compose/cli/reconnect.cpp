@@ -8,16 +8,28 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <optional>
 
 namespace compose::cli {
 
 namespace {
 
-constexpr auto patience = std::chrono::seconds(30);
 constexpr auto between_tries = std::chrono::milliseconds(200);
+
+/// For how long a daemon that has gone is waited for: COMPOSED_RECONNECT in seconds, half a minute by
+/// default.
+std::chrono::seconds patience() {
+    constexpr unsigned usual = 30;
+    unsigned seconds = usual;
+    if (const char* wish = std::getenv("COMPOSED_RECONNECT"))
+        std::from_chars(wish, wish + std::strlen(wish), seconds);
+    return std::chrono::seconds(seconds);
+}
 
 engine::task<bool> answers(context& with) {
     try {
@@ -61,8 +73,11 @@ bool has_gone(const std::exception_ptr& failure) {
 engine::task<> await_daemon(context& with, std::exception_ptr failure) {
     if (!has_gone(failure))
         std::rethrow_exception(failure);
+    const std::chrono::seconds longest = patience();
+    if (longest.count() == 0)
+        std::rethrow_exception(failure);
     fmt::print(stderr, "warning: composed has gone away; waiting for it to come back\n");
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto deadline = std::chrono::steady_clock::now() + longest;
     boost::asio::steady_timer pause(with.io);
     while (!co_await answers(with)) {
         if (std::chrono::steady_clock::now() >= deadline)

@@ -13,7 +13,8 @@ namespace compose::cli {
 bool has_gone(const std::exception_ptr& failure);
 
 /// The daemon has gone while it was listened to: containers go on without it, and so does what watches them.
-/// Waits until it answers again, for half a minute; then, and for any other failure, throws `failure`.
+/// Waits until it answers again, for half a minute (COMPOSED_RECONNECT: seconds); then, and for any other
+/// failure, throws `failure`.
 engine::task<> await_daemon(context& with, std::exception_ptr failure);
 
 /// Waits for the end of a container, also across daemons: its exit code.

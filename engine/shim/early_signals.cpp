@@ -41,26 +41,34 @@ bool is_first_of_its_namespace(const char* status) {
     return end != nullptr && end - numbers >= 2 && end[-1] == '1' && end[-2] == '\t';
 }
 
+/// The file /proc/PID/NAME as far as there is room; empty when it cannot be read.
+template <std::size_t room>
+void read_proc(pid_t process, const char* name, char (&into)[room]) {
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/%d/%s", process, name);
+    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t length = file < 0 ? 0 : ::read(file, into, room - 1);
+    into[std::max<ssize_t>(length, 0)] = '\0';
+    if (file >= 0)
+        ::close(file);
+}
+
 } // namespace
 
 bool hears_signal(pid_t process, int number) {
-    char path[32];
-    std::snprintf(path, sizeof path, "/proc/%d/status", process);
-    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return true;
     char status[4096];
-    const ssize_t length = ::read(file, status, sizeof status - 1);
-    ::close(file);
-    status[std::max<ssize_t>(length, 0)] = '\0';
-    if (!is_first_of_its_namespace(status))
+    read_proc(process, "status", status);
+    if (!is_first_of_its_namespace(status)) // or it has gone
         return true;
     const unsigned long long bit = 1ULL << (number - 1);
     for (const char* name : {"\nSigBlk:\t", "\nSigIgn:\t", "\nSigCgt:\t"})
         if (const char* mask = value_of(status, name);
             mask != nullptr && (std::strtoull(mask, nullptr, 16) & bit) != 0)
             return true;
-    return false;
+    // While sigwaitinfo(2) waits, as ours and other inits do, what it waits for is not shown as blocked.
+    char place[64];
+    read_proc(process, "wchan", place);
+    return std::strstr(place, "sigtimedwait") != nullptr;
 }
 
 void early_signals::send(pid_t process, std::int64_t started, int number) {

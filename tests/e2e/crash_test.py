@@ -33,7 +33,7 @@ volumes: {data: , memory: {driver_opts: {type: tmpfs, device: tmpfs}}}
                 operation = chance.choice(OPERATIONS)
                 client = subprocess.Popen([BIN / "compose", *operation], cwd=self.project, stdin=subprocess.DEVNULL,
                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                          env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
+                                          env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock", "COMPOSED_RECONNECT": "0"})
                 time.sleep(chance.random() ** 2 * 0.5)
                 self.stop_daemon(signal.SIGKILL)
                 client.wait(20)

@@ -58,6 +58,15 @@ class RestartTest(DaemonTest):
         self.compose("stop")
         self.assertLess(time.monotonic() - began, 10)
         self.assertEqual(self.container("s")["exit_code"], 5)
+        self.write("name: early\nservices: {s: {image: busybox, init: true, command: sleep 1000}}\n")
+        self.compose("up", "-d")
+        for _ in range(5):  # an init that waits for signals is not waited for
+            self.compose("restart")
+            began = time.monotonic()
+            self.compose("stop")
+            self.assertLess(time.monotonic() - began, 0.8)
+            self.assertEqual(self.container("s")["exit_code"], 143)
+            self.compose("start")
 
 
 class DependencyTest(DaemonTest):
@@ -185,7 +194,7 @@ class DaemonEndTest(DaemonTest):
     depends_on: [after]
 """)
         up = subprocess.Popen([BIN / "compose", "up", "-d"], cwd=self.project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock"})
+                              env={**os.environ, "COMPOSED_HOST": f"unix://{self.run_folder}/composed.sock", "COMPOSED_RECONNECT": "0"})
         self.wait_for_state("slow", "running")
         self.stop_daemon(signal.SIGKILL)
         self.assertEqual(up.wait(10), 1)

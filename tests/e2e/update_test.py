@@ -314,7 +314,7 @@ services:
             for delay in 0.1, 0.5, 1.0, 1.6, 2.2, 3.0:
                 colours.reverse()
                 self.web(colours[0], replicas=2, update=update)
-                client = threading.Thread(target=self.up, kwargs={"check": False})
+                client = threading.Thread(target=self.up, kwargs={"check": False, "env": {"COMPOSED_RECONNECT": "0"}})
                 client.start()
                 time.sleep(delay)
                 self.stop_daemon(signal.SIGKILL)
