@@ -23,7 +23,7 @@ bool is_permissions(std::string_view text) {
     return !text.empty() && text.size() <= 3 && text.find_first_not_of("rwm") == std::string_view::npos;
 }
 
-/// "c 1:3 rwm" (cgroup v1's devices.allow).
+/// "c 1:3 rwm" (cgroup v1's devices.allow). After "a" the kernel takes no heed of numbers: it is all devices.
 bool is_device_rule(const std::string& text) {
     std::istringstream words(text);
     std::string type;
@@ -33,7 +33,9 @@ bool is_device_rule(const std::string& text) {
     if (!(words >> type >> numbers >> access) || words >> more)
         return false;
     const auto colon = numbers.find(':');
-    return (type == "a" || type == "b" || type == "c") && colon != std::string::npos &&
+    if (type == "a")
+        return numbers == "*:*" && is_permissions(access);
+    return (type == "b" || type == "c") && colon != std::string::npos &&
            is_number_or_star(std::string_view(numbers).substr(0, colon)) &&
            is_number_or_star(std::string_view(numbers).substr(colon + 1)) && is_permissions(access);
 }
@@ -182,6 +184,8 @@ class limit_checker {
         mode("pid", of_.pid, {"host"});
         mode("uts", of_.uts, {"host"});
         mode("userns_mode", of_.userns_mode, {"host"});
+        if (of_.uts == "host" && !of_.hostname.empty())
+            fail("hostname", "is the host's with uts: host; leave one of them out");
         for (const auto& [name, value] : of_.sysctls)
             if (!is_own_sysctl(name))
                 fail("sysctls." + name,
@@ -206,11 +210,14 @@ class limit_checker {
             const std::string& option = of_.security_opt[index];
             const auto split = std::min(option.find_first_of("=:"), option.size());
             const std::string key = option.substr(0, split);
-            const bool named = split + 1 < option.size();
-            if (!known.contains(key) || (!named && key != "no-new-privileges") ||
-                (key == "systempaths" && option.substr(split + 1) != "unconfined"))
+            const std::string value = option.substr(std::min(split + 1, option.size()));
+            const bool fits = key == "no-new-privileges"
+                                  ? value.empty() || value == "true" || value == "false"
+                              : key == "systempaths" ? value == "unconfined"
+                                                     : !value.empty();
+            if (!known.contains(key) || !fits)
                 fail(fmt::format("security_opt[{}]", index),
-                    "\"{}\" is not known; there are no-new-privileges, seccomp=FILE|unconfined, "
+                    "\"{}\" is not known; there are no-new-privileges[=true|false], seccomp=FILE|unconfined, "
                     "apparmor=PROFILE, label=…, systempaths=unconfined",
                     option.substr(0, 40));
         }

@@ -67,6 +67,18 @@ class prefix {
         return made;
     }
 
+    /// Without bits of a host.
+    bool is_of_network() const { return base_ == first(); }
+    /// There are a gateway and a container in it.
+    bool has_room() const { return bits_of(base_.family) - length_ > 1; }
+
+    /// As the network is written.
+    std::string text() const {
+        std::array<char, INET6_ADDRSTRLEN> digits{};
+        ::inet_ntop(base_.family, first().bytes.data(), digits.data(), digits.size());
+        return fmt::format("{}/{}", digits.data(), length_);
+    }
+
   private:
     prefix(const address& base, unsigned length) : base_(base), length_(length) {}
 
@@ -113,6 +125,11 @@ void check_pool(const std::string& path, const ipam_pool& pool, const report_fau
     const auto subnet = prefix::parse(pool.subnet);
     if (!subnet)
         return fail(path + ".subnet", fmt::format("\"{}\" is no subnet like 172.28.0.0/16", pool.subnet));
+    if (!subnet->is_of_network())
+        fail(path + ".subnet",
+            fmt::format("{} is an address in a subnet: write {}", pool.subnet, subnet->text()));
+    if (!subnet->has_room())
+        fail(path + ".subnet", fmt::format("{} has no room for a gateway and a container", pool.subnet));
     if (!pool.gateway.empty())
         check_gateway(path + ".gateway", pool, *subnet, fail);
     const auto range = prefix::parse(pool.ip_range);
@@ -121,6 +138,9 @@ void check_pool(const std::string& path, const ipam_pool& pool, const report_fau
     else if (range && !subnet->contains(*range))
         fail(path + ".ip_range",
             fmt::format("ip_range {} is not in its subnet {}", pool.ip_range, pool.subnet));
+    else if (range && !range->is_of_network())
+        fail(path + ".ip_range",
+            fmt::format("{} is an address in a range: write {}", pool.ip_range, range->text()));
     const auto given = parse_address(pool.gateway);
     for (const auto& [name, text] : pool.aux_addresses) {
         const std::string key = fmt::format("{}.aux_addresses.{}", path, name);

@@ -152,10 +152,10 @@ restart_policy restart_of(const node& service) {
     if (policy == nullptr || policy->is_null())
         return parse_restart(service.text_at("restart"));
     const std::string condition = policy->text_at("condition");
-    return {.mode = condition == "none"             ? restart_mode::no
-                    : condition == "on-failure"     ? restart_mode::on_failure
-                    : condition == "unless-stopped" ? restart_mode::unless_stopped
-                                                    : restart_mode::always,
+    return {.mode = condition == "none" || condition == "no" ? restart_mode::no
+                    : condition == "on-failure"              ? restart_mode::on_failure
+                    : condition == "unless-stopped"          ? restart_mode::unless_stopped
+                                                             : restart_mode::always,
         .max_attempts = number_in<unsigned>(*policy, "max_attempts").value_or(0),
         .delay = duration_in(*policy, "delay"),
         .window = duration_in(*policy, "window")};

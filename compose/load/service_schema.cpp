@@ -167,8 +167,15 @@ constexpr schema reservation = object(reservation_members);
 constexpr member resources_members[] = {{"limits", &limit}, {"reservations", &reservation}};
 constexpr schema resources = object(resources_members);
 
+/// A word that nobody knows would restart for ever what was not to.
+constexpr schema restart_condition{
+    .is = form::text, .check = [](const std::string& value) {
+        return value.empty()
+                   ? std::string()
+                   : none_of<6>(value, {"none", "on-failure", "any", "no", "always", "unless-stopped"});
+    }};
 constexpr member restart_policy_members[] = {
-    {"condition", &text}, {"delay", &duration}, {"max_attempts", &count}, {"window", &duration}};
+    {"condition", &restart_condition}, {"delay", &duration}, {"max_attempts", &count}, {"window", &duration}};
 constexpr schema restart_policy = object(restart_policy_members);
 constexpr member preference_members[] = {{"spread", &text}};
 constexpr schema preference = object(preference_members);

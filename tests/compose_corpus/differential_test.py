@@ -255,7 +255,6 @@ class ServicesTest(unittest.TestCase):
                                 for each in (reference, BIN / "compose"))
                 self.assertEqual(theirs, ours, services)
 
-
     def test_images_of_steps_before_a_start_too(self):
         with tempfile.TemporaryDirectory(prefix="composed-corpus-") as folder:
             (pathlib.Path(folder) / "compose.yaml").write_text(

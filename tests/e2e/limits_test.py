@@ -140,12 +140,13 @@ class LimitsTest(DaemonTest):
 
     def test_what_no_host_can_do_is_an_error_that_names_the_key(self):
         failed = self.up("mem_limit: 1m\nmemswap_limit: 2m\ncpus: 1\ncpu_quota: 5000\ncpuset: x\nulimits: {nofiles: 3}\n"
-                         "devices: [fuse]\ndevice_cgroup_rules: ['c 1 rwm']\nsysctls: {kernel.panic: 1}\nipc: mine\n"
-                         "isolation: hyperv\nstorage_opt: {size: 1G}\nsecurity_opt: [foo=bar]\nuserns_mode: keep-id\n"
-                         "credential_spec: {file: x.json}", check=False)
+                         "devices: [fuse]\ndevice_cgroup_rules: ['c 1 rwm', 'a 7:* r']\nsysctls: {kernel.panic: 1}\nipc: mine\n"
+                         "isolation: hyperv\nstorage_opt: {size: 1G}\nsecurity_opt: [foo=bar, 'no-new-privileges:maybe']\nuserns_mode: keep-id\n"
+                         "credential_spec: {file: x.json}\nuts: host\nhostname: mine", check=False)
         self.assertEqual(failed.returncode, 1)
-        for key in ("mem_limit", "cpus", "cpuset", "ulimits.nofiles", "devices[0]", "device_cgroup_rules[0]",
-                    "sysctls.kernel.panic", "ipc", "isolation", "storage_opt", "security_opt[0]", "userns_mode", "credential_spec"):
+        for key in ("mem_limit", "cpus", "cpuset", "ulimits.nofiles", "devices[0]", "device_cgroup_rules[0]", "device_cgroup_rules[1]",
+                    "sysctls.kernel.panic", "ipc", "isolation", "storage_opt", "security_opt[0]", "security_opt[1]", "userns_mode", "credential_spec",
+                    "hostname"):
             self.assertIn(f"services.s.{key}", failed.stderr)
         self.assertEqual(self.containers(), [])
         failed = self.up("cpuset: '4000'", check=False)

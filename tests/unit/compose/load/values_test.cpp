@@ -91,6 +91,11 @@ TEST_F(values_test, addresses_of_a_network) {
     EXPECT_THAT(refused(pool("subnet: 10.1.0.0/24, gateway: 10.2.0.1")), HasSubstr("is not in its subnet"));
     EXPECT_THAT(
         refused(pool("subnet: 10.1.0.0/24, ip_range: 10.1.0.0/23")), HasSubstr("is not in its subnet"));
+    EXPECT_THAT(refused(pool("subnet: 10.1.0.7/24")), HasSubstr("in a subnet: write 10.1.0.0/24"));
+    EXPECT_THAT(refused(pool("subnet: 'fd00:1::7/64'")), HasSubstr("in a subnet: write fd00:1::/64"));
+    EXPECT_THAT(refused(pool("subnet: 10.1.0.0/24, ip_range: 10.1.0.7/28")),
+        HasSubstr("10.1.0.7/28 is an address in a range: write 10.1.0.0/28"));
+    EXPECT_THAT(refused(pool("subnet: 10.1.0.0/31")), HasSubstr("has no room for a gateway and a container"));
     EXPECT_THAT(refused(pool("subnet: 10.1.0.0/")), HasSubstr("is no subnet"));
     EXPECT_THAT(refused(pool("subnet: banana")), HasSubstr("config[0].subnet: \"banana\" is no subnet"));
     EXPECT_THAT(refused(pool("subnet: 10.1.0.0/24, aux_addresses: {h: 10.2.0.5}")),
@@ -102,7 +107,7 @@ TEST_F(values_test, addresses_of_a_network) {
     for (const char* alone : {"gateway: 10.1.0.1", "ip_range: 10.1.0.0/24"})
         EXPECT_THAT(refused(pool(alone)), HasSubstr("needs the subnet that it is in"));
     for (const char* good : {"subnet: 10.1.0.0/24, gateway: 10.1.0.254, ip_range: 10.1.0.128/25",
-             "subnet: 10.1.0.0/31", "subnet: 10.1.0.0/24, gateway: 10.1.0.2, aux_addresses: {h: 10.1.0.1}"})
+             "subnet: 10.1.0.0/30", "subnet: 10.1.0.0/24, gateway: 10.1.0.2, aux_addresses: {h: 10.1.0.1}"})
         EXPECT_EQ(refused(pool(good)), "") << good;
     EXPECT_EQ(
         refused(lan("enable_ipv6: true, ipam: {config: [{subnet: 'fd00:7::/64', gateway: 'fd00:7::9'}]}")),
