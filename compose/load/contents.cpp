@@ -2,6 +2,7 @@
 
 #include "compose/model/error.hpp"
 
+#include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -14,6 +15,8 @@
 #include <unistd.h>
 
 namespace compose {
+
+namespace json = boost::json;
 
 namespace {
 
@@ -79,6 +82,21 @@ void read_content(std::string_view kind, const std::string& key, content_source&
                 most_content >> 10U));
 }
 
+/// Told here, where the file's name is known: the daemon gets what is in it.
+void check_profile(const std::string& what, const std::string& path, const std::string& text) {
+    boost::system::error_code failed;
+    const json::value parsed = json::parse(text, failed);
+    const json::object* profile = failed ? nullptr : parsed.if_object();
+    std::string why = failed ? "it is no JSON: " + failed.message() : std::string();
+    if (!failed && (profile == nullptr || !profile->contains("defaultAction")))
+        why = "it has no \"defaultAction\"";
+    else if (const json::value* rules = failed ? nullptr : profile->if_contains("syscalls");
+             rules != nullptr && !rules->is_array() && !rules->is_null())
+        why = "its \"syscalls\" are no list";
+    if (!why.empty())
+        throw error(error_kind::invalid, fmt::format("{}: file \"{}\" is no profile: {}", what, path, why));
+}
+
 /// seccomp=FILE becomes the profile itself, which the daemon keeps with the service.
 void read_profiles(service& of, const std::string& folder) {
     constexpr std::string_view key = "seccomp=";
@@ -89,8 +107,10 @@ void read_profiles(service& of, const std::string& folder) {
         if (path.empty() || path == "unconfined" || path.starts_with('{'))
             continue;
         const std::string what = fmt::format("services.{}.security_opt: seccomp", of.name);
-        option = std::string(key) +
-                 read_content_file(what, std::filesystem::path(folder) / path, file_kinds::regular);
+        const std::filesystem::path file = std::filesystem::path(folder) / path;
+        const std::string profile = read_content_file(what, file, file_kinds::regular);
+        check_profile(what, file, profile);
+        option = std::string(key) + profile;
     }
 }
 

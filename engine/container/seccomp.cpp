@@ -96,9 +96,10 @@ json::object convert(std::string_view text, const std::vector<std::string>& capa
             out["defaultErrnoRet"] = *number;
         out["architectures"] = architectures(profile);
         json::array rules;
-        for (const json::value& each : profile.at("syscalls").as_array())
-            if (applies(each.as_object(), capabilities))
-                rules.push_back(convert_rule(each.as_object()));
+        if (const auto* all = list(profile, "syscalls"))
+            for (const json::value& each : *all)
+                if (applies(each.as_object(), capabilities))
+                    rules.push_back(convert_rule(each.as_object()));
         out["syscalls"] = std::move(rules);
         return out;
     } catch (const compose::error&) {

@@ -94,6 +94,15 @@ class SurroundingsTest(StackTest):
         self.assertIn("Operation not permitted", self.shell("s", "mkdir /tmp/x", check=False).stderr)
         missing = self.compose("up", "-d", check=False)
         self.assertIn("strict.json", missing.stderr)
+        for text, why in (("{", "it is no JSON"), ("[]", 'it has no "defaultAction"'),
+                          ('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": 1}', 'its "syscalls" are no list')):
+            (self.project / "strict.json").write_text(text)
+            failed = self.compose("up", "-d", check=False)
+            self.assertEqual(failed.returncode, 1)
+            self.assertRegex(failed.stderr, f'services.s.security_opt: seccomp: file ".*/strict.json" is no profile: {why}')
+        (self.project / "strict.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+        self.compose("up", "-d", "-t", "0")
+        self.shell("s", "mkdir /tmp/x")
 
     @unittest.skipUnless(shutil.which("runc") and shutil.which("crun"), "both runtimes are there after make deps")
     def test_runtime_of_a_service(self):
