@@ -29,10 +29,15 @@ project context::load_project(const std::vector<std::string>& services) {
 loaded context::load_files(const std::vector<std::string>& services) {
     load_options options = files;
     options.services = services;
-    options.standard_input = [] { return std::string(std::istreambuf_iterator<char>(std::cin), {}); };
+    options.standard_input = [this] {
+        if (!standard_input_)
+            standard_input_ = std::string(std::istreambuf_iterator<char>(std::cin), {});
+        return *standard_input_;
+    };
     loaded read = load(options);
     for (const std::string& warning : read.warnings)
-        fmt::print(stderr, "warning: {}\n", warning);
+        if (warned_.insert(warning).second)
+            fmt::print(stderr, "warning: {}\n", warning);
     return read;
 }
 
@@ -149,6 +154,7 @@ engine::task<boost::json::object> find_container(
             error_kind::conflict, fmt::format("service \"{}\" is not running container #{}", service, index));
     if (known)
         throw error(error_kind::conflict, fmt::format("service \"{}\" is not running", service));
+    check_declared(with, {service});
     throw error(error_kind::not_found,
         fmt::format("service \"{}\" is not running; start it with: compose up -d {}", service, service));
 }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,7 @@ class context {
 
     api::client daemon();
 
-    /// The project from its files; warnings go to stderr. `services`: named on the command line.
+    /// The project from its files; warnings go to stderr, each once. `services`: named on the command line.
     project load_project(const std::vector<std::string>& services = {});
     /// The same with all that the files say.
     loaded load_files(const std::vector<std::string>& services = {});
@@ -42,6 +43,11 @@ class context {
 
     /// The name alone: without a file where -p or COMPOSE_PROJECT_NAME gives it.
     std::string project_name();
+
+  private:
+    // A command may read its files more than once.
+    std::optional<std::string> standard_input_;
+    std::set<std::string> warned_;
 };
 
 /// Adds a command to `app`.

@@ -254,6 +254,17 @@ services:
                 self.assertEqual((done.returncode, done.stdout, done.stderr), (code, out, told))
         self.assertEqual(len(self.compose("stats", "--no-stream").stdout.splitlines()), 1)
 
+    def test_a_file_that_is_read_twice_is_told_of_once_and_may_come_by_standard_input(self):
+        text = "name: p\nservices: {a: {image: busybox, init: true, command: sleep 1000, environment: ['A=${NOT_SET}']}, off: {image: busybox, profiles: [x]}}\n"
+        warning = 'warning: The "NOT_SET" variable is not set. Defaulting to a blank string.\n'
+        self.compose("-f", "-", "up", "-d", input=text)
+        for words, told in ((["exec", "nope", "true"], "no such service: nope\n"), (["port", "nope", "80"], "no such service: nope\n"),
+                            (["exec", "off", "true"], 'service "off" is not running; start it with: compose up -d off\n')):
+            self.assertEqual(self.compose("-f", "-", *words, input=text, check=False).stderr, warning + told)
+        down = self.compose("-f", "-", "down", "-t", "0", input=text).stderr
+        self.assertEqual(down.count(warning), 1)
+        self.assertIn("Container p-a-1  Removed", down)
+
     def test_flags_of_building_and_unknown_ones(self):
         self.write("name: p\nservices: {s: {image: busybox, init: true, command: sleep 1000}}\n")
         told = "warning: --build has no effect: composed does not build images yet\n"
