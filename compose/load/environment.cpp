@@ -72,7 +72,7 @@ void fold_files(node& service, std::string_view files_key, std::string_view into
     add_member(service, std::string(into_key), std::move(folded));
 }
 
-/// What the values of env_file may refer to: before all else what the service says itself.
+/// What the values of env_file may refer to: the surroundings, then what the service says itself.
 variable_lookup seen_by_files(const node& service, const variable_lookup& lookup) {
     std::map<std::string, std::string> own;
     if (const node* variables = service.find("environment"); variables != nullptr && variables->is_map())
@@ -81,7 +81,8 @@ variable_lookup seen_by_files(const node& service, const variable_lookup& lookup
                 own.emplace(key, value.text);
     return [own = std::move(own), lookup](const std::string& name) -> std::optional<std::string> {
         const auto found = own.find(name);
-        return found == own.end() ? lookup(name) : std::optional(found->second);
+        const auto around = lookup(name);
+        return around || found == own.end() ? around : std::optional(found->second);
     };
 }
 

@@ -174,10 +174,10 @@ loaded load_project(load_input from, const std::function<std::string(const std::
         .own_files = from.own_files, .interpolate = from.steps.interpolate, .paths = from.steps.paths};
     std::vector<diagnostic> told;
     node tree = tree_reader(how, result.warnings).read(std::move(from.files), from.around, told);
-    if (tree.is_null())
+    if (tree.is_null()) {
         fail_if(without_consequences(std::move(told), std::move(wrong)));
-    if (tree.is_null())
         throw error(error_kind::invalid, fmt::format("{}:1:1: empty compose file", first));
+    }
     if (tree.find("version") != nullptr)
         result.warnings.emplace_back("the attribute `version` is obsolete, it will be ignored, please remove "
                                      "it to avoid potential confusion");
@@ -186,7 +186,7 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     check_tree(tree, wrong);
     told = without_consequences(std::move(told), std::exchange(wrong, {}));
     if (!from.steps.interpolate)
-        fail_if(std::move(told));
+        fail_if(told);
     std::erase_if(tree.entries, [](const auto& entry) { return entry.first == "version"; });
     const fs::path directory = from.around.place.directory;
     if (!from.steps.paths)

@@ -152,7 +152,7 @@ dns_socket_pool::socket_ptr dns_socket_pool::take(const asio::ip::address& serve
     std::weak_ptr<open_socket>& slot = sockets_[server][random_number() % sockets_of_server];
     if (socket_ptr there = slot.lock(); there && there->socket.is_open() && there->may_ask())
         return there;
-    const auto made = std::make_shared<open_socket>(io_);
+    auto made = std::make_shared<open_socket>(io_);
     const udp::endpoint to(server, port_);
     boost::system::error_code failed;
     made->socket.open(to.protocol(), failed);

@@ -42,12 +42,12 @@ bool is_first_of_its_namespace(const char* status) {
 }
 
 /// The file /proc/PID/NAME as far as there is room; empty when it cannot be read.
-template <std::size_t room>
-void read_proc(pid_t process, const char* name, char (&into)[room]) {
+template <std::size_t Room>
+void read_proc(pid_t process, const char* name, char (&into)[Room]) {
     char path[32];
     std::snprintf(path, sizeof path, "/proc/%d/%s", process, name);
     const int file = ::open(path, O_RDONLY | O_CLOEXEC);
-    const ssize_t length = file < 0 ? 0 : ::read(file, into, room - 1);
+    const ssize_t length = file < 0 ? 0 : ::read(file, into, Room - 1);
     into[std::max<ssize_t>(length, 0)] = '\0';
     if (file >= 0)
         ::close(file);
