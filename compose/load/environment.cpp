@@ -97,6 +97,23 @@ void pass_through(node* variables, const variable_lookup& lookup) {
 
 } // namespace
 
+void pass_through_included(node& tree, const variable_lookup& lookup) {
+    node* services = tree.find("services");
+    if (services == nullptr || !services->is_map())
+        return;
+    for (auto& [name, service] : services->entries) {
+        node* variables = service.find("environment");
+        if (variables == nullptr)
+            continue;
+        if (variables->is_map())
+            pass_through(variables, lookup);
+        for (node& each : variables->items) // as it is written, where variables stay
+            if (each.text.find('=') == std::string::npos)
+                if (const auto passed = lookup(each.text))
+                    each.text += "=" + *passed;
+    }
+}
+
 void resolve_environment(node& tree, const fs::path& directory, const variable_lookup& lookup, bool files,
     std::vector<std::string>& unset, std::vector<diagnostic>& wrong) {
     node* services = tree.find("services");

@@ -109,6 +109,11 @@ class filler {
         add_member(all, name, std::move(how));
     }
 
+    /// SERVICE or SERVICE:ALIAS; with more it is the name of none.
+    static std::string linked_service(const std::string& link) {
+        return std::count(link.begin(), link.end(), ':') == 1 ? link.substr(0, link.find(':')) : link;
+    }
+
     static void implied_dependencies(node& of) {
         std::unordered_set<std::string> known;
         if (const node* written = of.find("depends_on"))
@@ -116,7 +121,7 @@ class filler {
                 known.insert(name);
         if (const node* links = of.find("links"))
             for (const node& each : std::vector<node>(links->items))
-                depend(of, known, each.text.substr(0, each.text.find(':')), true);
+                depend(of, known, linked_service(each.text), true);
         for (const std::string_view key : {"network_mode", "ipc", "pid", "uts", "cgroup"})
             if (const std::string shared = of.text_at(key); shared.starts_with("service:"))
                 depend(of, known, shared.substr(8), true);
@@ -138,6 +143,12 @@ class filler {
     bool default_there_ = false; // among the networks of the project
 };
 
+void default_context(node& service, const project_place& place) {
+    if (node* build = service.find("build"); build != nullptr && build->is_map())
+        if (build->text_at("context").empty())
+            set_text(*build, "context", absolute_path(".", place));
+}
+
 void default_members(node& service, const project_place& place) {
     if (node* dependencies = service.find("depends_on"); dependencies != nullptr && dependencies->is_map())
         for (auto& [name, how] : dependencies->entries)
@@ -147,12 +158,16 @@ void default_members(node& service, const project_place& place) {
         for (node& each : secrets->items)
             if (each.text_at("target").empty())
                 set_text(each, "target", "/run/secrets/" + each.text_at("source"));
-    if (node* build = service.find("build"); build != nullptr && build->is_map())
-        if (build->text_at("context").empty())
-            set_text(*build, "context", absolute_path(".", place));
+    default_context(service, place);
 }
 
 } // namespace
+
+void default_contexts(node& tree, const project_place& place) {
+    if (node* services = tree.find("services"); services != nullptr && services->is_map())
+        for (auto& [name, service] : services->entries)
+            default_context(service, place);
+}
 
 void fill_defaults(node& tree, const project_place& place) {
     if (node* services = tree.find("services"); services != nullptr && services->is_map())

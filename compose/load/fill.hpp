@@ -11,6 +11,9 @@ namespace compose {
 /// that a dependency is required. Requires: the tree is merged and has its long form, as for all that follow.
 void fill_defaults(node& tree, const project_place& place);
 
+/// Where to build of the services of an included project, whose folder is its own.
+void default_contexts(node& tree, const project_place& place);
+
 /// Fills in what follows from the whole of a project: its name, those of resources, the network `default`,
 /// what links and shared namespaces depend on.
 void fill(node& tree, const std::string& project_name);

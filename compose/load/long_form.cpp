@@ -145,6 +145,8 @@ void hosts(node& value) {
     node map = map_node(value);
     std::unordered_map<std::string, std::size_t> places;
     const auto add = [&](const std::string& name, const node& place, std::string address) {
+        if (name.empty())
+            fail(fmt::format("\"{}\" is the address of no name; write NAME=ADDRESS", address));
         if (address.starts_with('[') && address.ends_with(']'))
             address = address.substr(1, address.size() - 2);
         const auto [known, fresh] = places.emplace(name, map.entries.size());

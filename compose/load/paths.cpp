@@ -30,8 +30,7 @@ void resolve_resource(node& resource, const project_place& place) {
     resolve(resource.find("file"), place);
     node* options = resource.find("driver_opts");
     const std::string driver = resource.text_at("driver");
-    if (options != nullptr && (driver.empty() || driver == "local") && options->text_at("type") == "none" &&
-        options->text_at("o") == "bind")
+    if (options != nullptr && (driver.empty() || driver == "local") && options->text_at("o") == "bind")
         resolve(options->find("device"), place);
 }
 

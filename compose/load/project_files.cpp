@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t most_bytes = 4U << 20U;
+constexpr std::size_t most_bytes = 16U << 20U;
 constexpr std::array<std::string_view, 4> base_names{
     "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"};
 constexpr std::array<std::string_view, 4> override_names{"compose.override.yml", "compose.override.yaml",

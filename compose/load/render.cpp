@@ -224,17 +224,25 @@ node sorted(const node& tree) {
     return made;
 }
 
+/// DEL stands in quotes alone, where JSON and both libraries leave it as it is and YAML 1.2 (5.1) takes it by
+/// its number only.
+std::string readable(std::string text) {
+    for (std::size_t at = text.find('\x7f'); at != std::string::npos; at = text.find('\x7f', at))
+        text.replace(at, 1, "\\u007f");
+    return text;
+}
+
 std::string json_text(const node& tree, text_form form) {
     std::string text;
     write_json(text, tree, 0, form);
-    return text + "\n";
+    return readable(text + "\n");
 }
 
 std::string yaml_text(const node& tree, text_form form) {
     YAML::Emitter out;
     out.SetNullFormat(YAML::LowerNull);
     write_yaml(out, tree, form);
-    return std::string(out.c_str()) + "\n";
+    return readable(std::string(out.c_str()) + "\n");
 }
 
 } // namespace

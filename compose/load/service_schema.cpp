@@ -144,7 +144,8 @@ constexpr member update_members[] = {{"parallelism", &count}, {"delay", &pause},
 constexpr schema update = object(update_members);
 
 constexpr schema device_count{.is = form::integer, .write_out = long_form::device_count};
-constexpr member device_request_members[] = {{"capabilities", &texts, true}, {"driver", &text},
+constexpr schema needed_texts{.is = form::list, .element = &list_item, .keeps_zero = true};
+constexpr member device_request_members[] = {{"capabilities", &needed_texts, true}, {"driver", &text},
     {"count", &device_count}, {"device_ids", &texts}, {"options", &labels}};
 constexpr schema device_request{
     .is = form::object, .members = device_request_members, .write_out = long_form::device_request};
@@ -370,8 +371,11 @@ constexpr schema cpu_percent{.is = form::integer, .check = [](const std::string&
 constexpr schema cpu_count{.is = form::integer, .check = not_negative};
 constexpr schema pull_refresh_after{.is = form::text, .unprinted = true};
 // Unlike other options they may have no value, which is an empty one.
-constexpr schema storage_option{
-    .is = form::loose_text, .null_is_value = true, .no_booleans = true, .keeps_zero = true};
+constexpr schema storage_option{.is = form::loose_text,
+    .null_is_value = true,
+    .null_yields = true,
+    .no_booleans = true,
+    .keeps_zero = true};
 constexpr schema storage_options{.is = form::map, .element = &storage_option};
 
 constexpr member service_members[] = {{"profiles", &named_set}, {"annotations", &labels},

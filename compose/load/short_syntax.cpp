@@ -238,9 +238,11 @@ restart_policy parse_restart(std::string_view text) {
     if (text.starts_with("on-failure:")) {
         restart_policy policy{.mode = restart_mode::on_failure};
         const std::string_view count = text.substr(11);
+        if (count.empty()) // of a variable without a value
+            return policy;
         const auto [end, failed] =
             std::from_chars(count.data(), count.data() + count.size(), policy.max_attempts);
-        if (!count.empty() && failed == std::errc() && end == count.data() + count.size())
+        if (failed == std::errc() && end == count.data() + count.size())
             return policy;
     }
     fail(fmt::format("\"{}\" is not one of no, always, unless-stopped, on-failure, on-failure:N", text));

@@ -1,6 +1,8 @@
 #include "compose/load/tree_reader.hpp"
 
 #include "compose/load/dotenv.hpp"
+#include "compose/load/environment.hpp"
+#include "compose/load/fill.hpp"
 #include "compose/load/interpolate.hpp"
 #include "compose/load/merge.hpp"
 #include "compose/load/project_files.hpp"
@@ -207,9 +209,15 @@ node tree_reader::with_its_faults(node base, const std::string& file, const node
 node tree_reader::base_of(const node& extends, const std::string& path, const origin& from, extension& run) {
     const std::string wanted = extends.text_at("service");
     const std::string named = extends.text_at("file");
-    const auto none_in = [&](const std::string& file) {
+    const auto none_in = [&](const std::string& file, const node* services) {
+        std::vector<std::string_view> known;
+        if (services != nullptr)
+            for (const auto& [name, service] : services->entries)
+                known.emplace_back(name);
+        const std::string meant = nearest(wanted, known);
         fail(extends, path,
-            fmt::format("cannot extend service \"{}\": there is none of that name in {}", wanted, file));
+            fmt::format("cannot extend service \"{}\": there is none of that name in {}{}", wanted, file,
+                meant.empty() ? "" : fmt::format(", did you mean \"{}\"?", meant)));
         return node{};
     };
     const fs::path directory = from.directory.empty() ? run.in.place.directory : from.directory;
@@ -217,7 +225,7 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
         const node* base = from.services->find(wanted);
         return base != nullptr && base->is_map()
                    ? with_its_faults(extended(from, wanted, run), from.file, extends)
-                   : none_in(from.file);
+                   : none_in(from.file, from.services);
     }
     if (!how_.own_files) {
         fail(extends, path, "a request cannot name files of the host; send what is in them");
@@ -234,7 +242,7 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
         const node* others = document->second.find("services");
         const node* base = others == nullptr ? nullptr : others->find(wanted);
         if (base == nullptr || !base->is_map())
-            return none_in(other.native());
+            return none_in(other.native(), others);
         node made = extended(
             {.services = others, .file = other.native(), .directory = there.place.directory}, wanted, run);
         resolve_service_paths(made, how_.paths ? there.place : seen_from(directory, there.place));
@@ -282,8 +290,8 @@ std::map<std::string, std::string> variables_of(
         const std::string path = absolute_path(each, in.place);
         if (path == "/dev/null")
             continue;
-        for (const auto& [name, value] :
-            parse_dotenv(read_project_file(path), path, lookup_in(in.variables), {}, &unset))
+        for (const auto& [name, value] : parse_dotenv(
+                 read_project_file(path), path, lookup_in(in.variables), lookup_in(variables), &unset))
             if (value)
                 variables[name] = *value;
     }
@@ -332,6 +340,8 @@ void tree_reader::include(node& document, const node& entry, const std::string& 
         fail(entry, path, failure.what(), in_any_section);
     }
     drop_resets(imported);
+    pass_through_included(imported, lookup_in(there.variables));
+    default_contexts(imported, how_.paths ? there.place : seen_from(project_, there.place));
     for (const std::string_view kind : {"services", "networks", "volumes", "configs", "secrets", "models"}) {
         const node* resources = imported.find(kind);
         if (resources == nullptr || !resources->is_map())

@@ -6,6 +6,7 @@
 #include "engine/project/preparations.hpp"
 #include "engine/project/project_manager_state.hpp"
 #include "engine/store/store.hpp"
+#include "engine/system/identifier.hpp"
 #include "engine/volume/secret_store.hpp"
 #include "engine/volume/volume_store.hpp"
 
@@ -71,6 +72,7 @@ task<std::shared_ptr<operation>> project_manager::up(compose::project wanted, up
     const auto self = implementation_;
     if (wanted.services.empty())
         throw error(error_kind::invalid, fmt::format("project \"{}\": no service selected", wanted.name));
+    options.asked = timestamp_now();
     self->limits_without_effect(wanted, check_services(wanted, options.services, among::enabled));
     self->take_contents(wanted, options, true);
     // Nothing may come between: a `down` that ends meanwhile would forget the new definition.

@@ -192,6 +192,25 @@ std::map<std::string, std::string> project_manager::implementation::images_to_re
     return found;
 }
 
+namespace {
+
+/// All that the service has was made by the same `up`, of which a former daemon did a part.
+bool is_made_since(const container_manager& containers, const std::string& project,
+    const std::string& service, const std::string& asked) {
+    bool some = false;
+    for (const container_view* each : containers.of_project(project)) {
+        const container_record& record = each->record;
+        if (record.service != service || !record.is_own())
+            continue;
+        if (asked.empty() || record.created < asked)
+            return false;
+        some = true;
+    }
+    return some;
+}
+
+} // namespace
+
 /// `services` gets those that the plan is about.
 plan project_manager::implementation::plan_for(
     const compose::project& wanted, const up_options& options, std::set<std::string>* services) const {
@@ -202,7 +221,8 @@ plan project_manager::implementation::plan_for(
         *services = all;
     std::set<std::string> anew;
     for (const std::string& name : all)
-        if (named.contains(name) ? options.force_recreate : options.recreate_dependencies)
+        if ((named.contains(name) ? options.force_recreate : options.recreate_dependencies) &&
+            !is_made_since(containers, wanted.name, name, options.asked))
             anew.insert(name);
     const up_request request{.project = wanted,
         .hashes = hashes,

@@ -22,7 +22,7 @@ std::string encode(const up_options& options) {
         {"dependencies", options.dependencies}, {"start", options.start},
         {"recreate_dependencies", options.recreate_dependencies},
         {"keep_containers", options.keep_containers}, {"force_recreate", options.force_recreate},
-        {"remove_orphans", options.remove_orphans}};
+        {"remove_orphans", options.remove_orphans}, {"asked", options.asked}};
     if (!options.images_before.empty())
         object["images_before"] = json::value_from(options.images_before);
     if (options.back_to != 0)
@@ -45,6 +45,8 @@ up_options decode_up(std::string_view key, std::string_view text) {
             .recreate_dependencies = flag("recreate_dependencies"),
             .keep_containers = flag("keep_containers"),
             .remove_orphans = object.at("remove_orphans").as_bool()};
+        if (const json::value* asked = object.if_contains("asked"))
+            options.asked = asked->as_string();
         if (const json::value* images = object.if_contains("images_before"))
             options.images_before = json::value_to<std::map<std::string, std::string>>(*images);
         if (const json::value* revision = object.if_contains("back_to"))

@@ -61,6 +61,7 @@ struct up_options {
     bool carry_on = false; // what a former daemon was about
     std::optional<std::chrono::nanoseconds> grace; // of what is recreated; without it each service's own
     std::optional<unsigned> user;                  // who asked, where the socket tells
+    std::string asked = {}; // when; what was made since then is not made anew after a crash
     std::map<std::string, std::string> images_before =
         {}; // of the containers that there were: id by reference
     /// It goes back to that revision by itself, as an update has failed; 0: it does not. What the references

@@ -97,9 +97,9 @@ class BoundsTest(unittest.TestCase):
             self.assertRegex(said, "deep|not YAML")
 
     def test_a_large_file(self):
-        status, said = self.config("x-a: '" + "y" * (5 << 20) + "'\n")
+        status, said = self.config("x-a: '" + "y" * (17 << 20) + "'\n")
         self.assertEqual(status, 1)
-        self.assertIn("larger than 4194304 bytes", said)
+        self.assertIn("larger than 16777216 bytes", said)
         self.assertEqual(self.config("services: {a: {image: x}}\nx-a:\n" + "  - 'some text'\n" * 200_000), (0, ""))
 
     def test_files_that_include_one_another(self):
