@@ -33,6 +33,7 @@ class LimitsOnRunc(limits_test.LimitsTest):
 
 class UsernsOnRunc(userns_test.UsernsTest):
     arguments = (*userns_test.UsernsTest.arguments, *RUNC)
+    domainname = "(none)"  # runc 1.1 sets none, and root of a user namespace may not write the sysctl
 
 
 def load_tests(loader, _standard, _pattern):
