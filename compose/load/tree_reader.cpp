@@ -340,7 +340,9 @@ void tree_reader::include(node& document, const node& entry, const std::string& 
         fail(entry, path, failure.what(), in_any_section);
     }
     drop_resets(imported);
-    pass_through_included(imported, lookup_in(there.variables));
+    pass_through_included(imported, [&](const std::string& name) { // what holds outside holds in the whole
+        return in.variables.contains(name) ? std::nullopt : lookup_in(there.variables)(name);
+    });
     default_contexts(imported, how_.paths ? there.place : seen_from(project_, there.place));
     for (const std::string_view kind : {"services", "networks", "volumes", "configs", "secrets", "models"}) {
         const node* resources = imported.find(kind);
