@@ -113,9 +113,10 @@ std::string read_project_file(const fs::path& file) {
     std::ifstream stream(file, std::ios::binary);
     if (!stream)
         fail("cannot be read");
-    std::string text(most_bytes + 1, '\0');
-    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(stream.gcount()));
+    std::string text;
+    std::array<char, 64U << 10U> piece{};
+    while (text.size() <= most_bytes && (stream.read(piece.data(), piece.size()) || stream.gcount() > 0))
+        text.append(piece.data(), static_cast<std::size_t>(stream.gcount()));
     if (text.size() > most_bytes)
         fail(fmt::format("larger than {} bytes", most_bytes));
     return text;
