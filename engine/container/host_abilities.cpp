@@ -140,8 +140,13 @@ class fitter {
     void cpus() {
         compose::limits& limits = spec_.limits;
         if (!host_.realtime) {
-            drop(limits.cpu_rt_runtime, {}, "cpu_rt_runtime", version_of_cgroups());
-            drop(limits.cpu_rt_period, {}, "cpu_rt_period", version_of_cgroups());
+            const std::string why = host_.cgroups == cgroup_mode::unified
+                                        ? std::string(version_of_cgroups())
+                                        : "the cgroup of this daemon has no real-time budget: write one to "
+                                          "its cpu.rt_runtime_us and "
+                                          "start it anew";
+            drop(limits.cpu_rt_runtime, {}, "cpu_rt_runtime", why);
+            drop(limits.cpu_rt_period, {}, "cpu_rt_period", why);
         }
         constexpr std::int64_t least_nano_cpus = 10'000'000; // of a period of 100 ms the kernel's least quota
         if (limits.nano_cpus && *limits.nano_cpus > 0 && *limits.nano_cpus < least_nano_cpus) {

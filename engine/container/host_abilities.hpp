@@ -18,7 +18,7 @@ struct host_abilities {
     bool swap_limit = true;        // memory and swap together
     bool swappiness = false;       // v1
     bool oom_kill_disable = false; // v1
-    bool realtime = false;         // v1, kernels with CONFIG_RT_GROUP_SCHED
+    bool realtime = false;         // v1, CONFIG_RT_GROUP_SCHED, and our own cgroup has a budget
     bool io_weight = true;         // with the BFQ scheduler or io.cost; v1: with CFQ
     bool io_rates = true;
     bool apparmor = false;

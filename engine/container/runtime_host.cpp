@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <string_view>
 
 namespace engine {
@@ -57,6 +58,10 @@ runtime_host::runtime_host(runtime_options given)
     : options(std::move(given)), oci_runtime(find_runtime(options.oci_runtime)),
       abilities(look_at_host(detect_cgroup_mode())), seccomp(options.seccomp_profile) {
     abilities.own_users = options.user_ids.has_value();
+    // What a cgroup has its parent must have to give (sched-rt-group.rst), and a new one has nothing.
+    const fs::path own = fs::path("/sys/fs/cgroup/cpu") / fs::path(cgroup_path("x")).parent_path();
+    const std::string budget = read_file_if_there(own / "cpu.rt_runtime_us", 64).value_or("0");
+    abilities.realtime = abilities.realtime && std::atoll(budget.c_str()) != 0;
     if (::access(options.shim_program.c_str(), X_OK) != 0)
         throw compose::error(compose::error_kind::unavailable,
             fmt::format("\"{}\" is not there or not executable: it belongs beside composed",

@@ -138,6 +138,13 @@ class LimitsTest(DaemonTest):
         if "blkio_config.weight has no effect" not in up.stderr:
             self.assertIn(self.setting("blkio", "blkio.weight", "io.bfq.weight"), ("300", "default 300"))
 
+    def test_real_time_takes_a_budget_or_is_told_to_have_no_effect(self):
+        told = self.up("cpu_rt_runtime: 1000\ncpu_rt_period: 1000000").stderr
+        self.assertEqual(self.container("s")["state"], "running")
+        for key in "cpu_rt_runtime", "cpu_rt_period":
+            if f"services.s.{key} has no effect" not in told:
+                self.assert_setting("cpu", f"cpu.{key[4:]}_us", "none", {"cpu_rt_runtime": 1000, "cpu_rt_period": 1000000}[key], "")
+
     def test_what_no_host_can_do_is_an_error_that_names_the_key(self):
         failed = self.up("mem_limit: 1m\nmemswap_limit: 2m\ncpus: 1\ncpu_quota: 5000\ncpuset: x\nulimits: {nofiles: 3}\n"
                          "devices: [fuse]\ndevice_cgroup_rules: ['c 1 rwm', 'a 7:* r']\nsysctls: {kernel.panic: 1}\nipc: mine\n"
