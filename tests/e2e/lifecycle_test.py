@@ -64,7 +64,7 @@ class RestartTest(DaemonTest):
             self.compose("restart")
             began = time.monotonic()
             self.compose("stop")
-            self.assertLess(time.monotonic() - began, 0.8)
+            self.assertLess(time.monotonic() - began, 0.8 * PATIENCE)
             self.assertEqual(self.container("s")["exit_code"], 143)
             self.compose("start")
 
@@ -132,7 +132,7 @@ class DependencyTest(DaemonTest):
 
     def test_a_dependency_may_end_a_few_times_before_it_comes_up(self):
         self.write("name: d\nservices:\n  db:\n    image: busybox\n    command: sh -c 'echo x >>/data/runs; test $$(wc -l </data/runs) -gt 4 && sleep 1000'\n"
-                   "    healthcheck: {test: 'true', interval: 100ms}\n    restart: always\n    volumes: ['data:/data']\n"
+                   "    healthcheck: {test: 'true', interval: 100ms, retries: 100}\n    restart: always\n    volumes: ['data:/data']\n"
                    "  app:\n    image: busybox\n    init: true\n    command: sleep 1000\n"
                    "    depends_on: {db: {condition: service_healthy}}\nvolumes: {data: }\n")
         self.assertIn("exited (1), restarted 4 times", self.compose("up", "-d", "--wait").stderr)
@@ -234,7 +234,7 @@ class DaemonEndTest(DaemonTest):
         time.sleep(0.3)
         self.stop_daemon(signal.SIGKILL)
         self.assertEqual(follower.stderr.readline(), "warning: composed has gone away; waiting for it to come back\n")
-        self.assertRegex(follower.communicate(timeout=40)[1], "^composed ended the connection")
+        self.assertRegex(follower.communicate(timeout=40)[1], "^composed .*ended the connection")
         self.assertEqual(follower.returncode, 1)
 
     def test_a_second_daemon_on_the_state_is_refused(self):
