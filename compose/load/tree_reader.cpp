@@ -213,7 +213,8 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
         std::vector<std::string_view> known;
         if (services != nullptr)
             for (const auto& [name, service] : services->entries)
-                known.emplace_back(name);
+                if (fmt::format("services.{}.extends", name) != path) // not itself
+                    known.emplace_back(name);
         const std::string meant = nearest(wanted, known);
         fail(extends, path,
             fmt::format("cannot extend service \"{}\": there is none of that name in {}{}", wanted, file,

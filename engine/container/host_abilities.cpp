@@ -74,7 +74,7 @@ bool has_legacy_file(const fs::path& hierarchy, std::string_view name) {
     if (!fs::create_directory(probe, ignored))
         return has_file(hierarchy, name);
     const bool found = fs::exists(probe / name, ignored);
-    ::rmdir(probe.c_str()); // not remove_all(), which would begin with its files
+    fs::remove(probe, ignored); // not remove_all(), which would begin with its files
     return found;
 }
 
