@@ -20,14 +20,17 @@ class LimitsTest(DaemonTest):
     def pid(self, service="s"):
         return self.container(service)["pid"]
 
+    def cgroup(self, controller=""):
+        """The container's cgroup: the one, or that of a controller."""
+        lines = (line.split(":", 2) for line in pathlib.Path(f"/proc/{self.pid()}/cgroup").read_text().splitlines())
+        path = next(path for _, controllers, path in lines if controller in controllers.split(","))
+        return CGROUPS / controller / path.strip("/")
+
     def setting(self, controller, legacy, unified=None):
         """A file of the container's cgroup; None where this version of cgroups has none."""
-        lines = pathlib.Path(f"/proc/{self.pid()}/cgroup").read_text().splitlines()
         if UNIFIED:
-            path = next(line.split("::", 1)[1] for line in lines if line.startswith("0::"))
-            return (CGROUPS / path.strip("/") / unified).read_text().strip() if unified else None
-        path = next(line.split(":", 2)[2] for line in lines if controller in line.split(":")[1].split(","))
-        return (CGROUPS / controller / path.strip("/") / legacy).read_text().strip()
+            return (self.cgroup() / unified).read_text().strip() if unified else None
+        return (self.cgroup(controller) / legacy).read_text().strip()
 
     def inside(self, *command, service="s", check=True):
         return self.compose("exec", "-T", service, *command, check=check)
@@ -136,7 +139,10 @@ class LimitsTest(DaemonTest):
         self.assertIn("services.s.cpus is raised to 0.01", up.stderr)
         self.assert_setting("cpu", "cpu.cfs_quota_us", "cpu.max", 1000, "1000 100000")
         if "blkio_config.weight has no effect" not in up.stderr:
-            self.assertIn(self.setting("blkio", "blkio.weight", "io.bfq.weight"), ("300", "default 300"))
+            # Unified, BFQ's file where that scheduler is, else io.cost's, which goes from 1 to 10,000 where BFQ's goes from 10 to 1,000.
+            unified = "io.bfq.weight" if UNIFIED and (self.cgroup() / "io.bfq.weight").exists() else "io.weight"
+            self.assert_setting("blkio", "blkio.weight", unified, 300,
+                                {"io.bfq.weight": "default 300", "io.weight": f"default {1 + (300 - 10) * 9999 // 990}"}[unified])
 
     def test_real_time_takes_a_budget_or_is_told_to_have_no_effect(self):
         told = self.up("cpu_rt_runtime: 1000\ncpu_rt_period: 1000000").stderr
