@@ -82,14 +82,13 @@ void dns_zone::for_peers(const attachment& asker, std::string_view name, Take ta
     const auto link = asker.links.find(std::string(name));
     if (link != asker.links.end())
         name = link->second;
-    for (const auto& [id, shim] : running) {
-        const auto peer = attachments.find(id);
-        if (peer == attachments.end() || is_held_back(peer->second))
+    for (const attachment* peer : names.called(name)) {
+        if (!running.contains(peer->container) || is_held_back(*peer))
             continue;
         for (const endpoint& mine : asker.endpoints)
-            if (const endpoint* theirs = endpoint_on(peer->second, mine.network);
+            if (const endpoint* theirs = endpoint_on(*peer, mine.network);
                 theirs != nullptr && is_called(*theirs, name))
-                take(peer->second, *theirs);
+                take(*peer, *theirs);
     }
 }
 
@@ -122,12 +121,11 @@ dns_answer dns_zone::find_name(const attachment& asker, std::uint16_t type, cons
 
 dns_answer dns_zone::find_address(const attachment& asker, const ip_address& address) const {
     dns_answer answer;
-    for (const auto& [id, shim] : running) {
-        const auto peer = attachments.find(id);
-        if (peer == attachments.end())
+    for (const attachment* peer : names.at(address)) {
+        if (!running.contains(peer->container))
             continue;
         for (const endpoint& mine : asker.endpoints) {
-            const endpoint* theirs = endpoint_on(peer->second, mine.network);
+            const endpoint* theirs = endpoint_on(*peer, mine.network);
             const bool meant =
                 theirs != nullptr && (std::holds_alternative<ipv4_address>(address)
                                              ? theirs->ipv4 == std::get<ipv4_address>(address)
@@ -147,6 +145,9 @@ dns_answer dns_zone::find_address(const attachment& asker, const ip_address& add
 bool dns_zone::is_ours(const attachment& asker, std::string_view name) const {
     if (asker.links.contains(std::string(name)))
         return true;
+    const std::vector<const attachment*> meant = names.called(name);
+    if (meant.empty())
+        return false;
     std::set<std::string_view> shared;
     std::set<std::string_view> projects;
     for (const endpoint& mine : asker.endpoints) {
@@ -162,9 +163,8 @@ bool dns_zone::is_ours(const attachment& asker, std::string_view name) const {
         const auto network = plain ? networks.find(of.network) : networks.end();
         return network != networks.end() && projects.contains(network->second.definition.project);
     };
-    return std::any_of(attachments.begin(), attachments.end(), [&](const auto& peer) {
-        const std::vector<endpoint>& places = peer.second.endpoints;
-        return std::any_of(places.begin(), places.end(),
+    return std::any_of(meant.begin(), meant.end(), [&](const attachment* peer) {
+        return std::any_of(peer->endpoints.begin(), peer->endpoints.end(),
             [&](const endpoint& each) { return is_called(each, name) && is_near(each); });
     });
 }

@@ -2,6 +2,7 @@
 
 #include "engine/network/attachment.hpp"
 #include "engine/network/dns_server.hpp"
+#include "engine/network/name_index.hpp"
 #include "engine/network/network_record.hpp"
 
 #include <sys/types.h>
@@ -16,6 +17,7 @@ namespace engine {
 /// The names around a container: those of the running containers that share a network with it. Pure.
 struct dns_zone {
     const std::map<std::string, attachment>& attachments; // by container id
+    const name_index& names;                              // of these
     const std::map<std::string, pid_t>& running;          // by container id
     const std::map<std::string, network_record>& networks;
     const std::set<std::string>& draining; // container ids: nobody is led to them

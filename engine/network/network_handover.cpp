@@ -7,14 +7,12 @@
 
 namespace engine {
 
-namespace {
-
-void rename(attachment& of, const renamed_container& to) {
+void network_manager::implementation::rename(attachment& of, const renamed_container& to) {
+    called.remove(of);
     for (endpoint& each : of.endpoints)
         std::replace(each.aliases.begin(), each.aliases.end(), to.before, to.name);
+    called.add(of);
 }
-
-} // namespace
 
 task<> network_manager::hand_over(renamed_container from, renamed_container to) {
     implementation& self = *implementation_;
@@ -26,12 +24,12 @@ task<> network_manager::hand_over(renamed_container from, renamed_container to) 
             moved = self.firewall_ports(former->second);
         commands += self.rules.removing(moved);
         former->second.held_back = true;
-        rename(former->second, from);
+        self.rename(former->second, from);
         self.store_.put(table::lease, from.id, encode(former->second));
     }
     if (const auto next = self.attachments.find(to.id); next != self.attachments.end()) {
         next->second.held_back = false;
-        rename(next->second, to);
+        self.rename(next->second, to);
         self.store_.put(table::lease, to.id, encode(next->second));
         std::vector<firewall_port> opened;
         if (self.running.contains(to.id))

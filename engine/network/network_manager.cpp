@@ -77,8 +77,14 @@ void network_manager::implementation::load() {
             if (each.ipv6 && network->second.ipv6)
                 pool6_of(network->second).take(*each.ipv6);
         }
-        attachments.emplace(row.key, std::move(loaded));
+        keep(row.key, std::move(loaded));
     }
+}
+
+const attachment& network_manager::implementation::keep(std::string container, attachment fresh) {
+    const auto [kept, inserted] = attachments.emplace(std::move(container), std::move(fresh));
+    called.add(kept->second);
+    return kept->second;
 }
 
 network_manager::network_manager(executors on, store& records, network_settings settings)
@@ -371,7 +377,7 @@ const attachment& network_manager::reserve(const std::string& container, attachm
         throw;
     }
     self.store_.put(table::lease, container, encode(fresh));
-    return self.attachments.emplace(container, std::move(fresh)).first->second;
+    return self.keep(container, std::move(fresh));
 }
 
 task<> network_manager::plug(std::string container, pid_t pid) {
@@ -437,6 +443,7 @@ void network_manager::release(const std::string& container) {
     if (found == self.attachments.end())
         return;
     self.give_back(found->second);
+    self.called.remove(found->second);
     self.attachments.erase(found);
     self.store_.erase(table::lease, container);
 }

@@ -7,6 +7,7 @@
 #include "engine/network/firewall.hpp"
 #include "engine/network/host_links.hpp"
 #include "engine/network/host_names.hpp"
+#include "engine/network/name_index.hpp"
 #include "engine/network/network_manager.hpp"
 #include "engine/network/other_firewalls.hpp"
 #include "engine/store/store.hpp"
@@ -76,8 +77,11 @@ struct network_manager::implementation {
           rules(names.table(), kernel_has_ipv6()), others(names.alias()), rules_turn(on.io), making(on.io),
           buried(on.io),
           dns(on.io, [this](const std::string& container, std::uint16_t type, const std::string& name) {
-              return dns_zone{
-                  .attachments = attachments, .running = running, .networks = networks, .draining = draining}
+              return dns_zone{.attachments = attachments,
+                  .names = called,
+                  .running = running,
+                  .networks = networks,
+                  .draining = draining}
                   .find(container, type, name);
           }) {}
 
@@ -102,6 +106,8 @@ struct network_manager::implementation {
     void lease_ipv4(endpoint& into, const endpoint_request& wanted, const network_record& network);
     void lease_ipv6(endpoint& into, const endpoint_request& wanted, const network_record& network);
     bool any_has_ipv6() const;
+    const attachment& keep(std::string container, attachment fresh); // in memory
+    void rename(attachment& of, const renamed_container& to);
     void give_back(const attachment& of);
     std::vector<std::string> members_of(const std::string& network) const;
     bool is_parent(const std::string& interface) const; // of a network
@@ -151,6 +157,7 @@ struct network_manager::implementation {
     std::map<std::string, address_pool<ipv4_subnet>> pools;  // by network name
     std::map<std::string, address_pool<ipv6_subnet>> pools6; // likewise
     std::map<std::string, attachment> attachments;           // by container id
+    name_index called;                                       // of the attachments
     std::map<std::string, pid_t> running; // container ids, each with its shim; 0: not known yet
     std::set<std::string> draining;       // they end soon, and nobody is led to them
     surroundings around;

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter_ipv4.h>
@@ -15,6 +14,7 @@
 #include <cstddef>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 namespace engine {
 
@@ -130,15 +130,20 @@ class rule_expressions {
         end(scope);
     }
 
-    // To the address in register 1 and the port in register 2.
-    void destination_nat() {
-        const frame scope = begin("nat");
-        batch_.big_endian(NFTA_NAT_TYPE, NFT_NAT_DNAT);
-        batch_.big_endian(NFTA_NAT_FAMILY, NFPROTO_IPV4);
-        batch_.big_endian(NFTA_NAT_REG_ADDR_MIN, NFT_REG_1);
-        batch_.big_endian(NFTA_NAT_REG_PROTO_MIN, NFT_REG_2);
+    // Writes the two bytes `value` at `offset` of the transport header, whose checksum at `checksum` follows.
+    void rewrite(std::uint32_t offset, std::uint16_t value, std::uint32_t checksum) {
+        immediate(NFT_REG_1, &value, sizeof value);
+        const frame scope = begin("payload");
+        batch_.big_endian(NFTA_PAYLOAD_SREG, NFT_REG_1);
+        batch_.big_endian(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+        batch_.big_endian(NFTA_PAYLOAD_OFFSET, offset);
+        batch_.big_endian(NFTA_PAYLOAD_LEN, sizeof value);
+        batch_.big_endian(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+        batch_.big_endian(NFTA_PAYLOAD_CSUM_OFFSET, checksum);
         end(scope);
     }
+
+    void do_not_track() { end(begin("notrack")); }
 
   private:
     struct frame {
@@ -172,30 +177,45 @@ void add_chain(netlink_batch& batch) {
     batch.text(NFTA_CHAIN_NAME, chain_name);
     const std::size_t hook = batch.begin_nested(NFTA_CHAIN_HOOK);
     batch.big_endian(NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_OUT);
-    batch.big_endian(NFTA_HOOK_PRIORITY, static_cast<std::uint32_t>(NF_IP_PRI_NAT_DST));
+    batch.big_endian(NFTA_HOOK_PRIORITY, static_cast<std::uint32_t>(NF_IP_PRI_RAW));
     batch.end_nested(hook);
-    batch.text(NFTA_CHAIN_TYPE, "nat");
+    batch.text(NFTA_CHAIN_TYPE, "filter");
     batch.end_message();
 }
 
-void add_rule(netlink_batch& batch, std::uint8_t protocol, std::uint16_t port) {
+// Where a port and the checksum stand in the transport header; the addresses, in that of IPv4.
+struct protocol_layout {
+    std::uint8_t number;
+    std::uint32_t checksum;
+};
+constexpr protocol_layout udp_layout{IPPROTO_UDP, 6};
+constexpr protocol_layout tcp_layout{IPPROTO_TCP, 16};
+
+struct end_layout {
+    std::uint32_t address;
+    std::uint32_t port;
+};
+constexpr end_layout source_end{12, 0};
+constexpr end_layout destination_end{16, 2};
+
+// Of packets whose one end is the port `from` of the DNS address: that becomes `to`.
+void add_rule(netlink_batch& batch, const protocol_layout& protocol, const end_layout& end,
+    std::uint16_t from, std::uint16_t to) {
     const std::uint32_t address = htonl(dns_address);
-    const std::uint16_t from = htons(dns_port);
-    const std::uint16_t into = htons(port);
+    const std::uint16_t port = htons(from);
     batch.table_message(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
     batch.text(NFTA_RULE_TABLE, table_name);
     batch.text(NFTA_RULE_CHAIN, chain_name);
     const std::size_t list = batch.begin_nested(NFTA_RULE_EXPRESSIONS);
     rule_expressions rule(batch);
-    rule.load(NFT_PAYLOAD_NETWORK_HEADER, 16, 4); // destination of the IPv4 header
+    rule.load(NFT_PAYLOAD_NETWORK_HEADER, end.address, 4);
     rule.equals(&address, sizeof address);
     rule.load_protocol();
-    rule.equals(&protocol, sizeof protocol);
-    rule.load(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2); // destination port of UDP and TCP alike
-    rule.equals(&from, sizeof from);
-    rule.immediate(NFT_REG_1, &address, sizeof address);
-    rule.immediate(NFT_REG_2, &into, sizeof into);
-    rule.destination_nat();
+    rule.equals(&protocol.number, sizeof protocol.number);
+    rule.load(NFT_PAYLOAD_TRANSPORT_HEADER, end.port, 2);
+    rule.equals(&port, sizeof port);
+    rule.rewrite(end.port, htons(to), protocol.checksum);
+    rule.do_not_track();
     batch.end_nested(list);
     batch.end_message();
 }
@@ -229,8 +249,10 @@ std::string dns_redirect_batch(std::uint16_t udp_port, std::uint16_t tcp_port) {
     batch.text(NFTA_TABLE_NAME, table_name);
     batch.end_message();
     add_chain(batch);
-    add_rule(batch, IPPROTO_UDP, udp_port);
-    add_rule(batch, IPPROTO_TCP, tcp_port);
+    for (const auto& [protocol, port] : {std::pair(udp_layout, udp_port), std::pair(tcp_layout, tcp_port)}) {
+        add_rule(batch, protocol, destination_end, dns_port, port);
+        add_rule(batch, protocol, source_end, port, dns_port);
+    }
     batch.begin_message(NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
     batch.end_message();
     return batch.take();

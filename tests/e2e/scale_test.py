@@ -7,7 +7,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from harness import DaemonTest, enter_own_network, wait_until
+from harness import BIN, DaemonTest, enter_own_network, wait_until
 
 
 def seconds(work):
@@ -45,11 +45,18 @@ class ScaleTest(DaemonTest):
             # Twice as much as their number is what noise and cold caches may do; a square would be four times.
             self.assertLess(other, 2.5 * many / few * one, what)
 
+    def lookups(self, name):
+        """Seconds that a lookup takes."""
+        rate, _ = self.compose("exec", "-T", "asks", "/traffic", "lookup", "127.0.0.11", name, "4000").stdout.split()
+        return 1 / float(rate)
+
     def test_containers_on_one_bridge(self):
         number = 1000
         self.write(f"name: crowd\nservices:\n  many: {{image: busybox, init: true, command: sleep 10000, scale: {number}, stop_grace_period: 0s}}\n"
-                   f"  asks: {{image: busybox, init: true, command: sleep 10000, stop_grace_period: 0s}}\n"
+                   f"  asks: {{image: busybox, init: true, command: sleep 10000, stop_grace_period: 0s, volumes: ['{BIN}/traffic:/traffic:ro']}}\n"
                    "networks: {default: {ipam: {config: [{subnet: 10.64.0.0/21}]}}}\n")
+        self.compose("up", "-d", "--scale", "many=10")
+        asked_few = self.lookups("asks")
         up = seconds(lambda: self.compose("up", "-d", timeout=600))
         bridge, = self.bridges()
         self.assertEqual(len(self.links("master", bridge)), number + 1)
@@ -58,10 +65,13 @@ class ScaleTest(DaemonTest):
         last = self.compose("exec", "-T", "asks", "nslookup", f"crowd-many-{number}").stdout
         self.assertIn("Address", last.split("Name:")[1])
         self.compose("exec", "-T", "asks", "ping", "-c", "1", "-W", "5", f"crowd-many-{number}")
+        asked_many = self.lookups("asks")
+        self.assertLess(asked_many, 3 * asked_few, "a question costs the same among many")
         again = seconds(lambda: self.compose("up", "-d", timeout=60))
         listed = seconds(lambda: self.compose("ps", "-q", timeout=60))
         down = seconds(lambda: self.compose("down", timeout=600))
-        print(f"{number} containers on one bridge: up {up:.1f} s, again {again:.2f} s, ps {listed:.2f} s, down {down:.1f} s", flush=True)
+        print(f"{number} containers on one bridge: up {up:.1f} s, again {again:.2f} s, ps {listed:.2f} s, down {down:.1f} s, "
+              f"a lookup {asked_many * 1e6:.0f} µs (among ten {asked_few * 1e6:.0f})", flush=True)
 
     def test_ports_and_aliases(self):
         self.write("name: wide\nservices:\n"

@@ -135,8 +135,14 @@ struct dns_zone_test : ::testing::Test {
     }
 
     dns_answer ask(const std::string& asker, const std::string& name, dns_type type = dns_type::a) {
-        return dns_zone{
-            .attachments = attachments, .running = running, .networks = networks, .draining = draining}
+        name_index names;
+        for (const auto& [container, each] : attachments)
+            names.add(each);
+        return dns_zone{.attachments = attachments,
+            .names = names,
+            .running = running,
+            .networks = networks,
+            .draining = draining}
             .find(asker, static_cast<std::uint16_t>(type), name);
     }
 

@@ -21,7 +21,7 @@ TEST(dns_redirect, the_batch_is_a_row_of_whole_messages) {
         types.push_back(header.nlmsg_type);
         at += NLMSG_ALIGN(header.nlmsg_len);
     }
-    ASSERT_EQ(types.size(), 6U); // begin, table, chain, two rules, end
+    ASSERT_EQ(types.size(), 8U); // begin, table, chain, two rules for each protocol, end
     EXPECT_EQ(types.front(), NFNL_MSG_BATCH_BEGIN);
     EXPECT_EQ(types.back(), NFNL_MSG_BATCH_END);
 }
