@@ -46,6 +46,8 @@ std::optional<ip_address> address_in_ptr(std::string_view name);
 struct dns_service {
     std::uint16_t port = 0;
     std::string host;
+
+    bool operator==(const dns_service&) const = default;
 };
 
 /// What an answer holds: A, AAAA, PTR and SRV records, all for the name that was asked.
@@ -54,6 +56,8 @@ struct dns_records {
     std::vector<ipv6_address> addresses6;
     std::vector<std::string> names;
     std::vector<dns_service> services;
+
+    bool operator==(const dns_records&) const = default;
 };
 
 /// Ours answer lives this long in a resolver's cache: names move when containers are made again.

@@ -1,6 +1,7 @@
 #include "engine/network/dns_server.hpp"
 
 #include "engine/network/dns_message.hpp"
+#include "engine/network/dns_replies.hpp"
 #include "engine/network/dns_upstream.hpp"
 #include "engine/system/blocking.hpp"
 
@@ -74,6 +75,7 @@ struct dns_server::implementation : std::enable_shared_from_this<implementation>
 
     asio::io_context& io;
     lookup find;
+    dns_replies replies;
     dns_upstream upstream;
     std::minstd_rand random;
     std::map<std::string, client_ptr> clients;
@@ -138,25 +140,25 @@ void dns_server::remove(const std::string& container) {
 
 std::optional<dns_bytes> dns_server::implementation::answer_at_once(
     const client& from, const dns_bytes& message, std::size_t limit, std::vector<std::string>& servers) {
-    const auto question = parse_query(message);
+    const std::optional<dns_question> question = replies.question_in(message);
     if (!question)
         return dns_bytes();
     if (limit == 0)
         limit = question->size_limit;
     if (question->refusal != dns_code::no_error)
-        return make_answer(message, question->refusal, {}, limit);
+        return replies.answer(message, question->refusal, {}, limit);
     dns_answer ours = find(from.container, question->type, question->name);
     if (ours.known) {
         dns_records& records = ours.records;
         std::shuffle(records.addresses.begin(), records.addresses.end(), random);
         std::shuffle(records.addresses6.begin(), records.addresses6.end(), random);
         std::shuffle(records.services.begin(), records.services.end(), random);
-        return make_answer(message, dns_code::no_error, records, limit);
+        return replies.answer(message, dns_code::no_error, records, limit);
     }
     if (ours.absent || !ours.may_forward)
-        return make_answer(message, dns_code::name_error, {}, limit);
+        return replies.answer(message, dns_code::name_error, {}, limit);
     if (from.forwarded >= (forwarded < most_forwarded ? most_of_one : least_of_one))
-        return make_answer(message, dns_code::refused, {}, limit);
+        return replies.answer(message, dns_code::refused, {}, limit);
     servers = std::move(ours.servers);
     return std::nullopt;
 }
