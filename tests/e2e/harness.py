@@ -243,6 +243,12 @@ class StackTest(DaemonTest):
         self.write(self.head + text)
         return self.compose("up", "-d", "-t", "0", *arguments, check=check)
 
+    def refused(self, text):
+        """What `up` says of a file that it is to refuse."""
+        done = self.up(text, check=False)
+        self.assertNotEqual(done.returncode, 0, done.stdout)
+        return done.stderr
+
     def shell(self, service, script, check=True):
         done = self.compose("exec", "-T", service, "sh", "-c", script, check=check)
         return done.stdout.strip() if check else done

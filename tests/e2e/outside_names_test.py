@@ -244,6 +244,14 @@ class OutsideNamesTest(DaemonTest):
         self.assertEqual(self.upstream.asked, ["udp A big.test", "tcp A big.test"])
         self.assertRegex(self.run_in("app", "ping", "-c", "1", "-W", "1", "big.test").stdout, r"^PING big\.test \(198\.19\.0\.")
 
+    def test_questions_are_no_connections_that_the_kernel_keeps(self):
+        for tcp in (False, True):
+            for _ in range(20):
+                self.assertEqual(self.ask("app", "web", tcp=tcp)[0], NO_ERROR)
+        kept = subprocess.run(["nsenter", "-t", str(self.of["app"]["pid"]), "-n", "cat", "/proc/sys/net/netfilter/nf_conntrack_count"],
+                              capture_output=True, text=True, check=True).stdout
+        self.assertEqual(int(kept), 0)
+
     def test_names_of_the_project_are_answered_and_not_passed_on(self):
         web = self.address_of("web")
         for name in ("web", "o-web-1", "portal", "www.example.test", self.of["web"]["id"][:12], "WEB", "Portal"):
