@@ -1,6 +1,7 @@
 #include "api/v1/routes.hpp"
 #include "api/v1/views.hpp"
 #include "compose/model/error.hpp"
+#include "engine/system/identifier.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json.hpp>
@@ -29,8 +30,21 @@ engine::task<> list(exchange& request, daemon_parts parts) {
     co_await send_json(request, 200, std::move(all));
 }
 
+json::array health_log(const engine::health_state& health) {
+    json::array all;
+    for (const engine::probe_result& each : health.log())
+        all.push_back(json::object{{"started", engine::timestamp(each.started_at)},
+            {"finished", engine::timestamp(each.finished_at)}, {"exit_code", each.exit_code},
+            {"output", each.output}});
+    return all;
+}
+
 engine::task<> get(exchange& request, daemon_parts parts) {
-    co_await send_json(request, 200, view_of(container_of(request, parts), parts));
+    const engine::container_view& container = container_of(request, parts);
+    json::object view = view_of(container, parts);
+    if (container.health)
+        view["health_log"] = health_log(*container.health);
+    co_await send_json(request, 200, std::move(view));
 }
 
 } // namespace

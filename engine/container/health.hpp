@@ -33,7 +33,7 @@ struct probe_result {
     std::chrono::system_clock::time_point started_at;
     std::chrono::system_clock::time_point finished_at;
     int exit_code = 0;  // -1: it took longer than `timeout`
-    std::string output; // the first 4096 bytes
+    std::string output; // the first 4096 bytes; '?' for what is no UTF-8, once a health_state has it
 
     bool operator==(const probe_result&) const = default;
 };
@@ -72,6 +72,10 @@ class health_state {
     health_memory memory_;
     std::deque<probe_result> log_;
 };
+
+/// Why its last probe that failed did, in one line of at most 260 bytes: «its check exited (1): nc: bad
+/// address 'db'», of long output the beginning and the end. Empty when no probe of this daemon's has failed.
+std::string last_failure(const health_state& of);
 
 /// Probes one running container until it is destroyed or the container is gone. A probe is reaped before the
 /// next is planned, so they never pile up; delays vary by a twentieth, so that not all containers probe at

@@ -479,6 +479,7 @@ observed_container observe(const container_view& view) {
             break;
         case health_status::unhealthy:
             seen.health = observed_health::unhealthy;
+            seen.illness = last_failure(*view.health);
             break;
         }
     }

@@ -40,6 +40,10 @@ verdict judge(const observed_container& seen, dependency_condition condition, un
     return verdict::never;
 }
 
+std::string unhealthy(const observed_container& seen) {
+    return seen.illness.empty() ? "is unhealthy" : "is unhealthy: " + seen.illness;
+}
+
 std::string reason_of(const observed_container& seen, dependency_condition condition) {
     if (seen.state == run_state::restarting)
         return fmt::format("dependency failed to start: container {} keeps ending: exited ({}); see: compose "
@@ -54,7 +58,7 @@ std::string reason_of(const observed_container& seen, dependency_condition condi
     if (seen.health == observed_health::none)
         return fmt::format(
             "dependency failed to start: container {} has no healthcheck configured", seen.name);
-    return fmt::format("dependency failed to start: container {} is unhealthy", seen.name);
+    return fmt::format("dependency failed to start: container {} {}", seen.name, unhealthy(seen));
 }
 
 std::string_view fulfilled(dependency_condition condition) {

@@ -14,6 +14,9 @@ enum class verdict { yes, not_yet, never };
 /// that are due keep it from being a yes.
 verdict judge(const observed_container& seen, compose::dependency_condition condition, unsigned restarts);
 
+/// «is unhealthy», and why where that is known.
+std::string unhealthy(const observed_container& seen);
+
 /// Why it never will, in Docker Compose's words where it has some.
 std::string reason_of(const observed_container& seen, compose::dependency_condition condition);
 

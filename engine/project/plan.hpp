@@ -41,6 +41,7 @@ struct observed_container {
     bool due = false;       // it is to run, and waits for something
     bool hooks_due = false; // it runs, and its post_start hooks have not all ended
     observed_health health = observed_health::none;
+    std::string illness = {};     // while it is unhealthy, why its check failed; empty: not known
     std::optional<int> exit_code; // of the last run; nothing before there was one
     container_place place = container_place::own;
     std::string replaces = {}; // id of the one whose place it comes to take

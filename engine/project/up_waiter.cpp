@@ -1,6 +1,7 @@
 #include "engine/project/up_waiter.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/project/dependency_verdict.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <fmt/format.h>
@@ -70,7 +71,7 @@ std::string why_not_up(const observed_container& seen) {
     switch (seen.state) {
     case run_state::running:
     case run_state::starting:
-        return fmt::format("container {} is unhealthy", seen.name);
+        return fmt::format("container {} {}", seen.name, unhealthy(seen));
     case run_state::restarting:
         return fmt::format("container {} keeps ending: exited ({}); see: compose logs {}", seen.name,
             seen.exit_code.value_or(255), seen.service);

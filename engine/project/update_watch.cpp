@@ -2,6 +2,7 @@
 
 #include "compose/model/error.hpp"
 #include "engine/container/logs.hpp"
+#include "engine/project/dependency_verdict.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <fmt/format.h>
@@ -23,7 +24,8 @@ constexpr std::size_t lines_told = 10;
 std::string reason_of(const observed_container& seen) {
     if (seen.state == run_state::running || seen.state == run_state::starting ||
         seen.state == run_state::paused)
-        return seen.health == observed_health::unhealthy ? "is unhealthy" : "has ended and was started again";
+        return seen.health == observed_health::unhealthy ? unhealthy(seen)
+                                                         : "has ended and was started again";
     return fmt::format("exited ({})", seen.exit_code.value_or(255));
 }
 

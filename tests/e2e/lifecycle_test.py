@@ -109,12 +109,19 @@ class DependencyTest(DaemonTest):
 
     def test_an_unhealthy_dependency_is_named(self):
         self.write("name: d\nservices:\n  db:\n    image: busybox\n    init: true\n    command: sleep 1000\n"
-                   "    healthcheck: {test: 'false', interval: 100ms, retries: 2}\n"
+                   "    healthcheck: {test: 'ls /not/there', interval: 100ms, retries: 2}\n"
                    "  app:\n    image: busybox\n    command: sleep 1000\n"
                    "    depends_on: {db: {condition: service_healthy}}\n")
+        why = "container d-db-1 is unhealthy: its check exited (1): ls: /not/there: No such file or directory"
         up = self.compose("up", "-d", check=False)
         self.assertEqual(up.returncode, 1)
-        self.assertIn("dependency failed to start: container d-db-1 is unhealthy", up.stderr)
+        self.assertIn(f"dependency failed to start: {why}", up.stderr)
+        waits = self.compose("up", "-d", "--wait", "db", check=False)
+        self.assertEqual(waits.returncode, 1)
+        self.assertIn(why, waits.stderr)
+        log = self.api(f"/containers/{self.container('db')['id']}")["health_log"]
+        self.assertLessEqual(len(log), 5)
+        self.assertEqual((log[-1]["exit_code"], log[-1]["output"]), (1, "ls: /not/there: No such file or directory\n"))
 
     def test_a_dependency_that_keeps_ending_is_told_and_not_waited_for_for_ever(self):
         for condition in "service_healthy", "service_completed_successfully":

@@ -477,7 +477,9 @@ class OperationsTest(OpenApiTest):
         self.assertEqual(web["health"], "healthy")
         self.assertEqual([port["published"] for port in web["ports"]], [18097])
         for name in web["id"], web["name"]:
-            self.assertEqual(self.call("getContainer", container=name), web)
+            alone = self.call("getContainer", container=name)
+            self.assertEqual({each["exit_code"] for each in alone.pop("health_log")}, {0})
+            self.assertEqual(alone, web)
         self.assertEqual(self.call("listContainers", query={"project": "no-such"}), [])
 
     def run_commands(self):

@@ -96,6 +96,33 @@ TEST(health, the_last_five_results_are_kept_and_cut) {
     EXPECT_EQ(state.log().back().output.size(), 4096U);
 }
 
+TEST(health, why_it_failed_is_told_in_one_line) {
+    health_state state(config());
+    EXPECT_EQ(last_failure(state), "");
+    state.apply(result(0, "fine"), 1s);
+    EXPECT_EQ(last_failure(state), "");
+    state.apply(result(2, "nc: bad address\t'db'\r\n\n"), 1s);
+    state.apply(result(0), 1s);
+    EXPECT_EQ(last_failure(state), "its check exited (2): nc: bad address 'db'");
+    state.apply(result(1), 1s);
+    EXPECT_EQ(last_failure(state), "its check exited (1)");
+    state.apply(result(-1, "Health check exceeded timeout (50 ms)"), 1s);
+    EXPECT_EQ(last_failure(state), "Health check exceeded timeout (50 ms)");
+}
+
+TEST(health, of_long_output_the_beginning_and_the_end_are_told_in_whole_characters) {
+    health_state state(config());
+    std::string output = "usage\xff: ";
+    for (int each = 0; each < 1000; ++each)
+        output += "ä";
+    state.apply(result(1, output + " KeyError\n"), 1s);
+    const std::string told = last_failure(state);
+    EXPECT_THAT(told, testing::StartsWith("its check exited (1): usage?: ää"));
+    EXPECT_THAT(told, testing::HasSubstr("ä … ä"));
+    EXPECT_THAT(told, testing::Not(testing::HasSubstr("\xff")));
+    EXPECT_LE(told.size(), 260U);
+}
+
 class health_monitor_test : public runtime_fixture {
   protected:
     // Runs the loop until the monitor has told `count` results.

@@ -45,6 +45,9 @@ TEST(dependency_verdict, health_is_waited_for_where_there_can_be_some) {
     running.health = observed_health::unhealthy;
     EXPECT_EQ(judge(running, dependency_condition::healthy, 0), verdict::never);
     EXPECT_THAT(reason_of(running, dependency_condition::healthy), HasSubstr("p-db-1 is unhealthy"));
+    running.illness = "its check exited (1): no";
+    EXPECT_THAT(reason_of(running, dependency_condition::healthy),
+        HasSubstr("p-db-1 is unhealthy: its check exited (1): no"));
     running.health = observed_health::healthy;
     EXPECT_EQ(judge(running, dependency_condition::healthy, 0), verdict::yes);
 }
