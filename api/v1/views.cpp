@@ -128,8 +128,12 @@ json::object view_of(const engine::container_view& container, const daemon_parts
         view["pid"] = container.run->pid;
     if (!record.started.empty())
         view["started"] = record.started;
-    if (container.health)
+    if (container.health) {
         view["health"] = engine::to_string(container.health->status());
+        if (container.health->status() == engine::health_status::unhealthy)
+            if (const std::string why = engine::last_failure(*container.health); !why.empty())
+                view["health_failure"] = why;
+    }
     if (record.exit) {
         view["exit_code"] = record.exit->code;
         view["finished"] = record.exit->finished;

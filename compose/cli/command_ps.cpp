@@ -1,5 +1,6 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/table.hpp"
+#include "compose/cli/terminal.hpp"
 #include "compose/model/error.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -290,8 +291,13 @@ engine::task<> ps(context& with, std::shared_ptr<ps_flags> flags) {
     else
         fmt::print("{}", format_table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"},
                              rows, narrowest_column));
-    if (flags->format == "table")
-        co_await print_repairs(with, name);
+    if (flags->format != "table" || flags->services)
+        co_return;
+    for (const json::object* container : shown)
+        if (const std::string why = text_of(*container, "health_failure"); !why.empty())
+            fmt::print(stderr, "problem: container {} is unhealthy: {}\n", text_of(*container, "name"),
+                printable(why));
+    co_await print_repairs(with, name);
 }
 
 } // namespace

@@ -119,6 +119,7 @@ class DependencyTest(DaemonTest):
         waits = self.compose("up", "-d", "--wait", "db", check=False)
         self.assertEqual(waits.returncode, 1)
         self.assertIn(why, waits.stderr)
+        self.assertIn(f"problem: {why}\n", self.compose("ps").stderr)
         log = self.api(f"/containers/{self.container('db')['id']}")["health_log"]
         self.assertLessEqual(len(log), 5)
         self.assertEqual((log[-1]["exit_code"], log[-1]["output"]), (1, "ls: /not/there: No such file or directory\n"))
