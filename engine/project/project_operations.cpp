@@ -294,7 +294,7 @@ task<> project_manager::implementation::bring_up(compose::project wanted, up_opt
         until = std::chrono::steady_clock::now() + *options.wait_timeout;
     co_await run(std::move(steps), wanted, options.grace, superseded, std::move(report), until);
     if (options.wait)
-        co_await await_up(containers, wanted, services, until, superseded, teller());
+        co_await await_up(parts.on, containers, wanted, services, until, superseded, teller());
 }
 
 /// Brings the host there, and forgets what was to be carried on after a crash however it ends: an `up` that

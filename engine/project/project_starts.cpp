@@ -30,7 +30,7 @@ task<> project_manager::implementation::start_and_wait(std::string project, std:
         until = std::chrono::steady_clock::now() + *wait.limit;
     co_await start_services(definition, services, superseded, until);
     if (wait.wanted)
-        co_await await_up(containers, definition, services, until, superseded, teller());
+        co_await await_up(parts.on, containers, definition, services, until, superseded, teller());
 }
 
 /// What is on the network of one that is started is on that of its former run: it is begun anew as well.

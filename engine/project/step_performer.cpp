@@ -5,6 +5,7 @@
 #include "engine/network/network_manager.hpp"
 #include "engine/project/definitions.hpp"
 #include "engine/project/dependency_verdict.hpp"
+#include "engine/project/failure_log.hpp"
 #include "engine/project/plan_steps.hpp"
 #include "engine/project/project_record.hpp"
 #include "engine/system/crash_point.hpp"
@@ -419,8 +420,10 @@ task<> step_performer::await_condition(std::string service, dependency_condition
             const unsigned restarts = count - wait.restarts_before;
             const verdict now = judge(seen, condition, restarts);
             if (now == verdict::never && !patient) {
-                announce("container", seen.name, service, "Error", reason_of(seen, condition));
-                throw error(error_kind::unavailable, reason_of(seen, condition));
+                const std::string reason = reason_of(seen, condition);
+                announce("container", seen.name, service, "Error", reason);
+                const std::string why = co_await with_last_lines(parts_.on, containers_, seen.id, reason);
+                throw error(error_kind::unavailable, why);
             }
             if (now == verdict::yes) {
                 if (wait.said)

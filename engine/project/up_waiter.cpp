@@ -2,6 +2,7 @@
 
 #include "compose/model/error.hpp"
 #include "engine/project/dependency_verdict.hpp"
+#include "engine/project/failure_log.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <fmt/format.h>
@@ -87,8 +88,8 @@ std::string why_not_up(const observed_container& seen) {
     return seen.name;
 }
 
-task<> await_up(container_manager& containers, compose::project project, std::set<std::string> services,
-    wait_limit until, std::function<bool()> superseded,
+task<> await_up(executors on, container_manager& containers, compose::project project,
+    std::set<std::string> services, wait_limit until, std::function<bool()> superseded,
     std::function<void(const container_record&, std::string status)> tell) {
     const std::set<std::string> one_shots = one_shots_of(project);
     std::map<std::string, unsigned> restarts_before; // by id
@@ -119,7 +120,8 @@ task<> await_up(container_manager& containers, compose::project project, std::se
             const up_verdict now = judge_up(seen, uptime_of(*each), count - std::min(before, count));
             if (now == up_verdict::failed) {
                 came_out(each->record, "Error");
-                throw error(error_kind::unavailable, why_not_up(seen));
+                const std::string why = co_await with_last_lines(on, containers, seen.id, why_not_up(seen));
+                throw error(error_kind::unavailable, why);
             }
             if (now == up_verdict::up && !runs_to_its_end) {
                 came_out(each->record, "Healthy");

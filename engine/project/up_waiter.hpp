@@ -38,11 +38,12 @@ up_verdict judge_up(const observed_container& seen, std::chrono::milliseconds up
 std::string why_not_up(const observed_container& seen);
 
 /// Waits until every container of `services` is up, or has ended with success where another service asks for
-/// that (service_completed_successfully). Throws error{unavailable} when one cannot become so or `until` is
-/// over, error{conflict} when the operation is superseded. `tell` hears of each whose state is waited for
+/// that (service_completed_successfully). Throws error{unavailable} when one cannot become so, with the last
+/// lines of its log, or `until` is over, error{conflict} when the operation is superseded. `tell` hears of
+/// each whose state is waited for
 /// ("Waiting"), and how that came out ("Healthy", "Exited", "Error").
-task<> await_up(container_manager& containers, compose::project project, std::set<std::string> services,
-    wait_limit until, std::function<bool()> superseded,
+task<> await_up(executors on, container_manager& containers, compose::project project,
+    std::set<std::string> services, wait_limit until, std::function<bool()> superseded,
     std::function<void(const container_record&, std::string status)> tell);
 
 } // namespace engine

@@ -3,6 +3,7 @@
 #include "compose/model/error.hpp"
 #include "engine/container/logs.hpp"
 #include "engine/project/dependency_verdict.hpp"
+#include "engine/project/failure_log.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <fmt/format.h>
@@ -65,12 +66,7 @@ bool is_too_many(std::size_t failures, std::size_t planned, const compose::updat
 }
 
 std::string text_of(const update_failure& failure) {
-    std::string text = fmt::format("container {} {}", failure.container, failure.why);
-    if (!failure.log.empty())
-        text += "; the last lines of its log:";
-    for (const std::string& line : failure.log)
-        text += "\n    " + line;
-    return text;
+    return with_lines(fmt::format("container {} {}", failure.container, failure.why), failure.log);
 }
 
 /// The one that comes to take the place of another, or has it already.

@@ -124,6 +124,17 @@ class DependencyTest(DaemonTest):
         self.assertLessEqual(len(log), 5)
         self.assertEqual((log[-1]["exit_code"], log[-1]["output"]), (1, "ls: /not/there: No such file or directory\n"))
 
+    def test_what_has_failed_is_told_with_the_last_lines_of_its_log(self):
+        self.write("name: d\nservices:\n  job: {image: busybox, command: sh -c 'seq 1 9; echo no such table >&2; exit 3'}\n"
+                   "  app: {image: busybox, command: sleep 1000, depends_on: {job: {condition: service_completed_successfully}}}\n")
+        lines = "; the last lines of its log:\n    6\n    7\n    8\n    9\n    no such table\n"
+        up = self.compose("up", "-d", check=False)
+        self.assertEqual(up.returncode, 1)
+        self.assertIn("service \"job\" didn't complete successfully: exit 3" + lines, up.stderr)
+        waits = self.compose("up", "-d", "--wait", "job", check=False)
+        self.assertEqual(waits.returncode, 1)
+        self.assertIn("container d-job-1 exited (3)" + lines, waits.stderr)
+
     def test_a_dependency_that_keeps_ending_is_told_and_not_waited_for_for_ever(self):
         for condition in "service_healthy", "service_completed_successfully":
             with self.subTest(condition=condition):
