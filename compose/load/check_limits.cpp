@@ -1,6 +1,9 @@
 #include "compose/load/check.hpp"
 
+#include "compose/model/nearest.hpp"
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -167,16 +170,14 @@ class limit_checker {
     }
 
     void mode(std::string_view key, const std::string& value, const std::set<std::string_view>& words) {
-        const bool joins =
-            (key == "ipc" || key == "pid") && ((value.starts_with("service:") && value.size() > 8) ||
-                                                  (value.starts_with("container:") && value.size() > 10));
+        const bool joinable = key == "ipc" || key == "pid";
+        const bool joins = joinable && ((value.starts_with("service:") && value.size() > 8) ||
+                                           (value.starts_with("container:") && value.size() > 10));
         if (value.empty() || joins || words.contains(value))
             return;
-        std::string all;
-        for (const std::string_view word : words)
-            all += fmt::format("{}{}", all.empty() ? "" : ", ", word);
-        fail(key, "\"{}\" is not known; there are {}{}", value, all,
-            key == "uts" || key == "userns_mode" ? "" : ", service:NAME and container:NAME");
+        fail(key, "\"{}\" is not known; there {} {}{}{}", value, words.size() > 1 || joinable ? "are" : "is",
+            fmt::join(words, ", "), joinable ? ", service:NAME and container:NAME" : "",
+            did_you_mean(value, {words.begin(), words.end()}));
     }
 
     void namespaces() {
@@ -218,8 +219,9 @@ class limit_checker {
             if (!known.contains(key) || !fits)
                 fail(fmt::format("security_opt[{}]", index),
                     "\"{}\" is not known; there are no-new-privileges[=true|false], seccomp=FILE|unconfined, "
-                    "apparmor=PROFILE, label=…, systempaths=unconfined",
-                    option.substr(0, 40));
+                    "apparmor=PROFILE, label=…, systempaths=unconfined{}",
+                    option.substr(0, 40),
+                    known.contains(key) ? std::string() : did_you_mean(key, {known.begin(), known.end()}));
         }
     }
 

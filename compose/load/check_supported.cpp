@@ -1,6 +1,7 @@
 #include "compose/load/check.hpp"
 
 #include "compose/model/logging.hpp"
+#include "compose/model/nearest.hpp"
 #include "compose/model/units.hpp"
 
 #include <fmt/format.h>
@@ -132,8 +133,8 @@ class support_checker {
         static const std::set<std::string_view> drivers{"", "bridge", "macvlan", "ipvlan", "host", "none"};
         const std::string path = "networks." + key;
         if (!drivers.contains(of.driver))
-            fail(path + ".driver", "\"{}\" is not known; there are bridge, macvlan, ipvlan, host and none",
-                of.driver);
+            fail(path + ".driver", "\"{}\" is not known; there are bridge, macvlan, ipvlan, host and none{}",
+                of.driver, did_you_mean(of.driver, {drivers.begin(), drivers.end()}));
         if (!of.enable_ipv4 && !of.enable_ipv6)
             fail(path, "has neither IPv4 nor IPv6; leave enable_ipv4 out, or set enable_ipv6: true");
         if (!of.ipam_driver.empty() && of.ipam_driver != "default")
@@ -206,11 +207,11 @@ class support_checker {
         const bool joins =
             of.network_mode.starts_with("service:") || of.network_mode.starts_with("container:");
         static const std::set<std::string_view> modes{"", "bridge", "host", "none"};
+        const std::string meant = did_you_mean(of.network_mode, {modes.begin(), modes.end()});
         if (!modes.contains(of.network_mode) && !joins)
             fail("network_mode",
-                "\"{}\" is not known; there are bridge, host, none, service:NAME and container:NAME. Other "
-                "networks go under networks",
-                of.network_mode);
+                "\"{}\" is not known; there are bridge, host, none, service:NAME and container:NAME{}{}",
+                of.network_mode, meant.empty() ? ". Other networks go under networks" : "", meant);
         if (joins && !of.ports.empty())
             fail("ports", "are those of the network that it joins: publish them at {}", of.network_mode);
         // As dockerd has it («conflicting options»).

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdlib>
 #include <map>
-#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -30,31 +29,6 @@ std::string join(const std::vector<diagnostic>& found) {
         text += (text.empty() ? "" : "\n") + to_string(each);
     return text;
 }
-
-// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment): "prots" is one from
-// "ports".
-std::size_t edits_between(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> before(b.size() + 1);
-    std::vector<std::size_t> above(b.size() + 1);
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(above.begin(), above.end(), std::size_t{0});
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t replaced = above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-            row[j] = std::min({above[j] + 1, row[j - 1] + 1, replaced});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                row[j] = std::min(row[j], before[j - 2] + 1);
-        }
-        before.swap(above);
-        above.swap(row);
-    }
-    return above[b.size()];
-}
-
-} // namespace
-
-namespace {
 
 /// What is told, to be asked whether something else merely follows from it.
 class causes {
@@ -149,19 +123,6 @@ void throw_load_error(position at, std::string path, std::string message) {
     std::vector<diagnostic> one;
     one.push_back({.at = std::move(at), .path = std::move(path), .message = std::move(message)});
     throw load_error(std::move(one));
-}
-
-std::string nearest(std::string_view name, const std::vector<std::string_view>& known) {
-    std::string best;
-    std::size_t fewest = std::max<std::size_t>(1, name.size() / 3) + 1;
-    for (const std::string_view candidate : known) {
-        const std::size_t edits = edits_between(name, candidate);
-        if (edits < fewest) {
-            fewest = edits;
-            best = candidate;
-        }
-    }
-    return best;
 }
 
 } // namespace compose

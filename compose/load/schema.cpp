@@ -1,6 +1,7 @@
 #include "compose/load/schema.hpp"
 
 #include "compose/load/scalar.hpp"
+#include "compose/model/nearest.hpp"
 #include "compose/model/units.hpp"
 
 #include <fmt/format.h>

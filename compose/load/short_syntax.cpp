@@ -2,6 +2,7 @@
 
 #include "compose/load/diagnostic.hpp"
 #include "compose/model/error.hpp"
+#include "compose/model/nearest.hpp"
 
 #include <fmt/format.h>
 
@@ -70,7 +71,8 @@ std::vector<port> parse_port(std::string_view text) {
         if (shape.protocol.empty())
             shape.protocol = "tcp";
         if (shape.protocol != "tcp" && shape.protocol != "udp" && shape.protocol != "sctp")
-            fail(fmt::format("\"{}\": protocol \"{}\" is not tcp, udp or sctp", whole, shape.protocol));
+            fail(fmt::format("\"{}\": protocol \"{}\" is not tcp, udp or sctp{}", whole, shape.protocol,
+                did_you_mean(shape.protocol, {"tcp", "udp", "sctp"})));
         text = text.substr(0, slash);
     }
     if (text.starts_with('[')) {
@@ -245,7 +247,8 @@ restart_policy parse_restart(std::string_view text) {
         if (failed == std::errc() && end == count.data() + count.size())
             return policy;
     }
-    fail(fmt::format("\"{}\" is not one of no, always, unless-stopped, on-failure, on-failure:N", text));
+    fail(fmt::format("\"{}\" is not one of no, always, unless-stopped, on-failure, on-failure:N{}", text,
+        did_you_mean(text, {"no", "always", "unless-stopped", "on-failure"})));
 }
 
 } // namespace compose

@@ -8,6 +8,7 @@
 #include "compose/load/project_files.hpp"
 #include "compose/load/schema_basics.hpp"
 #include "compose/load/yaml.hpp"
+#include "compose/model/nearest.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -215,10 +216,9 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
             for (const auto& [name, service] : services->entries)
                 if (fmt::format("services.{}.extends", name) != path) // not itself
                     known.emplace_back(name);
-        const std::string meant = nearest(wanted, known);
         fail(extends, path,
             fmt::format("cannot extend service \"{}\": there is none of that name in {}{}", wanted, file,
-                meant.empty() ? "" : fmt::format(", did you mean \"{}\"?", meant)));
+                did_you_mean(wanted, known)));
         return node{};
     };
     const fs::path directory = from.directory.empty() ? run.in.place.directory : from.directory;
