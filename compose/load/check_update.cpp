@@ -19,9 +19,10 @@ void check_policy(
     if (may_roll_back)
         known.emplace_back("rollback");
     if (!action.empty() && std::find(known.begin(), known.end(), action) == known.end())
-        fail(key + ".failure_action", fmt::format("\"{}\" is not known; there are {}{}", action,
-                                          may_roll_back ? "pause, continue and rollback" : "pause and continue",
-                                          did_you_mean(action, known)));
+        fail(key + ".failure_action",
+            fmt::format("\"{}\" is not known; there are {}{}", action,
+                may_roll_back ? "pause, continue and rollback" : "pause and continue",
+                did_you_mean(action, known)));
     if (!(of.max_failure_ratio >= 0 && of.max_failure_ratio <= 1))
         fail(key + ".max_failure_ratio",
             fmt::format(

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdlib>
 #include <map>
 #include <set>
 #include <tuple>
@@ -40,11 +39,6 @@ class causes {
             for (std::size_t end = next_step(path, 0); end != std::string::npos;
                  end = next_step(path, end + 1))
                 above_.insert(path.substr(0, end));
-            if (const std::size_t bracket = path.rfind('['); path.ends_with(']')) {
-                const std::size_t index = index_at(path, bracket);
-                const auto [list, fresh] = first_left_out_.emplace(path.substr(0, bracket), index);
-                list->second = std::min(list->second, index);
-            }
             if (!each.section.empty())
                 sections_.insert(each.section);
         }
@@ -56,8 +50,7 @@ class causes {
         const bool unknown =
             !each.section.empty() && (sections_.contains(each.section) || paths_.contains(each.section) ||
                                          sections_.contains(std::string(in_any_section)));
-        return unknown || (!path.empty() && (paths_.contains(path) || above_.contains(path))) ||
-               is_moved(path);
+        return unknown || (!path.empty() && (paths_.contains(path) || above_.contains(path)));
     }
 
   private:
@@ -65,23 +58,8 @@ class causes {
         return path.find_first_of(".[", from);
     }
 
-    static std::size_t index_at(const std::string& path, std::size_t bracket) {
-        return std::strtoul(path.c_str() + bracket + 1, nullptr, 10);
-    }
-
-    /// Whether it leads to an item of a list that stands at another place since one before it is left out.
-    bool is_moved(const std::string& path) const {
-        for (std::size_t bracket = path.find('['); bracket != std::string::npos;
-             bracket = path.find('[', bracket + 1))
-            if (const auto list = first_left_out_.find(path.substr(0, bracket));
-                list != first_left_out_.end() && index_at(path, bracket) >= list->second)
-                return true;
-        return false;
-    }
-
     std::set<std::string> paths_;
-    std::set<std::string> above_;                       // these
-    std::map<std::string, std::size_t> first_left_out_; // of the lists that lack an item
+    std::set<std::string> above_; // these
     std::set<std::string> sections_;
 };
 

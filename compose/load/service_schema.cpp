@@ -2,11 +2,13 @@
 #include "compose/load/schema_basics.hpp"
 #include "compose/load/short_syntax.hpp"
 #include "compose/model/nearest.hpp"
+#include "compose/model/units.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <string_view>
 #include <vector>
@@ -306,8 +308,13 @@ constexpr member bind_members[] = {
 constexpr schema bind = object(bind_members);
 constexpr member volume_options_members[] = {{"labels", &labels}, {"nocopy", &boolean}, {"subpath", &text}};
 constexpr schema volume_options = object(volume_options_members);
+constexpr schema tmpfs_mode{.is = form::integer, .check = [](const std::string& value) {
+                                const bool fits = !value.starts_with('-') && value.size() <= 10 &&
+                                                  std::stoull(value) <= UINT32_MAX;
+                                return fits ? std::string() : value + " is no file mode, like 01777";
+                            }};
 constexpr schema tmpfs_size{.is = form::bytes, .check = not_negative};
-constexpr member tmpfs_members[] = {{"size", &tmpfs_size}, {"mode", &integer}};
+constexpr member tmpfs_members[] = {{"size", &tmpfs_size}, {"mode", &tmpfs_mode}};
 constexpr schema tmpfs = object(tmpfs_members);
 constexpr member image_options_members[] = {{"subpath", &text}};
 constexpr schema image_options = object(image_options_members);
@@ -355,11 +362,12 @@ constexpr schema cgroup{.is = form::text, .check = [](const std::string& value) 
 constexpr schema pull_policy{
     .is = form::text, .check = [](const std::string& value) {
         constexpr std::string_view every = "every_";
-        const bool repeated = value.starts_with(every) && value.size() > every.size() + 1 &&
-                              value.find_first_not_of("0123456789wdhms", every.size()) == std::string::npos;
+        const bool repeated = value.starts_with(every) &&
+                              value.find_first_not_of("0123456789wdhms", every.size()) == std::string::npos &&
+                              parse_duration(value.substr(every.size()));
         return repeated ? std::string()
-                        : none_of(value, {"always", "never", "missing", "if_not_present", "build",
-                                                "refresh", "daily", "weekly", "every_DURATION"});
+                        : none_of(value, {"always", "never", "missing", "if_not_present", "build", "refresh",
+                                             "daily", "weekly", "every_DURATION"});
     }};
 
 constexpr schema cpu_percent{.is = form::integer, .check = [](const std::string& value) {

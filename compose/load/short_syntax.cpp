@@ -25,13 +25,17 @@ struct port_range {
     unsigned last = 0;
 };
 
+constexpr std::string_view port_form = "write [IP:]HOST:CONTAINER[/PROTOCOL], like 8080:80";
+
 port_range parse_range(std::string_view text, std::string_view whole) {
     const auto number = [&](std::string_view part) {
         unsigned value = 0;
         const auto [end, failed] = std::from_chars(part.data(), part.data() + part.size(), value);
-        if (part.empty() || failed != std::errc() || end != part.data() + part.size() || value > 65535)
-            fail(fmt::format("\"{}\": \"{}\" is no port; write [IP:]HOST:CONTAINER[/PROTOCOL], like 8080:80",
-                whole, part));
+        if (part.empty())
+            fail(fmt::format("\"{}\" lacks a port; {}", whole, port_form));
+        if (failed != std::errc() || end != part.data() + part.size() || value > 65535)
+            fail(part == whole ? fmt::format("\"{}\" is no port; {}", whole, port_form)
+                               : fmt::format("\"{}\": \"{}\" is no port; {}", whole, part, port_form));
         return value;
     };
     const auto dash = text.find('-');
@@ -74,6 +78,8 @@ std::vector<port> parse_port(std::string_view text) {
             fail(fmt::format("\"{}\": protocol \"{}\" is not tcp, udp or sctp{}", whole, shape.protocol,
                 did_you_mean(shape.protocol, {"tcp", "udp", "sctp"})));
         text = text.substr(0, slash);
+        if (text.find('/') != std::string_view::npos)
+            fail(fmt::format("\"{}\" has two protocols; write an item for each", whole));
     }
     if (text.starts_with('[')) {
         const auto close = text.find("]:");
@@ -81,6 +87,9 @@ std::vector<port> parse_port(std::string_view text) {
             fail(fmt::format("\"{}\": the bracket of the address is not closed", whole));
         shape.host_ip = text.substr(1, close - 1);
         text.remove_prefix(close + 2);
+    } else if (std::count(text.begin(), text.end(), ':') > 2) {
+        fail(fmt::format(
+            "\"{}\" has more than three parts; {}, an IPv6 address in brackets", whole, port_form));
     } else if (std::count(text.begin(), text.end(), ':') == 2) {
         const auto colon = text.find(':');
         shape.host_ip = text.substr(0, colon);

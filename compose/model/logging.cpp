@@ -54,9 +54,10 @@ class option_reader {
         if (!from_.driver.empty()) {
             const auto found = std::find(drivers.begin(), drivers.end(), from_.driver);
             if (found == drivers.end()) {
-                wrong_("driver", fmt::format("\"{}\" is not supported; there are json-file, local, none, "
-                                             "journald and syslog{}",
-                                     from_.driver, did_you_mean(from_.driver, {drivers.begin(), drivers.end()})));
+                wrong_("driver",
+                    fmt::format("\"{}\" is not supported; there are json-file, local, none, "
+                                "journald and syslog{}",
+                        from_.driver, did_you_mean(from_.driver, {drivers.begin(), drivers.end()})));
                 return made_;
             }
             made_.driver = static_cast<log_driver>(found - drivers.begin());

@@ -55,7 +55,7 @@ std::string nearest(std::string_view name, const std::vector<std::string_view>& 
     const std::string given = lower_case(name);
     for (const std::string_view candidate : known) {
         const std::size_t edits = edits_between(given, lower_case(candidate));
-        if (edits < fewest) {
+        if (edits < fewest && edits < std::max(name.size(), candidate.size())) { // something is the same
             fewest = edits;
             best = candidate;
         }
