@@ -383,12 +383,11 @@ void put_options(node& into, const compose::mount& from) {
     put_text(options, "selinux", from.selinux);
     if (bind || !options.entries.empty())
         add_member(into, "bind", std::move(options));
-    if (bind)
-        return;
     node of_volume = map_node(into);
     if (from.nocopy)
         add_member(of_volume, "nocopy", literal_node(into, "true"));
-    add_member(into, "volume", std::move(of_volume));
+    if (!bind || from.nocopy)
+        add_member(into, "volume", std::move(of_volume));
 }
 
 } // namespace

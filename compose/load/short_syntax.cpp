@@ -219,7 +219,9 @@ std::vector<std::string> split_command(std::string_view text) {
         } else if (c == '\'' || c == '"') {
             quote = c;
             in_word = true;
-        } else if (c == '\\' && at + 1 < text.size()) {
+        } else if (c == '\\') {
+            if (at + 1 == text.size())
+                fail(fmt::format("a backslash stands before nothing at the end of: {}", text));
             word += text[++at];
             in_word = true;
         } else if (std::isspace(static_cast<unsigned char>(c)) != 0) {

@@ -202,7 +202,7 @@ node tree_reader::with_its_faults(node base, const std::string& file, const node
 node tree_reader::base_of(const node& extends, const std::string& path, const origin& from, extension& run) {
     const std::string wanted = extends.text_at("service");
     const std::string named = extends.text_at("file");
-    if (wanted.empty())
+    if (extends.find("service") == nullptr)
         return {}; // told where what must be there is looked at
     const auto none_in = [&](const std::string& file, const node* services) {
         std::vector<std::string_view> known;
