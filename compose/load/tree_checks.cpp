@@ -143,6 +143,11 @@ void check_sources(const node& tree, std::vector<diagnostic>& wrong) {
                 int sources = 0;
                 for (const std::string_view key : {"file", "environment", "content"})
                     sources += from.find(key) != nullptr ? 1 : 0;
+                if (const node* variable = from.find("environment");
+                    variable != nullptr && variable->text.empty())
+                    wrong.push_back({.at = variable->at,
+                        .path = fmt::format("{}.{}.environment", kind, name),
+                        .message = "is empty; it is the name of a variable"});
                 const node* external = from.find("external");
                 const bool elsewhere =
                     (external != nullptr && external->text == "true") || from.find("driver") != nullptr;

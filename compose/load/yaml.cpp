@@ -1,5 +1,6 @@
 #include "compose/load/yaml.hpp"
 
+#include "compose/load/scalar.hpp"
 #include "compose/load/yaml_fault.hpp"
 #include "compose/model/units.hpp"
 
@@ -48,6 +49,8 @@ class tree_builder final : public YAML::EventHandler {
 
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
         refuse_as_key(mark);
+        if (!open_.empty() && open_.back().made.is_list() && text_.substr(size_t_of(mark.pos), 1) == ",")
+            fail(place(mark), "there is nothing before this comma");
         put(begin(mark, {}), anchor);
     }
 
@@ -67,6 +70,8 @@ class tree_builder final : public YAML::EventHandler {
             return;
         }
         node made = begin(mark, tag);
+        if (!is_of_tag(text, tag))
+            note(made.at, fmt::format("\"{}\" is no !!{}", text, tag.substr(core_tags.size())));
         made.text = tag == binary_tag ? decoded(text, made.at) : text;
         made.kind = !made.quoted && is_null_text(text) ? node_kind::null : node_kind::scalar;
         put(std::move(made), anchor);
@@ -108,7 +113,23 @@ class tree_builder final : public YAML::EventHandler {
         std::vector<node> merged;   // of a map: what `<<` brings, nearest first
     };
 
+    static constexpr std::string_view core_tags = "tag:yaml.org,2002:";
     static constexpr std::string_view binary_tag = "tag:yaml.org,2002:binary";
+
+    /// Whether the text is what the tag of a scalar says.
+    static bool is_of_tag(const std::string& text, std::string_view tag) {
+        if (!tag.starts_with(core_tags))
+            return true;
+        node plain;
+        plain.text = text;
+        const std::string_view name = tag.substr(core_tags.size());
+        const scalar_kind kind = kind_of(plain);
+        return name == "int"     ? kind == scalar_kind::integer
+               : name == "float" ? kind == scalar_kind::integer || kind == scalar_kind::number
+               : name == "bool"  ? kind == scalar_kind::boolean
+               : name == "null"  ? is_null_text(text)
+                                 : true;
+    }
 
     static std::size_t size_t_of(int offset) { return static_cast<std::size_t>(std::max(offset, 0)); }
 
@@ -193,7 +214,7 @@ class tree_builder final : public YAML::EventHandler {
             made.tag = merge_tag::replace;
         else if (tag == "!" || tag == "tag:yaml.org,2002:str" || tag == "!!str" || tag == binary_tag)
             made.quoted = true;
-        else if (!tag.empty() && tag != "?" && !tag.starts_with("tag:yaml.org,2002:"))
+        else if (!tag.empty() && tag != "?" && !tag.starts_with(core_tags))
             note(made.at, fmt::format("unknown tag {}; there are !reset and !override", tag));
         return made;
     }

@@ -272,6 +272,18 @@ TEST_F(mistakes_test, ports_are_told_of_once_and_by_what_is_written) {
     EXPECT_THAT(fault("80/tcp/udp"), HasSubstr(": \"80/tcp/udp\" has two protocols"));
 }
 
+TEST_F(mistakes_test, what_is_no_value_of_its_tag_and_no_value_at_all) {
+    EXPECT_THAT(
+        in("services:\n  a: {image: x}\nx-a: !!bool yes\nx-b: !!int 1.5\nx-c: !!int '1'\nx-d: !!null x\n"),
+        ::testing::ElementsAre(
+            "3 x-a: \"yes\" is no !!bool", "4 x-b: \"1.5\" is no !!int", "6 x-d: \"x\" is no !!null"));
+    EXPECT_THAT(in("services:\n  a: {image: x}\nx-a: [a, , b]\n"),
+        ::testing::ElementsAre("3 x-a[1]: there is nothing before this comma"));
+    EXPECT_THAT(in("services:\n  a: {image: x}\nx-a: [~, '', a, ]\nx-b:\n- \n- a\n"), ::testing::IsEmpty());
+    EXPECT_THAT(in("services:\n  a: {image: x}\nsecrets: {s: {environment: ''}}\n"),
+        ::testing::ElementsAre("3 secrets.s.environment: is empty; it is the name of a variable"));
+}
+
 TEST_F(mistakes_test, base64_that_is_none) {
     EXPECT_THAT(in("services:\n  a: {image: !!binary aGk=, user: !!binary aGk}\n"),
         ::testing::ElementsAre(HasSubstr("2 services.a.user: !!binary takes base64")));
