@@ -194,14 +194,16 @@ class support_checker {
             if (!name->empty() && !is_host_name(*name))
                 fail(key, "{:?} is no name for a host; it has up to {} letters, digits, _ . -", *name,
                     HOST_NAME_MAX);
-        for (const std::string& entry : of.extra_hosts) {
+        for (std::size_t index = 0; index < of.extra_hosts.size(); ++index) {
+            const std::string key = fmt::format("extra_hosts[{}]", index);
+            const std::string& entry = of.extra_hosts[index];
             const auto equals = std::min(entry.find('='), entry.size());
             const std::string address = entry.substr(std::min(equals + 1, entry.size()));
             const std::string name = entry.substr(0, equals);
             if (!is_host_name(name))
-                fail("extra_hosts." + name, "{:?} is no name for a host", name);
+                fail(key, "{:?} is no name for a host", name);
             if (address != "host-gateway" && !is_address(address))
-                fail("extra_hosts." + name, "\"{}\" is neither an IP address nor host-gateway", address);
+                fail(key, "\"{}\" is neither an IP address nor host-gateway", address);
         }
     }
 

@@ -156,11 +156,11 @@ void hosts(node& value) {
         if (address.starts_with('[') && address.ends_with(']'))
             address = address.substr(1, address.size() - 2);
         const auto [known, fresh] = places.emplace(name, map.entries.size());
-        if (fresh) {
+        if (fresh)
             add_member(map, name, list_node(place));
-            map.entries.back().second.item = item;
-        }
-        map.entries[known->second].second.items.push_back(text_node(place, std::move(address)));
+        node& addresses = map.entries[known->second].second;
+        addresses.items.push_back(text_node(place, std::move(address)));
+        addresses.items.back().item = item;
     };
     if (value.is_map()) {
         for (const auto& [name, inner] : value.entries) {

@@ -169,6 +169,16 @@ TEST_F(values_test, names_and_ports) {
         ElementsAre("4:32: services.a.ports[0].mode: \"banana\" has no effect; there are ingress and host"));
 }
 
+TEST_F(values_test, a_host_is_told_of_at_its_own_place) {
+    EXPECT_THAT(refused(with("extra_hosts: ['b=1.1.1.1', 'a=x', 'b=y']")),
+        ::testing::AllOf(HasSubstr("4:32: services.a.extra_hosts[1]: \"x\" is neither"),
+            HasSubstr("4:39: services.a.extra_hosts[2]: \"y\" is neither")));
+    EXPECT_THAT(
+        refused(
+            with("volumes: [{type: npipe, source: x, target: /x}, {type: cluster, source: x, target: /y}]")),
+        ::testing::AllOf(HasSubstr("services.a.volumes[0]: "), HasSubstr("services.a.volumes[1]: ")));
+}
+
 TEST_F(values_test, what_a_mount_says) {
     const auto mount = [&](const std::string& members) {
         return with("volumes: [{target: /m, " + members + "}]", "volumes: {v: }\n");
