@@ -243,7 +243,7 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
         resolve_service_paths(made, how_.paths ? there.place : seen_from(directory, there.place));
         return with_its_faults(std::move(made), other.native(), extends);
     } catch (const load_error& failure) {
-        take_over(failure, extends, path);
+        take_over(failure, *extends.find("file"), path + ".file");
     }
     return {};
 }

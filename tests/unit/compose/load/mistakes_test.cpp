@@ -230,6 +230,11 @@ TEST_F(mistakes_test, a_base_that_has_no_name_is_told_once) {
         ::testing::ElementsAre(HasSubstr("2 services.a.extends: \"service\" is missing")));
 }
 
+TEST_F(mistakes_test, a_file_that_a_base_is_not_in_is_told_where_it_is_named) {
+    EXPECT_THAT(in("services:\n  a:\n    image: x\n    extends:\n      service: b\n      file: gone.yaml\n"),
+        ::testing::ElementsAre(HasSubstr("6 services.a.extends.file: ")));
+}
+
 TEST_F(mistakes_test, what_goes_on_for_ever_has_a_place) {
     const auto command = [](const std::string& text) {
         return "services:\n  a:\n    image: x\n    command: " + text + "\n";
