@@ -23,7 +23,8 @@ namespace {
 
 /// Of an item of the value that is written out.
 [[noreturn]] void fail_at(const node& item, std::size_t index, std::string message) {
-    throw_load_error(item.at, fmt::format("[{}]", item.item < 0 ? index : item.item), std::move(message));
+    throw_load_error(item.at,
+        fmt::format("[{}]", item.item < 0 ? index : static_cast<std::size_t>(item.item)), std::move(message));
 }
 
 std::string text_of(const node& item) {

@@ -302,7 +302,9 @@ class conformer {
     /// As the file has it: there are others in the tree where some are left out or are several.
     static std::string path_of(const node& list, std::size_t index, const std::string& path) {
         const int item = list.items[index].item;
-        return item < 0 && list.lone ? path : fmt::format("{}[{}]", path, item < 0 ? index : item);
+        return item < 0 && list.lone
+                   ? path
+                   : fmt::format("{}[{}]", path, item < 0 ? index : static_cast<std::size_t>(item));
     }
 
     void tell_twins(const node& list, const schema& of, const std::string& path) {
