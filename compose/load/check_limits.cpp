@@ -124,8 +124,10 @@ class limit_checker {
             "stack"};
         for (const auto& [name, limit] : of_.ulimits) {
             const std::string key = "ulimits." + name;
+            const std::string meant = did_you_mean(name, {known.begin(), known.end()});
             if (!known.contains(name))
-                fail(key, "there is no such limit; see setrlimit(2) for the names");
+                fail(key, "there is no such limit{}",
+                    meant.empty() ? "; see setrlimit(2) for the names" : meant);
             if (limit.hard >= 0 && (limit.soft < 0 || limit.soft > limit.hard))
                 fail(key, "soft cannot be more than hard");
         }

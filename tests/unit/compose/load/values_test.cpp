@@ -169,6 +169,11 @@ TEST_F(values_test, names_and_ports) {
         ElementsAre("4:32: services.a.ports[0].mode: \"banana\" has no effect; there are ingress and host"));
 }
 
+TEST_F(values_test, a_limit_that_there_is_none_of_says_which_is_meant) {
+    EXPECT_THAT(refused(with("ulimits: {nofil: 3}")),
+        HasSubstr("services.a.ulimits.nofil: there is no such limit, did you mean \"nofile\"?"));
+}
+
 TEST_F(values_test, a_host_is_told_of_at_its_own_place) {
     EXPECT_THAT(refused(with("extra_hosts: ['b=1.1.1.1', 'a=x', 'b=y']")),
         ::testing::AllOf(HasSubstr("4:32: services.a.extra_hosts[1]: \"x\" is neither"),
