@@ -29,16 +29,20 @@ std::string join(const std::vector<diagnostic>& found) {
     return text;
 }
 
+std::string file_of(const diagnostic& each) {
+    return each.at.file ? *each.at.file : std::string();
+}
+
 /// What is told, to be asked whether something else merely follows from it.
 class causes {
   public:
     explicit causes(const std::vector<diagnostic>& told) {
         for (const diagnostic& each : told) {
             const std::string& path = each.path;
-            paths_.insert(path);
+            paths_.insert(in_file(path, each));
             for (std::size_t end = next_step(path, 0); end != std::string::npos;
                  end = next_step(path, end + 1))
-                above_.insert(path.substr(0, end));
+                above_.insert(in_file(path.substr(0, end), each));
             if (!each.section.empty())
                 sections_.insert(each.section);
         }
@@ -46,7 +50,7 @@ class causes {
 
     /// Whether it only tells of what is missing by one of them.
     bool explain(const diagnostic& each) const {
-        const std::string& path = each.path;
+        const std::string path = in_file(each.path, each);
         const bool unknown =
             !each.section.empty() && (sections_.contains(each.section) || paths_.contains(each.section) ||
                                          sections_.contains(std::string(in_any_section)));
@@ -54,6 +58,11 @@ class causes {
     }
 
   private:
+    /// Items of lists are counted in each file.
+    static std::string in_file(const std::string& path, const diagnostic& of) {
+        return path.find('[') == std::string::npos ? path : file_of(of) + "\n" + path;
+    }
+
     static std::size_t next_step(const std::string& path, std::size_t from) {
         return path.find_first_of(".[", from);
     }
@@ -62,10 +71,6 @@ class causes {
     std::set<std::string> above_; // these
     std::set<std::string> sections_;
 };
-
-std::string file_of(const diagnostic& each) {
-    return each.at.file ? *each.at.file : std::string();
-}
 
 /// Whether it is the first to say this of a place, as many services may have it from, and of a path.
 bool is_new(const diagnostic& each, std::set<std::string>& told) {

@@ -296,6 +296,14 @@ TEST_F(mistakes_test, base64_that_is_none) {
         ::testing::ElementsAre(HasSubstr("2 services.a.image: what !!binary stands for here is no text")));
 }
 
+TEST_F(mistakes_test, an_item_of_one_file_hides_none_of_another) {
+    options.files = {"a.yaml", "compose.yaml"};
+    write("a.yaml", "services: {a: {image: x, volumes: [':/y']}}\n");
+    EXPECT_THAT(in("services:\n  a:\n    volumes: ['w:/z']\n"),
+        ::testing::ElementsAre(HasSubstr("1 services.a.volumes[0]: \":/y\""),
+            HasSubstr("3 services.a.volumes[0]: refers to undefined volume w")));
+}
+
 TEST_F(mistakes_test, a_word_that_a_value_cannot_be_is_told_with_all_that_it_can_and_the_nearest) {
     EXPECT_THAT(in("services:\n"
                    "  a:\n"
