@@ -146,13 +146,21 @@ std::string print(const loaded& read, const config_flags& flags, bool all_resour
     return text;
 }
 
-/// For programs: [{"file", "line", "column", "path", "message"}], 0 where there is no place to name.
+/// For programs: [{"file", "line", "column", "path", "message"}], without what is not known of the place.
 std::string print_errors(const std::vector<diagnostic>& wrong) {
     boost::json::array list;
-    for (const diagnostic& each : wrong)
-        list.push_back(boost::json::object{{"file", each.at.file ? *each.at.file : std::string()},
-            {"line", each.at.line}, {"column", each.at.column}, {"path", each.path},
-            {"message", each.message}});
+    for (const diagnostic& each : wrong) {
+        boost::json::object told;
+        if (each.at.file)
+            told["file"] = *each.at.file;
+        if (each.at.line > 0) {
+            told["line"] = each.at.line;
+            told["column"] = each.at.column;
+        }
+        told["path"] = each.path;
+        told["message"] = each.message;
+        list.push_back(std::move(told));
+    }
     return boost::json::serialize(list) + "\n";
 }
 
@@ -194,6 +202,10 @@ engine::task<> config(context& with, std::shared_ptr<config_flags> flags) {
         if (flags->format != "json")
             throw;
         wrong = print_errors(failure.diagnostics());
+    } catch (const error& failure) { // of what is no file's fault: the command line, a name
+        if (flags->format != "json")
+            throw;
+        wrong = print_errors({diagnostic{.at = {}, .path = {}, .message = failure.what()}});
     }
     if (!wrong.empty()) {
         fmt::print(stderr, "{}", wrong);

@@ -4,6 +4,7 @@
 #include "compose/encode/encode.hpp"
 #include "compose/load/contents.hpp"
 #include "compose/model/error.hpp"
+#include "compose/model/nearest.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -78,9 +79,13 @@ void add_services(api::target& to, const std::vector<std::string>& services) {
 }
 
 void check_services(const project& of, const std::vector<std::string>& services) {
+    std::vector<std::string_view> known;
+    for (const auto& [name, service] : of.services)
+        known.emplace_back(name);
     for (const std::string& name : services)
         if (!of.services.contains(name))
-            throw error(error_kind::not_found, fmt::format("no such service: {}", name));
+            throw error(
+                error_kind::not_found, fmt::format("no such service: {}{}", name, did_you_mean(name, known)));
 }
 
 std::string containers_target(const std::string& project, const std::vector<std::string>& services) {

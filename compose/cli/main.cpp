@@ -1,7 +1,7 @@
 #include "compose/cli/context.hpp"
 #include "compose/cli/terminal.hpp"
-#include "compose/load/diagnostic.hpp"
 #include "compose/model/error.hpp"
+#include "compose/model/nearest.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -141,9 +141,8 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
     }
     if (std::find(names.begin(), names.end(), words[at]) != names.end())
         return {};
-    const std::string near = compose::nearest(words[at], {names.begin(), names.end()});
     return fmt::format("unknown command \"{}\"{}; see: compose --help", words[at],
-        near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near));
+        compose::did_you_mean(words[at], {names.begin(), names.end()}));
 }
 
 /// Of what was left when all that is known was taken.

@@ -1,6 +1,7 @@
 #include "compose/load/check.hpp"
 
 #include "compose/load/short_syntax.hpp"
+#include "compose/model/nearest.hpp"
 
 #include <fmt/format.h>
 
@@ -61,8 +62,7 @@ class checker {
         known.reserve(among.size());
         for (const auto& [key, value] : among)
             known.push_back(key);
-        const std::string found = nearest(name, known);
-        return found.empty() ? std::string() : fmt::format(", did you mean \"{}\"?", found);
+        return did_you_mean(name, known);
     }
 
     void networks(const service& of) {

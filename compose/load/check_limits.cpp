@@ -1,6 +1,9 @@
 #include "compose/load/check.hpp"
 
+#include "compose/model/nearest.hpp"
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -121,8 +124,10 @@ class limit_checker {
             "stack"};
         for (const auto& [name, limit] : of_.ulimits) {
             const std::string key = "ulimits." + name;
+            const std::string meant = did_you_mean(name, {known.begin(), known.end()});
             if (!known.contains(name))
-                fail(key, "there is no such limit; see setrlimit(2) for the names");
+                fail(key, "there is no such limit{}",
+                    meant.empty() ? "; see setrlimit(2) for the names" : meant);
             if (limit.hard >= 0 && (limit.soft < 0 || limit.soft > limit.hard))
                 fail(key, "soft cannot be more than hard");
         }
@@ -167,16 +172,14 @@ class limit_checker {
     }
 
     void mode(std::string_view key, const std::string& value, const std::set<std::string_view>& words) {
-        const bool joins =
-            (key == "ipc" || key == "pid") && ((value.starts_with("service:") && value.size() > 8) ||
-                                                  (value.starts_with("container:") && value.size() > 10));
+        const bool joinable = key == "ipc" || key == "pid";
+        const bool joins = joinable && ((value.starts_with("service:") && value.size() > 8) ||
+                                           (value.starts_with("container:") && value.size() > 10));
         if (value.empty() || joins || words.contains(value))
             return;
-        std::string all;
-        for (const std::string_view word : words)
-            all += fmt::format("{}{}", all.empty() ? "" : ", ", word);
-        fail(key, "\"{}\" is not known; there are {}{}", value, all,
-            key == "uts" || key == "userns_mode" ? "" : ", service:NAME and container:NAME");
+        fail(key, "\"{}\" is not known; there {} {}{}{}", value, words.size() > 1 || joinable ? "are" : "is",
+            fmt::join(words, ", "), joinable ? ", service:NAME and container:NAME" : "",
+            did_you_mean(value, {words.begin(), words.end()}));
     }
 
     void namespaces() {
@@ -218,8 +221,9 @@ class limit_checker {
             if (!known.contains(key) || !fits)
                 fail(fmt::format("security_opt[{}]", index),
                     "\"{}\" is not known; there are no-new-privileges[=true|false], seccomp=FILE|unconfined, "
-                    "apparmor=PROFILE, label=…, systempaths=unconfined",
-                    option.substr(0, 40));
+                    "apparmor=PROFILE, label=…, systempaths=unconfined{}",
+                    option.substr(0, 40),
+                    known.contains(key) ? std::string() : did_you_mean(key, {known.begin(), known.end()}));
         }
     }
 

@@ -1,5 +1,6 @@
 #include "compose/load/check.hpp"
 #include "compose/load/node.hpp"
+#include "compose/model/nearest.hpp"
 
 #include <fmt/format.h>
 
@@ -44,11 +45,11 @@ std::string fault_of_tmpfs_option(const std::string& option) {
         return std::find(names.begin(), names.end(), name) != names.end();
     };
     if (!is_among(known)) {
-        const std::string near = nearest(name, known);
+        const std::string meant = did_you_mean(name, known);
         return fmt::format("tmpfs has no option \"{}\"{}", name,
-            near.empty()
+            meant.empty()
                 ? "; there are size=64m, mode=1777, uid, gid, nr_inodes, ro, exec and others of mount(8)"
-                : fmt::format(", did you mean \"{}\"?", near));
+                : meant);
     }
     if (is_among(tmpfs_flags))
         return equals == option.size() ? "" : fmt::format("\"{}\" takes no value", name);
@@ -112,11 +113,11 @@ class mount_checker {
         static const std::vector<std::string_view> known{"cached", "consistent", "default", "delegated"};
         if (!each.consistency.empty() &&
             std::find(known.begin(), known.end(), each.consistency) == known.end()) {
-            const std::string near = nearest(each.consistency, known);
+            const std::string meant = did_you_mean(each.consistency, known);
             warn_(key + ".consistency",
                 fmt::format("\"{}\" has no effect{}", each.consistency,
-                    near.empty() ? "; there are consistent, cached and delegated, which Linux does not need"
-                                 : fmt::format(", did you mean \"{}\"?", near)));
+                    meant.empty() ? "; there are consistent, cached and delegated, which Linux does not need"
+                                  : meant));
         }
         if (each.type == mount_type::tmpfs && !each.source.empty())
             fail_(key + ".source",

@@ -1,5 +1,7 @@
 #include "compose/load/check.hpp"
 
+#include "compose/model/nearest.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -344,7 +346,8 @@ class network_checker {
                         "\"{}\" is {}; name another address of this host, or none", each.host_ip, why));
             if (!each.mode.empty() && each.mode != "ingress" && each.mode != "host")
                 warn_(fmt::format("ports[{}].mode", index),
-                    fmt::format("\"{}\" has no effect; there are ingress and host", each.mode));
+                    fmt::format("\"{}\" has no effect; there are ingress and host{}", each.mode,
+                        did_you_mean(each.mode, {"ingress", "host"})));
         }
     }
 
@@ -372,10 +375,9 @@ class network_checker {
         const std::string name = text.substr(0, colon);
         const std::string value = text.substr(std::min(colon + 1, text.size()));
         if (std::find(known.begin(), known.end(), name) == known.end()) {
-            const std::string near = nearest(name, known);
-            return warn_(key,
-                fmt::format("resolvers do not know \"{}\" and pass over it{}", text,
-                    near.empty() ? "; see resolv.conf(5)" : fmt::format(", did you mean \"{}\"?", near)));
+            const std::string meant = did_you_mean(name, known);
+            return warn_(key, fmt::format("resolvers do not know \"{}\" and pass over it{}", text,
+                                  meant.empty() ? "; see resolv.conf(5)" : meant));
         }
         const bool counts = name == "ndots" || name == "timeout" || name == "attempts";
         const bool is_number = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;

@@ -2,6 +2,7 @@
 
 #include "compose/model/cron.hpp"
 #include "compose/model/error.hpp"
+#include "compose/model/nearest.hpp"
 
 #include <fmt/format.h>
 
@@ -23,10 +24,12 @@ void check_schedule(const project& in, const service& of, const report_fault& fa
     }
     const std::string& missed = of.scheduled->missed;
     if (!missed.empty() && missed != "run-once" && missed != "skip")
-        fail("x-composed.missed", fmt::format("{:?} is not known; there are run-once and skip", missed));
+        fail("x-composed.missed", fmt::format("{:?} is not known; there are run-once and skip{}", missed,
+                                      did_you_mean(missed, {"run-once", "skip"})));
     const std::string& overlap = of.scheduled->overlap;
     if (!overlap.empty() && overlap != "skip" && overlap != "replace")
-        fail("x-composed.overlap", fmt::format("{:?} is not known; there are skip and replace", overlap));
+        fail("x-composed.overlap", fmt::format("{:?} is not known; there are skip and replace{}", overlap,
+                                       did_you_mean(overlap, {"skip", "replace"})));
     if (of.scale != 1)
         fail("scale", "one container runs by the schedule; leave scale out");
     if (of.restart.mode != restart_mode::no)

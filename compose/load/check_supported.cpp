@@ -1,9 +1,11 @@
 #include "compose/load/check.hpp"
 
 #include "compose/model/logging.hpp"
+#include "compose/model/nearest.hpp"
 #include "compose/model/units.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -132,8 +134,8 @@ class support_checker {
         static const std::set<std::string_view> drivers{"", "bridge", "macvlan", "ipvlan", "host", "none"};
         const std::string path = "networks." + key;
         if (!drivers.contains(of.driver))
-            fail(path + ".driver", "\"{}\" is not known; there are bridge, macvlan, ipvlan, host and none",
-                of.driver);
+            fail(path + ".driver", "\"{}\" is not known; there are bridge, macvlan, ipvlan, host and none{}",
+                of.driver, did_you_mean(of.driver, {drivers.begin(), drivers.end()}));
         if (!of.enable_ipv4 && !of.enable_ipv6)
             fail(path, "has neither IPv4 nor IPv6; leave enable_ipv4 out, or set enable_ipv6: true");
         if (!of.ipam_driver.empty() && of.ipam_driver != "default")
@@ -192,13 +194,16 @@ class support_checker {
             if (!name->empty() && !is_host_name(*name))
                 fail(key, "{:?} is no name for a host; it has up to {} letters, digits, _ . -", *name,
                     HOST_NAME_MAX);
-        for (const std::string& entry : of.extra_hosts) {
+        for (std::size_t index = 0; index < of.extra_hosts.size(); ++index) {
+            const std::string key = fmt::format("extra_hosts[{}]", index);
+            const std::string& entry = of.extra_hosts[index];
             const auto equals = std::min(entry.find('='), entry.size());
             const std::string address = entry.substr(std::min(equals + 1, entry.size()));
-            if (!is_host_name(entry.substr(0, equals)))
-                fail("extra_hosts", "{:?} is no name for a host", entry.substr(0, equals));
+            const std::string name = entry.substr(0, equals);
+            if (!is_host_name(name))
+                fail(key, "{:?} is no name for a host", name);
             if (address != "host-gateway" && !is_address(address))
-                fail("extra_hosts", "\"{}\" is neither an IP address nor host-gateway", address);
+                fail(key, "\"{}\" is neither an IP address nor host-gateway", address);
         }
     }
 
@@ -206,11 +211,11 @@ class support_checker {
         const bool joins =
             of.network_mode.starts_with("service:") || of.network_mode.starts_with("container:");
         static const std::set<std::string_view> modes{"", "bridge", "host", "none"};
+        const std::string meant = did_you_mean(of.network_mode, {modes.begin(), modes.end()});
         if (!modes.contains(of.network_mode) && !joins)
             fail("network_mode",
-                "\"{}\" is not known; there are bridge, host, none, service:NAME and container:NAME. Other "
-                "networks go under networks",
-                of.network_mode);
+                "\"{}\" is not known; there are bridge, host, none, service:NAME and container:NAME{}{}",
+                of.network_mode, meant.empty() ? ". Other networks go under networks" : "", meant);
         if (joins && !of.ports.empty())
             fail("ports", "are those of the network that it joins: publish them at {}", of.network_mode);
         // As dockerd has it («conflicting options»).
@@ -284,21 +289,23 @@ class support_checker {
     }
 
     void mounts(const service& of) {
-        for (const mount& each : of.mounts) {
+        for (std::size_t index = 0; index < of.mounts.size(); ++index) {
+            const mount& each = of.mounts[index];
+            const std::string key = fmt::format("volumes[{}]", index);
             if (!each.target.starts_with('/'))
-                fail("volumes", "the target \"{}\" must be an absolute path", each.target);
+                fail(key, "the target \"{}\" must be an absolute path", each.target);
             if (each.type == mount_type::cluster || each.type == mount_type::npipe)
-                fail("volumes", "{}: type {} {}; there are bind, volume, tmpfs and image", each.target,
+                fail(key, "{}: type {} {}; there are bind, volume, tmpfs and image", each.target,
                     each.type == mount_type::npipe ? "npipe" : "cluster",
                     each.type == mount_type::npipe ? "is of Windows" : "is of Swarm");
             if (each.type == mount_type::image && each.source.empty())
-                fail("volumes", "{}: type image needs the image as its source", each.target);
+                fail(key, "{}: type image needs the image as its source", each.target);
             if (!each.subpath.empty() && (each.subpath.starts_with('/') || leads_up(each.subpath)))
-                fail("volumes", "{}: subpath \"{}\" must be relative, without ..", each.target, each.subpath);
-            bind_options(each);
+                fail(key, "{}: subpath \"{}\" must be relative, without ..", each.target, each.subpath);
+            bind_options(key, each);
         }
-        for (const std::string& from : of.volumes_from)
-            volumes_from(of, from);
+        for (std::size_t index = 0; index < of.volumes_from.size(); ++index)
+            volumes_from(of, fmt::format("volumes_from[{}]", index), of.volumes_from[index]);
     }
 
     static bool leads_up(const std::string& path) {
@@ -306,34 +313,30 @@ class support_checker {
         return std::any_of(parts.begin(), parts.end(), [](const auto& part) { return part == ".."; });
     }
 
-    void bind_options(const mount& of) {
+    void bind_options(const std::string& key, const mount& of) {
         const bool of_read_only = of.recursive == "writable" || of.recursive == "readonly";
         if (of_read_only && !of.read_only)
-            fail("volumes",
-                "{}: bind.recursive \"{}\" says what read_only means for the mounts below; set "
-                "read_only: true",
-                of.target, of.recursive);
-        static const std::set<std::string_view> known{
-            "", "private", "rprivate", "shared", "rshared", "slave", "rslave"};
-        if (!known.contains(of.propagation))
-            fail("volumes",
-                "{}: bind.propagation \"{}\" is none of private, rprivate, shared, rshared, slave, "
-                "rslave",
-                of.target, of.propagation);
+            fail(key + ".bind.recursive",
+                "\"{}\" says what read_only means for the mounts below; set read_only: true", of.recursive);
+        static const std::vector<std::string_view> known{
+            "private", "rprivate", "shared", "rshared", "slave", "rslave"};
+        if (!of.propagation.empty() && std::find(known.begin(), known.end(), of.propagation) == known.end())
+            fail(key + ".bind.propagation", "\"{}\" is not one of {}{}", of.propagation,
+                fmt::join(known, ", "), did_you_mean(of.propagation, known));
         if (of.recursive == "readonly" && !of.propagation.empty() && of.propagation != "rprivate")
-            fail("volumes", "{}: bind.recursive readonly goes with propagation rprivate only", of.target);
+            fail(key + ".bind.recursive", "readonly goes with propagation rprivate only");
     }
 
-    void volumes_from(const service& of, const std::string& entry) {
+    void volumes_from(const service& of, const std::string& key, const std::string& entry) {
         const bool of_container = entry.starts_with("container:");
         const std::string rest = of_container ? entry.substr(10) : entry;
         const auto colon = rest.find(':');
         const std::string mode = colon == std::string::npos ? "rw" : rest.substr(colon + 1);
         const std::string name = rest.substr(0, colon);
         if (name.empty() || (mode != "ro" && mode != "rw"))
-            fail("volumes_from", "\"{}\": write SERVICE[:ro] or container:NAME[:ro]", entry);
+            fail(key, "\"{}\": write SERVICE[:ro] or container:NAME[:ro]", entry);
         else if (!of_container && !of.depends_on.contains(name))
-            fail("volumes_from", "\"{}\" must be among depends_on as well", name);
+            fail(key, "\"{}\" must be among depends_on as well", name);
     }
 
     void contents(std::string_view list, const std::vector<content_reference>& used) {

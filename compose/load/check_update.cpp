@@ -1,6 +1,12 @@
 #include "compose/load/check.hpp"
 
+#include "compose/model/nearest.hpp"
+
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
 
 namespace compose {
 
@@ -9,10 +15,14 @@ namespace {
 void check_policy(
     const std::string& key, const update_policy& of, bool may_roll_back, const report_fault& fail) {
     const std::string& action = of.failure_action;
-    if (!action.empty() && action != "pause" && action != "continue" &&
-        (action != "rollback" || !may_roll_back))
-        fail(key + ".failure_action", fmt::format("\"{}\" is not known; there are pause{}", action,
-                                          may_roll_back ? ", continue and rollback" : " and continue"));
+    std::vector<std::string_view> known{"pause", "continue"};
+    if (may_roll_back)
+        known.emplace_back("rollback");
+    if (!action.empty() && std::find(known.begin(), known.end(), action) == known.end())
+        fail(key + ".failure_action",
+            fmt::format("\"{}\" is not known; there are {}{}", action,
+                may_roll_back ? "pause, continue and rollback" : "pause and continue",
+                did_you_mean(action, known)));
     if (!(of.max_failure_ratio >= 0 && of.max_failure_ratio <= 1))
         fail(key + ".max_failure_ratio",
             fmt::format(

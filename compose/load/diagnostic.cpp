@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdlib>
 #include <map>
-#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -31,30 +29,9 @@ std::string join(const std::vector<diagnostic>& found) {
     return text;
 }
 
-// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment): "prots" is one from
-// "ports".
-std::size_t edits_between(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> before(b.size() + 1);
-    std::vector<std::size_t> above(b.size() + 1);
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(above.begin(), above.end(), std::size_t{0});
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t replaced = above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-            row[j] = std::min({above[j] + 1, row[j - 1] + 1, replaced});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                row[j] = std::min(row[j], before[j - 2] + 1);
-        }
-        before.swap(above);
-        above.swap(row);
-    }
-    return above[b.size()];
+std::string file_of(const diagnostic& each) {
+    return each.at.file ? *each.at.file : std::string();
 }
-
-} // namespace
-
-namespace {
 
 /// What is told, to be asked whether something else merely follows from it.
 class causes {
@@ -62,15 +39,10 @@ class causes {
     explicit causes(const std::vector<diagnostic>& told) {
         for (const diagnostic& each : told) {
             const std::string& path = each.path;
-            paths_.insert(path);
+            paths_.insert(in_file(path, each));
             for (std::size_t end = next_step(path, 0); end != std::string::npos;
                  end = next_step(path, end + 1))
-                above_.insert(path.substr(0, end));
-            if (const std::size_t bracket = path.rfind('['); path.ends_with(']')) {
-                const std::size_t index = index_at(path, bracket);
-                const auto [list, fresh] = first_left_out_.emplace(path.substr(0, bracket), index);
-                list->second = std::min(list->second, index);
-            }
+                above_.insert(in_file(path.substr(0, end), each));
             if (!each.section.empty())
                 sections_.insert(each.section);
         }
@@ -78,42 +50,27 @@ class causes {
 
     /// Whether it only tells of what is missing by one of them.
     bool explain(const diagnostic& each) const {
-        const std::string& path = each.path;
+        const std::string path = in_file(each.path, each);
         const bool unknown =
             !each.section.empty() && (sections_.contains(each.section) || paths_.contains(each.section) ||
                                          sections_.contains(std::string(in_any_section)));
-        return unknown || (!path.empty() && (paths_.contains(path) || above_.contains(path))) ||
-               is_moved(path);
+        return unknown || (!path.empty() && (paths_.contains(path) || above_.contains(path)));
     }
 
   private:
+    /// Items of lists are counted in each file.
+    static std::string in_file(const std::string& path, const diagnostic& of) {
+        return path.find('[') == std::string::npos ? path : file_of(of) + "\n" + path;
+    }
+
     static std::size_t next_step(const std::string& path, std::size_t from) {
         return path.find_first_of(".[", from);
     }
 
-    static std::size_t index_at(const std::string& path, std::size_t bracket) {
-        return std::strtoul(path.c_str() + bracket + 1, nullptr, 10);
-    }
-
-    /// Whether it leads to an item of a list that stands at another place since one before it is left out.
-    bool is_moved(const std::string& path) const {
-        for (std::size_t bracket = path.find('['); bracket != std::string::npos;
-             bracket = path.find('[', bracket + 1))
-            if (const auto list = first_left_out_.find(path.substr(0, bracket));
-                list != first_left_out_.end() && index_at(path, bracket) >= list->second)
-                return true;
-        return false;
-    }
-
     std::set<std::string> paths_;
-    std::set<std::string> above_;                       // these
-    std::map<std::string, std::size_t> first_left_out_; // of the lists that lack an item
+    std::set<std::string> above_; // these
     std::set<std::string> sections_;
 };
-
-std::string file_of(const diagnostic& each) {
-    return each.at.file ? *each.at.file : std::string();
-}
 
 /// Whether it is the first to say this of a place, as many services may have it from, and of a path.
 bool is_new(const diagnostic& each, std::set<std::string>& told) {
@@ -149,19 +106,6 @@ void throw_load_error(position at, std::string path, std::string message) {
     std::vector<diagnostic> one;
     one.push_back({.at = std::move(at), .path = std::move(path), .message = std::move(message)});
     throw load_error(std::move(one));
-}
-
-std::string nearest(std::string_view name, const std::vector<std::string_view>& known) {
-    std::string best;
-    std::size_t fewest = std::max<std::size_t>(1, name.size() / 3) + 1;
-    for (const std::string_view candidate : known) {
-        const std::size_t edits = edits_between(name, candidate);
-        if (edits < fewest) {
-            fewest = edits;
-            best = candidate;
-        }
-    }
-    return best;
 }
 
 } // namespace compose

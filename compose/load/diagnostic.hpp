@@ -50,8 +50,4 @@ class load_error : public error {
 /// Throws a load_error with this one diagnostic.
 [[noreturn]] void throw_load_error(position at, std::string path, std::string message);
 
-/// The name of `known` that is nearest to `name` by edits, or empty when none is near (at most a third of its
-/// letters differ).
-std::string nearest(std::string_view name, const std::vector<std::string_view>& known);
-
 } // namespace compose

@@ -51,6 +51,8 @@ void fold_files(node& service, std::string_view files_key, std::string_view into
                                      : std::optional(folded.entries[found->second].second.text);
     };
     for (const node& entry : files->items) {
+        const std::string here = fmt::format(
+            "{}.{}{}", path, files_key, entry.item < 0 ? std::string() : fmt::format("[{}]", entry.item));
         try {
             for (const auto& [key, value] : read_entries(entry, directory, lookup, earlier, unset))
                 if (const auto passed = value ? value : lookup(key))
@@ -59,7 +61,7 @@ void fold_files(node& service, std::string_view files_key, std::string_view into
             for (const diagnostic& each : failure.diagnostics()) {
                 const bool in_it = each.at.line != 0;
                 wrong.push_back({.at = in_it ? each.at : entry.at,
-                    .path = in_it ? std::string() : fmt::format("{}.{}", path, files_key),
+                    .path = in_it ? std::string() : here,
                     .message = in_it ? each.message : to_string(each)});
             }
         }

@@ -45,8 +45,10 @@ void list_pairs(node& of, std::string_view key) {
             list.items.push_back(text_node(*pairs, name));
         if (value.is_scalar())
             list.items.push_back(text_node(value, fmt::format("{}={}", name, value.text)));
-        for (const node& each : value.items)
+        for (const node& each : value.items) {
             list.items.push_back(text_node(each, fmt::format("{}={}", name, each.text)));
+            list.items.back().item = each.item;
+        }
     }
     std::sort(
         list.items.begin(), list.items.end(), [](const node& a, const node& b) { return a.text < b.text; });

@@ -1,7 +1,10 @@
 #include "compose/load/interpolate.hpp"
 
+#include "compose/model/units.hpp"
+
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <map>
 #include <set>
@@ -61,9 +64,13 @@ class interpolator {
 
   private:
     [[noreturn]] static void fail(std::string_view text) {
+        constexpr std::size_t most = 80; // bytes that show what is meant
+        std::size_t shown = 0;
+        while (shown < text.size() && shown < most)
+            shown += std::max<std::size_t>(utf8_size(text.substr(shown)), 1);
         throw error(error_kind::invalid,
-            fmt::format(
-                "invalid interpolation format \"{}\"; you may need to escape any $ with another $", text));
+            fmt::format("invalid interpolation format \"{}{}\"; you may need to escape any $ with another $",
+                text.substr(0, shown), shown < text.size() ? "…" : ""));
     }
 
     // Braces in a default are balanced: ${A:-{"b":{}}} has the default {"b":{}}. One that is never closed is

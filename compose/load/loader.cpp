@@ -5,6 +5,7 @@
 #include "compose/load/environment.hpp"
 #include "compose/load/fill.hpp"
 #include "compose/load/interpolate.hpp"
+#include "compose/load/places.hpp"
 #include "compose/load/project_files.hpp"
 #include "compose/load/providers.hpp"
 #include "compose/load/scalar.hpp"
@@ -18,7 +19,6 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <unordered_map>
 #include <utility>
 
 namespace compose {
@@ -56,52 +56,6 @@ std::string name_in(
     return name;
 }
 
-/// Where paths of a tree stand.
-class places {
-  public:
-    explicit places(const node& tree) : tree_(tree) {}
-
-    /// At the node that a path leads to, or at the nearest one above that there is.
-    position operator()(const std::string& path) {
-        const node* at = &tree_;
-        std::string_view rest = path;
-        while (!rest.empty() && at->is_map()) {
-            const node* next = longest_key(*at, rest);
-            if (next == nullptr)
-                break;
-            at = next;
-            if (rest.starts_with('[')) {
-                const std::size_t index = std::strtoul(rest.data() + 1, nullptr, 10);
-                rest.remove_prefix(std::min(rest.size(), rest.find(']') + 1));
-                if (at->is_list() && index < at->items.size())
-                    at = &at->items[index];
-            }
-            rest.remove_prefix(rest.starts_with('.') ? 1 : 0);
-        }
-        return at->at;
-    }
-
-  private:
-    /// The value of the longest key that `rest` begins with, which may have dots in it; takes it off `rest`.
-    const node* longest_key(const node& map, std::string_view& rest) {
-        const key_index& keys = keys_.try_emplace(&map, &map).first->second;
-        for (std::size_t end = rest.size(); end != std::string_view::npos && end > 0;
-             end = rest.find_last_of(".[", end - 1))
-            if (const node* found = keys.find(rest.substr(0, end)); found != nullptr) {
-                rest.remove_prefix(end);
-                return found;
-            }
-        return nullptr;
-    }
-
-    const node& tree_;
-    std::unordered_map<const node*, key_index> keys_;
-};
-
-place_lookup places_in(const node& tree) {
-    return [at = places(tree)](const std::string& path) mutable { return at(path); };
-}
-
 std::string choose_name(const load_options& options, const project_files& files, const std::string& in_file) {
     if (const auto given = project_name_without_file(options))
         return *given;
@@ -114,8 +68,10 @@ std::string choose_name(const load_options& options, const project_files& files,
     if (name.empty())
         name = normalise_project_name(files.directory.filename().native());
     if (name.empty())
-        name = normalise_project_name(options.working_directory.filename().native());
-    check_project_name(name);
+        throw error(error_kind::invalid,
+            fmt::format("project name must not be empty: the folder {} has no ASCII letter or digit in its "
+                        "name; set name: in the file, or -p NAME",
+                files.directory.native()));
     return name;
 }
 
@@ -174,9 +130,10 @@ loaded load_project(load_input from, const std::function<std::string(const std::
         .own_files = from.own_files, .interpolate = from.steps.interpolate, .paths = from.steps.paths};
     std::vector<diagnostic> told;
     node tree = tree_reader(how, result.warnings).read(std::move(from.files), from.around, told);
-    if (tree.is_null()) {
+    if (tree.entries.empty()) {
         fail_if(without_consequences(std::move(told), std::move(wrong)));
-        throw error(error_kind::invalid, fmt::format("{}:1:1: empty compose file", first));
+        throw_load_error({.file = std::make_shared<const std::string>(first), .line = 1, .column = 1}, {},
+            "empty compose file");
     }
     if (tree.find("version") != nullptr)
         result.warnings.emplace_back("the attribute `version` is obsolete, it will be ignored, please remove "
@@ -184,6 +141,7 @@ loaded load_project(load_input from, const std::function<std::string(const std::
 
     require_members(tree, project_schema, {}, wrong);
     check_tree(tree, wrong);
+    name_as_written(tree, wrong);
     told = without_consequences(std::move(told), std::exchange(wrong, {}));
     if (!from.steps.interpolate)
         fail_if(told);
@@ -217,6 +175,7 @@ loaded load_project(load_input from, const std::function<std::string(const std::
     if (from.steps.consistency) {
         check_references(tree, wrong);
         check_consistency(made, places_in(tree), wrong);
+        name_as_written(tree, wrong);
     }
     fail_if(without_consequences(std::move(told), std::move(wrong)));
     if (!from.all_resources)
@@ -327,6 +286,7 @@ std::vector<std::string> check_supported(const loaded& read) {
     std::vector<diagnostic> told;
     check_supported(read.project, places_in(*read.tree), told);
     check_mount_members(*read.tree, told);
+    name_as_written(*read.tree, told);
     return warnings_of(std::move(told));
 }
 

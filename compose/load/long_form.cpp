@@ -21,6 +21,12 @@ namespace {
     throw error(error_kind::invalid, message);
 }
 
+/// Of an item of the value that is written out.
+[[noreturn]] void fail_at(const node& item, std::size_t index, std::string message) {
+    throw_load_error(item.at,
+        fmt::format("[{}]", item.item < 0 ? index : static_cast<std::size_t>(item.item)), std::move(message));
+}
+
 std::string text_of(const node& item) {
     if (!item.is_scalar())
         fail("must be a string");
@@ -40,9 +46,7 @@ void pairs(node& value, bool null_for_none) {
     std::map<std::string, std::size_t> places;
     for (std::size_t index = 0; index < value.items.size(); ++index) {
         const node& item = value.items[index];
-        const auto fail_here = [&](std::string message) {
-            throw_load_error(item.at, fmt::format("[{}]", index), std::move(message));
-        };
+        const auto fail_here = [&](std::string message) { fail_at(item, index, std::move(message)); };
         if (item.is_map() && item.entries.size() == 1 && item.entries.front().second.is_scalar())
             fail_here(
                 fmt::format("must be NAME=VALUE, not a mapping; write {}={}, or no dashes in all of the list",
@@ -58,6 +62,7 @@ void pairs(node& value, bool null_for_none) {
             entry = node{};
         entry.at = item.at;
         entry.tag = item.tag;
+        entry.item = item.item;
         const std::string key = text.substr(0, equals);
         if (null_for_none && key.ends_with(' '))
             fail_here(fmt::format("\"{}\": a name ends before its =, without a space", key));
@@ -89,6 +94,7 @@ void one_as_list(node& value) {
         return;
     node list = list_node(value);
     list.lone = true;
+    value.item = -1;
     list.items.push_back(std::move(value));
     value = std::move(list);
 }
@@ -144,15 +150,18 @@ void labels(node& value) {
 void hosts(node& value) {
     node map = map_node(value);
     std::unordered_map<std::string, std::size_t> places;
-    const auto add = [&](const std::string& name, const node& place, std::string address) {
+    const auto add = [&](const std::string& name, const node& place, std::string address, int item) {
         if (name.empty())
-            fail(fmt::format("\"{}\" is the address of no name; write NAME=ADDRESS", address));
+            throw_load_error(place.at, item < 0 ? std::string() : fmt::format("[{}]", item),
+                fmt::format("\"{}\" is the address of no name; write NAME=ADDRESS", address));
         if (address.starts_with('[') && address.ends_with(']'))
             address = address.substr(1, address.size() - 2);
         const auto [known, fresh] = places.emplace(name, map.entries.size());
         if (fresh)
             add_member(map, name, list_node(place));
-        map.entries[known->second].second.items.push_back(text_node(place, std::move(address)));
+        node& addresses = map.entries[known->second].second;
+        addresses.items.push_back(text_node(place, std::move(address)));
+        addresses.items.back().item = item;
     };
     if (value.is_map()) {
         for (const auto& [name, inner] : value.entries) {
@@ -160,19 +169,22 @@ void hosts(node& value) {
                 add_member(map, name, inner);
             else if (inner.is_list())
                 for (const node& each : inner.items)
-                    add(name, each, text_of(each));
+                    add(name, each, text_of(each), -1);
             else if (inner.is_scalar() && kind_of(inner) == scalar_kind::text)
-                add(name, inner, inner.text);
+                add(name, inner, inner.text, -1);
             else
-                fail(fmt::format("{}: must be an address or a list of addresses", name));
+                throw_load_error(inner.at, "." + name, "must be an address or a list of addresses");
         }
     } else if (value.is_list()) {
-        for (const node& item : value.items) {
+        for (std::size_t index = 0; index < value.items.size(); ++index) {
+            const node& item = value.items[index];
+            if (!item.is_scalar())
+                fail_at(item, index, "must be NAME=ADDRESS");
             const std::string entry = text_of(item);
             const auto split = entry.find('=') != std::string::npos ? entry.find('=') : entry.find(':');
             if (split == std::string::npos)
-                fail(fmt::format("\"{}\": write NAME=ADDRESS", entry));
-            add(entry.substr(0, split), item, entry.substr(split + 1));
+                fail_at(item, index, fmt::format("\"{}\": write NAME=ADDRESS", entry));
+            add(entry.substr(0, split), item, entry.substr(split + 1), item.item);
         }
     } else {
         return;
@@ -185,13 +197,17 @@ void names(node& value) {
         return;
     node map = map_node(value);
     std::unordered_set<std::string> seen;
-    for (const node& item : value.items) {
+    for (std::size_t index = 0; index < value.items.size(); ++index) {
+        const node& item = value.items[index];
         node empty;
         empty.at = item.at;
         empty.key_at = item.at;
+        empty.item = item.item;
+        if (!item.is_scalar())
+            fail_at(item, index, "must be a name");
         const std::string name = text_of(item);
         if (!seen.insert(name).second)
-            fail(fmt::format("\"{}\" is there twice", name));
+            fail_at(item, index, fmt::format("\"{}\" is there twice", name));
         add_member(map, name, std::move(empty));
     }
     value = std::move(map);
@@ -202,7 +218,8 @@ void dependencies(node& value) {
         return;
     names(value);
     for (auto& [name, how] : value.entries) {
-        how = map_node(how);
+        const int item = std::exchange(how, map_node(how)).item;
+        how.item = item;
         add_member(how, "condition", text_node(how, "service_started"));
         add_member(how, "required", literal_node(how, "true"));
     }
@@ -216,6 +233,7 @@ void one_as_member(node& value, const char* key) {
     if (kind_of(value) != scalar_kind::text)
         fail(fmt::format("must be a string or a mapping, not a number; quote it: \"{}\"", value.text));
     node map = map_node(value);
+    map.item = value.item;
     add_member(map, key, text_node(value, text_of(value)));
     value = std::move(map);
 }
@@ -312,6 +330,7 @@ void include(node& value) {
         if (item.is_scalar()) {
             node path = list_node(item);
             path.items.push_back(item);
+            path.items.back().item = -1;
             node map = map_node(item);
             add_member(map, "path", std::move(path));
             item = std::move(map);
@@ -365,12 +384,11 @@ void put_options(node& into, const compose::mount& from) {
     put_text(options, "selinux", from.selinux);
     if (bind || !options.entries.empty())
         add_member(into, "bind", std::move(options));
-    if (bind)
-        return;
     node of_volume = map_node(into);
     if (from.nocopy)
         add_member(of_volume, "nocopy", literal_node(into, "true"));
-    add_member(into, "volume", std::move(of_volume));
+    if (!bind || from.nocopy)
+        add_member(into, "volume", std::move(of_volume));
 }
 
 } // namespace

@@ -29,8 +29,9 @@ struct node {
     std::string text;    // of a scalar, as written
     bool quoted = false; // a quoted or tagged scalar is text, whatever it looks like
     merge_tag tag = merge_tag::none;
-    bool lone = false;                                 // a list that was written as its only item
-    std::vector<node> items;                           // of a list
+    bool lone = false;       // a list that was written as its only item
+    int item = -1;           // of a list in the file, whatever became of that; -1: of none
+    std::vector<node> items; // of a list
     std::vector<std::pair<std::string, node>> entries; // of a map, in the order of the file
     position at;
     position key_at; // of the key it stands under, in a map

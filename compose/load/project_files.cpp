@@ -151,17 +151,22 @@ project_files find_project_files(const load_options& options) {
         const auto value = options.environment.find(name);
         return value == options.environment.end() ? std::string() : value->second;
     };
-    const auto absolute = [&](const std::string& path) { return (here / path).lexically_normal(); };
+    const auto absolute = [&](const std::string& path) {
+        const fs::path whole = (here / path).lexically_normal();
+        return whole.has_filename() ? whole : whole.parent_path(); // "folder/" is the folder
+    };
 
     // COMPOSE_FILE may itself stand in the .env of the working directory, so that is read first.
     std::vector<std::string> env_files = options.env_files;
+    if (std::find(env_files.begin(), env_files.end(), "") != env_files.end())
+        throw error(error_kind::invalid, "--env-file is given an empty name; write --env-file FILE");
     if (env_files.empty())
         env_files = split_names(process("COMPOSE_ENV_FILES"), ",");
     std::erase(env_files, "");
     for (const std::string& file : env_files)
         add_env_file(absolute(file), found, options.environment, true);
     const bool env_file_given = !env_files.empty();
-    const bool disabled = is_true(process("COMPOSE_DISABLE_ENV_FILE"));
+    bool disabled = is_true(process("COMPOSE_DISABLE_ENV_FILE"));
     const auto add_default = [&](const fs::path& folder) {
         const bool wanted = !env_file_given && !disabled;
         if (std::error_code none; wanted && fs::is_regular_file(folder / ".env", none))
@@ -179,6 +184,11 @@ project_files find_project_files(const load_options& options) {
         const std::string own = process(name);
         return own.empty() && found.variables.contains(name) ? found.variables.at(name) : own;
     };
+    if (!env_file_given && is_true(variable("COMPOSE_DISABLE_ENV_FILE")) && !disabled) {
+        // It may say so itself: then it holds for Compose alone.
+        disabled = true;
+        std::erase_if(found.variables, [](const auto& each) { return !each.first.starts_with("COMPOSE_"); });
+    }
     std::vector<std::string> names = options.files;
     if (names.empty()) {
         const std::string separator = variable("COMPOSE_PATH_SEPARATOR");

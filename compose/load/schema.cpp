@@ -1,6 +1,7 @@
 #include "compose/load/schema.hpp"
 
 #include "compose/load/scalar.hpp"
+#include "compose/model/nearest.hpp"
 #include "compose/model/units.hpp"
 
 #include <fmt/format.h>
@@ -273,7 +274,7 @@ class conformer {
         std::vector<node> items;
         for (std::size_t index = 0; index < value.items.size(); ++index) {
             const node& item = value.items[index];
-            const std::string here = fmt::format("{}[{}]", path, index);
+            const std::string here = path_of(value, index, path);
             std::vector<node> expanded;
             if (to.expand == nullptr)
                 expanded.push_back(item);
@@ -283,6 +284,7 @@ class conformer {
                 for (std::string& remark : to.remarks(item))
                     warn(item.at, here, std::move(remark));
             for (node& each : expanded) {
+                each.item = item.item;
                 const std::size_t before = wrong_.size();
                 if (each.is_null() && !to.element->null_is_value)
                     fail(each.at, here, fmt::format("must be {}, not nothing", wanted_name(to.element->is)));
@@ -297,14 +299,23 @@ class conformer {
         keep_unique(value, to);
     }
 
+    /// As the file has it: there are others in the tree where some are left out or are several.
+    static std::string path_of(const node& list, std::size_t index, const std::string& path) {
+        const int item = list.items[index].item;
+        return item < 0 && list.lone
+                   ? path
+                   : fmt::format("{}[{}]", path, item < 0 ? index : static_cast<std::size_t>(item));
+    }
+
     void tell_twins(const node& list, const schema& of, const std::string& path) {
-        std::map<std::string, std::size_t> places;
+        std::map<std::string, std::string> places;
         for (std::size_t index = 0; index < list.items.size(); ++index) {
-            const auto [twin, fresh] = places.emplace(of.identity(list.items[index]), index);
+            const std::string here = path_of(list, index, path);
+            const auto [twin, fresh] = places.emplace(of.identity(list.items[index]), here);
             if (!fresh)
-                warn(list.items[index].at, fmt::format("{}[{}]", path, index),
-                    fmt::format("takes the place of {}[{}], for both have the target {}", path,
-                        std::exchange(twin->second, index), twin->first));
+                warn(list.items[index].at, here,
+                    fmt::format("takes the place of {}, for both have the target {}",
+                        std::exchange(twin->second, here), twin->first));
         }
     }
 
@@ -371,7 +382,9 @@ class conformer {
                                ? std::nullopt
                                : parse_bool(value.text);
         if (!meant)
-            return fail(value.at, path, fmt::format("\"{}\" is not true or false", value.text));
+            return fail(value.at, path,
+                fmt::format("\"{}\" is not true or false{}", value.text,
+                    did_you_mean(value.text, {"true", "false"})));
         std::string text = *meant ? "true" : "false";
         std::string given = value.text;
         std::transform(given.begin(), given.end(), given.begin(),
@@ -473,7 +486,8 @@ void require_value(
     if (value.is_null() && !of.null_is_value)
         wrong.push_back({.at = value.at,
             .path = path,
-            .message = fmt::format("must be {}, not nothing", wanted_name(of.is))});
+            .message = fmt::format("must be {}, not nothing{}", wanted_name(of.is),
+                value.tag == merge_tag::replace ? "; !reset takes away what is there" : "")});
     require_members(value, of, path, wrong);
 }
 

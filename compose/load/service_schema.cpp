@@ -1,13 +1,17 @@
 #include "compose/load/check.hpp"
 #include "compose/load/schema_basics.hpp"
 #include "compose/load/short_syntax.hpp"
+#include "compose/model/nearest.hpp"
+#include "compose/model/units.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <string_view>
+#include <vector>
 
 // The members stand in the order in which `config` prints them, which is Docker Compose's.
 namespace compose::schemas {
@@ -23,14 +27,11 @@ constexpr schema list_of(const schema& element) {
     return {.is = form::list, .element = &element};
 }
 
-template <std::size_t Size>
-std::string none_of(const std::string& text, const std::array<std::string_view, Size>& allowed) {
+std::string none_of(const std::string& text, const std::vector<std::string_view>& allowed) {
     if (std::find(allowed.begin(), allowed.end(), text) != allowed.end())
         return {};
-    std::string all;
-    for (const std::string_view each : allowed)
-        all += fmt::format("{}{}", all.empty() ? "" : ", ", each);
-    return fmt::format("\"{}\" is not one of {}", text, all);
+    return fmt::format(
+        "\"{}\" is not one of {}{}", text, fmt::join(allowed, ", "), did_you_mean(text, allowed));
 }
 
 std::string not_negative(const std::string& value) {
@@ -93,7 +94,7 @@ constexpr schema preparations = list_of(preparation);
 
 constexpr schema watch_action{
     .is = form::text, .check = [](const std::string& value) {
-        return none_of<5>(value, {"rebuild", "sync", "restart", "sync+restart", "sync+exec"});
+        return none_of(value, {"rebuild", "sync", "restart", "sync+restart", "sync+exec"});
     }};
 constexpr member watch_members[] = {{"path", &text, true}, {"action", &watch_action, true}, {"target", &text},
     {"exec", &hook}, {"include", &one_or_texts}, {"ignore", &one_or_texts}, {"initial_sync", &boolean}};
@@ -119,7 +120,7 @@ constexpr schema blkio = object(blkio_members);
 
 constexpr schema condition{
     .is = form::text, .check = [](const std::string& value) {
-        return none_of<3>(value, {"service_started", "service_healthy", "service_completed_successfully"});
+        return none_of(value, {"service_started", "service_healthy", "service_completed_successfully"});
     }};
 constexpr member dependency_members[] = {
     {"condition", &condition, true}, {"restart", &boolean}, {"required", &toggled}};
@@ -137,7 +138,7 @@ constexpr schema replicas{.is = form::integer,
     .keeps_zero = true};
 
 constexpr schema order{.is = form::text, .check = [](const std::string& value) {
-                           return none_of<2>(value, {"start-first", "stop-first"});
+                           return none_of(value, {"start-first", "stop-first"});
                        }};
 constexpr member update_members[] = {{"parallelism", &count}, {"delay", &pause}, {"failure_action", &text},
     {"monitor", &pause}, {"max_failure_ratio", &number}, {"order", &order}};
@@ -173,7 +174,7 @@ constexpr schema restart_condition{
     .is = form::text, .check = [](const std::string& value) {
         return value.empty()
                    ? std::string()
-                   : none_of<6>(value, {"none", "on-failure", "any", "no", "always", "unless-stopped"});
+                   : none_of(value, {"none", "on-failure", "any", "no", "always", "unless-stopped"});
     }};
 constexpr member restart_policy_members[] = {
     {"condition", &restart_condition}, {"delay", &duration}, {"max_attempts", &count}, {"window", &duration}};
@@ -203,7 +204,7 @@ constexpr schema devices{.is = form::list,
     .each_alone = true};
 
 constexpr schema env_file_format{
-    .is = form::text, .check = [](const std::string& value) { return none_of<1>(value, {"raw"}); }};
+    .is = form::text, .check = [](const std::string& value) { return none_of(value, {"raw"}); }};
 constexpr member env_file_members[] = {
     {"path", &text, true}, {"required", &toggled}, {"format", &env_file_format}};
 constexpr schema env_file = object(env_file_members);
@@ -294,21 +295,26 @@ constexpr schema provider = object(provider_members);
 
 constexpr schema mount_type{
     .is = form::text, .check = [](const std::string& value) {
-        return none_of<6>(value, {"bind", "volume", "tmpfs", "image", "cluster", "npipe"});
+        return none_of(value, {"bind", "volume", "tmpfs", "image", "cluster", "npipe"});
     }};
 constexpr schema recursive{.is = form::text, .check = [](const std::string& value) {
-                               return none_of<4>(value, {"enabled", "disabled", "writable", "readonly"});
+                               return none_of(value, {"enabled", "disabled", "writable", "readonly"});
                            }};
 constexpr schema selinux{.is = form::text, .check = [](const std::string& value) {
-                             return none_of<2>(value, {"z", "Z"});
+                             return none_of(value, {"z", "Z"});
                          }};
 constexpr member bind_members[] = {
     {"selinux", &selinux}, {"propagation", &text}, {"create_host_path", &toggled}, {"recursive", &recursive}};
 constexpr schema bind = object(bind_members);
 constexpr member volume_options_members[] = {{"labels", &labels}, {"nocopy", &boolean}, {"subpath", &text}};
 constexpr schema volume_options = object(volume_options_members);
+constexpr schema tmpfs_mode{.is = form::integer, .check = [](const std::string& value) {
+                                const bool fits = !value.starts_with('-') && value.size() <= 10 &&
+                                                  std::stoull(value) <= UINT32_MAX;
+                                return fits ? std::string() : value + " is no file mode, like 01777";
+                            }};
 constexpr schema tmpfs_size{.is = form::bytes, .check = not_negative};
-constexpr member tmpfs_members[] = {{"size", &tmpfs_size}, {"mode", &integer}};
+constexpr member tmpfs_members[] = {{"size", &tmpfs_size}, {"mode", &tmpfs_mode}};
 constexpr schema tmpfs = object(tmpfs_members);
 constexpr member image_options_members[] = {{"subpath", &text}};
 constexpr schema image_options = object(image_options_members);
@@ -351,16 +357,17 @@ constexpr schema oom_score{.is = form::integer, .check = [](const std::string& v
                                return fits ? std::string() : value + " is not between -1000 and 1000";
                            }};
 constexpr schema cgroup{.is = form::text, .check = [](const std::string& value) {
-                            return none_of<2>(value, {"host", "private"});
+                            return none_of(value, {"host", "private"});
                         }};
 constexpr schema pull_policy{
     .is = form::text, .check = [](const std::string& value) {
         constexpr std::string_view every = "every_";
-        const bool repeated = value.starts_with(every) && value.size() > every.size() + 1 &&
-                              value.find_first_not_of("0123456789wdhms", every.size()) == std::string::npos;
+        const bool repeated = value.starts_with(every) &&
+                              value.find_first_not_of("0123456789wdhms", every.size()) == std::string::npos &&
+                              parse_duration(value.substr(every.size()));
         return repeated ? std::string()
-                        : none_of<9>(value, {"always", "never", "missing", "if_not_present", "build",
-                                                "refresh", "daily", "weekly", "every_DURATION"});
+                        : none_of(value, {"always", "never", "missing", "if_not_present", "build", "refresh",
+                                             "daily", "weekly", "every_DURATION"});
     }};
 
 constexpr schema cpu_percent{.is = form::integer, .check = [](const std::string& value) {

@@ -2,6 +2,7 @@
 
 #include "compose/load/diagnostic.hpp"
 #include "compose/model/error.hpp"
+#include "compose/model/nearest.hpp"
 
 #include <fmt/format.h>
 
@@ -24,13 +25,17 @@ struct port_range {
     unsigned last = 0;
 };
 
+constexpr std::string_view port_form = "write [IP:]HOST:CONTAINER[/PROTOCOL], like 8080:80";
+
 port_range parse_range(std::string_view text, std::string_view whole) {
     const auto number = [&](std::string_view part) {
         unsigned value = 0;
         const auto [end, failed] = std::from_chars(part.data(), part.data() + part.size(), value);
-        if (part.empty() || failed != std::errc() || end != part.data() + part.size() || value > 65535)
-            fail(fmt::format("\"{}\": \"{}\" is no port; write [IP:]HOST:CONTAINER[/PROTOCOL], like 8080:80",
-                whole, part));
+        if (part.empty())
+            fail(fmt::format("\"{}\" lacks a port; {}", whole, port_form));
+        if (failed != std::errc() || end != part.data() + part.size() || value > 65535)
+            fail(part == whole ? fmt::format("\"{}\" is no port; {}", whole, port_form)
+                               : fmt::format("\"{}\": \"{}\" is no port; {}", whole, part, port_form));
         return value;
     };
     const auto dash = text.find('-');
@@ -70,8 +75,11 @@ std::vector<port> parse_port(std::string_view text) {
         if (shape.protocol.empty())
             shape.protocol = "tcp";
         if (shape.protocol != "tcp" && shape.protocol != "udp" && shape.protocol != "sctp")
-            fail(fmt::format("\"{}\": protocol \"{}\" is not tcp, udp or sctp", whole, shape.protocol));
+            fail(fmt::format("\"{}\": protocol \"{}\" is not tcp, udp or sctp{}", whole, shape.protocol,
+                did_you_mean(shape.protocol, {"tcp", "udp", "sctp"})));
         text = text.substr(0, slash);
+        if (text.find('/') != std::string_view::npos)
+            fail(fmt::format("\"{}\" has two protocols; write an item for each", whole));
     }
     if (text.starts_with('[')) {
         const auto close = text.find("]:");
@@ -79,6 +87,9 @@ std::vector<port> parse_port(std::string_view text) {
             fail(fmt::format("\"{}\": the bracket of the address is not closed", whole));
         shape.host_ip = text.substr(1, close - 1);
         text.remove_prefix(close + 2);
+    } else if (std::count(text.begin(), text.end(), ':') > 2) {
+        fail(fmt::format(
+            "\"{}\" has more than three parts; {}, an IPv6 address in brackets", whole, port_form));
     } else if (std::count(text.begin(), text.end(), ':') == 2) {
         const auto colon = text.find(':');
         shape.host_ip = text.substr(0, colon);
@@ -208,7 +219,9 @@ std::vector<std::string> split_command(std::string_view text) {
         } else if (c == '\'' || c == '"') {
             quote = c;
             in_word = true;
-        } else if (c == '\\' && at + 1 < text.size()) {
+        } else if (c == '\\') {
+            if (at + 1 == text.size())
+                fail(fmt::format("a backslash stands before nothing at the end of: {}", text));
             word += text[++at];
             in_word = true;
         } else if (std::isspace(static_cast<unsigned char>(c)) != 0) {
@@ -245,7 +258,8 @@ restart_policy parse_restart(std::string_view text) {
         if (failed == std::errc() && end == count.data() + count.size())
             return policy;
     }
-    fail(fmt::format("\"{}\" is not one of no, always, unless-stopped, on-failure, on-failure:N", text));
+    fail(fmt::format("\"{}\" is not one of no, always, unless-stopped, on-failure, on-failure:N{}", text,
+        did_you_mean(text, {"no", "always", "unless-stopped", "on-failure"})));
 }
 
 } // namespace compose

@@ -26,7 +26,7 @@ std::string nearest_mode(std::string_view mode);
 std::vector<std::string> split_outside_braces(std::string_view text, char at);
 
 /// Words as a shell would split them, with quotes and backslashes and nothing else. Throws error{invalid} for
-/// a quote that is not closed.
+/// a quote that is not closed, and for a backslash at the end.
 std::vector<std::string> split_command(std::string_view text);
 
 /// no, always, unless-stopped, on-failure[:N]. Throws error{invalid}.

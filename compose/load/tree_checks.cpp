@@ -80,9 +80,11 @@ void check_build(
     if (build->find("dockerfile") != nullptr && build->find("dockerfile_inline") != nullptr)
         fail(*build, "dockerfile", "dockerfile and dockerfile_inline exclude one another");
     if (const node* secrets = build->find("secrets"))
-        for (const node& each : secrets->items)
-            if (const std::string name = each.text_at("source"); all.secrets.find(name) == nullptr)
-                fail(each, "secrets", "refers to undefined secret " + name, "secrets");
+        for (std::size_t index = 0; index < secrets->items.size(); ++index)
+            if (const std::string name = secrets->items[index].text_at("source");
+                all.secrets.find(name) == nullptr)
+                fail(secrets->items[index], fmt::format("secrets[{}]", index),
+                    "refers to undefined secret " + name, "secrets");
     constexpr std::string_view of_service = "service:";
     if (const node* contexts = build->find("additional_contexts"))
         for (const auto& [name, from] : contexts->entries)
@@ -141,6 +143,11 @@ void check_sources(const node& tree, std::vector<diagnostic>& wrong) {
                 int sources = 0;
                 for (const std::string_view key : {"file", "environment", "content"})
                     sources += from.find(key) != nullptr ? 1 : 0;
+                if (const node* variable = from.find("environment");
+                    variable != nullptr && variable->text.empty())
+                    wrong.push_back({.at = variable->at,
+                        .path = fmt::format("{}.{}.environment", kind, name),
+                        .message = "is empty; it is the name of a variable"});
                 const node* external = from.find("external");
                 const bool elsewhere =
                     (external != nullptr && external->text == "true") || from.find("driver") != nullptr;

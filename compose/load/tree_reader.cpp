@@ -8,6 +8,7 @@
 #include "compose/load/project_files.hpp"
 #include "compose/load/schema_basics.hpp"
 #include "compose/load/yaml.hpp"
+#include "compose/model/nearest.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -35,14 +36,6 @@ std::size_t count(const node& of) {
     for (const auto& [key, value] : of.entries)
         values += count(value);
     return values;
-}
-
-std::vector<std::string> texts_at(const node& map, std::string_view key) {
-    std::vector<std::string> texts;
-    if (const node* found = map.find(key))
-        for (const node& each : found->items)
-            texts.push_back(each.text);
-    return texts;
 }
 
 void take(node& map, std::string_view key) {
@@ -209,16 +202,17 @@ node tree_reader::with_its_faults(node base, const std::string& file, const node
 node tree_reader::base_of(const node& extends, const std::string& path, const origin& from, extension& run) {
     const std::string wanted = extends.text_at("service");
     const std::string named = extends.text_at("file");
+    if (extends.find("service") == nullptr)
+        return {}; // told where what must be there is looked at
     const auto none_in = [&](const std::string& file, const node* services) {
         std::vector<std::string_view> known;
         if (services != nullptr)
             for (const auto& [name, service] : services->entries)
                 if (fmt::format("services.{}.extends", name) != path) // not itself
                     known.emplace_back(name);
-        const std::string meant = nearest(wanted, known);
         fail(extends, path,
             fmt::format("cannot extend service \"{}\": there is none of that name in {}{}", wanted, file,
-                meant.empty() ? "" : fmt::format(", did you mean \"{}\"?", meant)));
+                did_you_mean(wanted, known)));
         return node{};
     };
     const fs::path directory = from.directory.empty() ? run.in.place.directory : from.directory;
@@ -249,7 +243,7 @@ node tree_reader::base_of(const node& extends, const std::string& path, const or
         resolve_service_paths(made, how_.paths ? there.place : seen_from(directory, there.place));
         return with_its_faults(std::move(made), other.native(), extends);
     } catch (const load_error& failure) {
-        take_over(failure, extends, path);
+        take_over(failure, *extends.find("file"), path + ".file");
     }
     return {};
 }
@@ -279,16 +273,40 @@ void tree_reader::include_all(
 
 namespace {
 
-/// The variables of an included project: those that hold already over its own files'.
-std::map<std::string, std::string> variables_of(
-    const node& entry, const fs::path& directory, const surroundings& in, std::vector<std::string>& unset) {
-    std::vector<std::string> files = texts_at(entry, "env_file");
+/// A file that an entry of `include` names: where it does.
+struct named_file {
+    std::string file;
+    node at;
+    std::string path; // of that, as it is written
+};
+
+std::vector<named_file> files_at(
+    const node& entry, std::string_view key, const std::string& path, const project_place& place) {
+    std::vector<named_file> files;
+    if (const node* list = entry.find(key))
+        for (const node& each : list->items) {
+            const std::string member = fmt::format("{}.{}", path, key);
+            files.push_back({.file = absolute_path(each.text, place),
+                .at = each,
+                .path = each.item >= 0 ? fmt::format("{}[{}]", member, each.item)
+                        : list->lone   ? member
+                                       : path}); // the short form
+        }
+    return files;
+}
+
+/// The variables of an included project: those that hold already over its own files'. `named` becomes the
+/// file that is being read.
+std::map<std::string, std::string> variables_of(const node& entry, const fs::path& directory,
+    const surroundings& in, std::vector<std::string>& unset, named_file& named) {
+    std::vector<named_file> files = files_at(entry, "env_file", named.path, in.place);
     std::error_code none;
     if (files.empty() && fs::is_regular_file(directory / ".env", none))
-        files.push_back((directory / ".env").native());
+        files.push_back({.file = (directory / ".env").native(), .at = named.at, .path = named.path});
     std::map<std::string, std::string> variables;
-    for (const std::string& each : files) {
-        const std::string path = absolute_path(each, in.place);
+    for (const named_file& each : files) {
+        const std::string& path = each.file;
+        named = each;
         if (path == "/dev/null")
             continue;
         for (const auto& [name, value] : parse_dotenv(
@@ -308,37 +326,38 @@ void tree_reader::include(node& document, const node& entry, const std::string& 
     if (!how_.own_files)
         return fail(
             entry, path, "a request cannot name files of the host; send what is in them", in_any_section);
-    std::vector<fs::path> files;
-    for (const std::string& each : texts_at(entry, "path"))
-        files.emplace_back(absolute_path(each, in.place));
+    const std::vector<named_file> files = files_at(entry, "path", path, in.place);
     if (files.empty())
         return fail(entry, path, "\"path\" is missing; it must be there", in_any_section);
     chain way = includes;
     way.push_back(file);
-    for (const fs::path& each : files)
-        if (std::find(way.begin(), way.end(), each.native()) != way.end())
-            return fail(entry, path,
-                fmt::format("include cycle detected: {} -> {}", fmt::join(way, " -> "), each.native()),
+    for (const named_file& each : files)
+        if (std::find(way.begin(), way.end(), each.file) != way.end())
+            return fail(each.at, each.path,
+                fmt::format("include cycle detected: {} -> {}", fmt::join(way, " -> "), each.file),
                 in_any_section);
     if (way.size() > most_nested)
         return fail(entry, path, fmt::format("files that include one another more than {} deep", most_nested),
             in_any_section);
     const std::string directory = entry.text_at("project_directory");
     surroundings there = in;
-    there.place.directory =
-        directory.empty() ? files.front().parent_path() : fs::path(absolute_path(directory, in.place));
+    there.place.directory = directory.empty() ? fs::path(files.front().file).parent_path()
+                                              : fs::path(absolute_path(directory, in.place));
     node imported;
+    named_file named{.file = {}, .at = entry, .path = path};
     try {
-        there.variables = variables_of(entry, there.place.directory, in, unset_);
+        there.variables = variables_of(entry, there.place.directory, in, unset_, named);
         std::vector<source_file> sources;
         sources.reserve(files.size());
-        for (const fs::path& each : files)
-            sources.push_back(read_source(each));
+        for (const named_file& each : files) {
+            named = each;
+            sources.push_back(read_source(each.file));
+        }
         imported = read_files(std::move(sources), there, way);
     } catch (const load_error& failure) {
-        take_over(failure, entry, path, in_any_section);
+        take_over(failure, named.at, named.path, in_any_section);
     } catch (const error& failure) {
-        fail(entry, path, failure.what(), in_any_section);
+        fail(named.at, named.path, failure.what(), in_any_section);
     }
     drop_resets(imported);
     pass_through_included(imported, [&](const std::string& name) { // what holds outside holds in the whole
@@ -365,7 +384,7 @@ void tree_reader::include(node& document, const node& entry, const std::string& 
                 fresh.emplace_back(name, resource);
             else if (!same(*there_already, resource))
                 fail(*there_already, fmt::format("{}.{}", kind, name),
-                    fmt::format("conflicts with the one included from {}", files.front().native()));
+                    fmt::format("conflicts with the one included from {}", files.front().file));
         std::move(fresh.begin(), fresh.end(), std::back_inserter(own.entries));
     }
 }

@@ -1,15 +1,18 @@
 #include "compose/load/yaml.hpp"
 
+#include "compose/load/scalar.hpp"
 #include "compose/load/yaml_fault.hpp"
 #include "compose/model/units.hpp"
 
 #include <fmt/format.h>
+#include <yaml-cpp/binary.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <optional>
 #include <set>
@@ -46,6 +49,8 @@ class tree_builder final : public YAML::EventHandler {
 
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
         refuse_as_key(mark);
+        if (!open_.empty() && open_.back().made.is_list() && text_.substr(size_t_of(mark.pos), 1) == ",")
+            fail(place(mark), "there is nothing before this comma");
         put(begin(mark, {}), anchor);
     }
 
@@ -58,14 +63,16 @@ class tree_builder final : public YAML::EventHandler {
             key.at = place(mark);
             key.quoted = tag != "?";
             key.kind = node_kind::scalar;
-            key.text = text;
+            key.text = tag == binary_tag ? decoded(text, key.at) : text;
             if (anchor != 0)
                 anchored_[anchor] = key;
             take_key(key);
             return;
         }
         node made = begin(mark, tag);
-        made.text = text;
+        if (!is_of_tag(text, tag))
+            note(made.at, fmt::format("\"{}\" is no !!{}", text, tag.substr(core_tags.size())));
+        made.text = tag == binary_tag ? decoded(text, made.at) : text;
         made.kind = !made.quoted && is_null_text(text) ? node_kind::null : node_kind::scalar;
         put(std::move(made), anchor);
     }
@@ -106,6 +113,24 @@ class tree_builder final : public YAML::EventHandler {
         std::vector<node> merged;   // of a map: what `<<` brings, nearest first
     };
 
+    static constexpr std::string_view core_tags = "tag:yaml.org,2002:";
+    static constexpr std::string_view binary_tag = "tag:yaml.org,2002:binary";
+
+    /// Whether the text is what the tag of a scalar says.
+    static bool is_of_tag(const std::string& text, std::string_view tag) {
+        if (!tag.starts_with(core_tags))
+            return true;
+        node plain;
+        plain.text = text;
+        const std::string_view name = tag.substr(core_tags.size());
+        const scalar_kind kind = kind_of(plain);
+        return name == "int"     ? kind == scalar_kind::integer
+               : name == "float" ? kind == scalar_kind::integer || kind == scalar_kind::number
+               : name == "bool"  ? kind == scalar_kind::boolean
+               : name == "null"  ? is_null_text(text)
+                                 : true;
+    }
+
     static std::size_t size_t_of(int offset) { return static_cast<std::size_t>(std::max(offset, 0)); }
 
     static bool is_null_text(std::string_view text) {
@@ -141,6 +166,25 @@ class tree_builder final : public YAML::EventHandler {
             wrong_.push_back({.at = at, .path = path(), .message = std::move(message)});
     }
 
+    /// What base64 stands for; the values of Compose are texts.
+    std::string decoded(const std::string& text, const position& at) {
+        std::string digits = text;
+        std::erase_if(digits, [](unsigned char c) { return std::isspace(c) != 0; });
+        const std::vector<unsigned char> bytes = YAML::DecodeBase64(digits);
+        if (digits.size() % 4 != 0 || bytes.empty() != digits.empty())
+            note(at, "!!binary takes base64, like aGVsbG8=");
+        std::string made(bytes.begin(), bytes.end());
+        for (std::size_t index = 0; index < made.size();) {
+            const std::size_t size = utf8_size(std::string_view(made).substr(index));
+            if (size == 0) {
+                note(at, "what !!binary stands for here is no text in UTF-8");
+                return {};
+            }
+            index += size;
+        }
+        return made;
+    }
+
     bool awaits_key() const { return !open_.empty() && open_.back().made.is_map() && !open_.back().key; }
 
     void refuse_as_key(const YAML::Mark& mark) const {
@@ -168,9 +212,9 @@ class tree_builder final : public YAML::EventHandler {
             made.tag = merge_tag::reset;
         else if (tag == "!override")
             made.tag = merge_tag::replace;
-        else if (tag == "!" || tag == "tag:yaml.org,2002:str" || tag == "!!str")
+        else if (tag == "!" || tag == "tag:yaml.org,2002:str" || tag == "!!str" || tag == binary_tag)
             made.quoted = true;
-        else if (!tag.empty() && tag != "?" && !tag.starts_with("tag:yaml.org,2002:"))
+        else if (!tag.empty() && tag != "?" && !tag.starts_with(core_tags))
             note(made.at, fmt::format("unknown tag {}; there are !reset and !override", tag));
         return made;
     }
@@ -203,10 +247,12 @@ class tree_builder final : public YAML::EventHandler {
         }
         collection& into = open_.back();
         if (into.made.is_list()) {
+            value.item = static_cast<int>(into.made.items.size());
             into.made.items.push_back(std::move(value));
         } else if (is_merge(*into.key)) {
             add_merges(std::move(value), into);
         } else {
+            value.item = -1;
             value.key_at = into.key->at;
             if (value.at.line == 0 || value.is_null())
                 value.at = value.key_at;
@@ -279,14 +325,25 @@ bool quote_is_closed(std::string_view text, std::size_t from) {
 // beforehand.
 void check_flow_depth(std::string_view text, const std::string& file, std::size_t most) {
     std::size_t depth = 0;
-    for (const char c : text) {
+    int line = 1;
+    std::size_t begin = 0;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const char c = text[at];
         if (c == '[' || c == '{')
             ++depth;
         else if ((c == ']' || c == '}') && depth > 0)
             --depth;
+        else if (c == '\n') {
+            ++line;
+            begin = at + 1;
+        }
         if (depth > most * 16)
-            throw_load_error({.file = std::make_shared<const std::string>(file)}, {},
-                fmt::format("nested deeper than {} levels", most));
+            throw_load_error({.file = std::make_shared<const std::string>(file),
+                                 .line = line,
+                                 .column = static_cast<int>(at - begin) + 1},
+                {},
+                fmt::format(
+                    "more than {} brackets are open; values may be nested {} levels deep", most * 16, most));
     }
 }
 

@@ -1,5 +1,6 @@
 #include "compose/model/logging.hpp"
 
+#include "compose/model/nearest.hpp"
 #include "compose/model/units.hpp"
 
 #include <fmt/format.h>
@@ -53,9 +54,10 @@ class option_reader {
         if (!from_.driver.empty()) {
             const auto found = std::find(drivers.begin(), drivers.end(), from_.driver);
             if (found == drivers.end()) {
-                wrong_("driver", fmt::format("\"{}\" is not supported; there are json-file, local, none, "
-                                             "journald and syslog",
-                                     from_.driver));
+                wrong_("driver",
+                    fmt::format("\"{}\" is not supported; there are json-file, local, none, "
+                                "journald and syslog{}",
+                        from_.driver, did_you_mean(from_.driver, {drivers.begin(), drivers.end()})));
                 return made_;
             }
             made_.driver = static_cast<log_driver>(found - drivers.begin());
@@ -65,8 +67,9 @@ class option_reader {
                 !of_syslog(option, value))
                 fail(option, option.starts_with("syslog-tls-")
                                  ? "is not supported: TLS is not spoken"
-                                 : fmt::format("there is no such option of {}; there are {}",
-                                       to_string(made_.driver), fmt::join(known(), ", ")));
+                                 : fmt::format("there is no such option of {}; there are {}{}",
+                                       to_string(made_.driver), fmt::join(known(), ", "),
+                                       did_you_mean(option, known())));
         const unsigned files = made_.max_files.value_or(2);
         if (made_.compress.value_or(false) && files < 2)
             fail(is_forwarded() ? "cache-compress" : "compress",
@@ -200,7 +203,8 @@ class option_reader {
     /// Containers are never held up for long, so both come to the same.
     void mode(const std::string& value) {
         if (value != "blocking" && value != "non-blocking")
-            fail("mode", fmt::format("\"{}\" is not known; there are blocking and non-blocking", value));
+            fail("mode", fmt::format("\"{}\" is not known; there are blocking and non-blocking{}", value,
+                             did_you_mean(value, {"blocking", "non-blocking"})));
     }
 
     void address(const std::string& value) {
@@ -257,8 +261,8 @@ class option_reader {
         else
             fail("syslog-facility",
                 fmt::format("\"{}\" is none; there are kern, user, mail, daemon, auth, syslog, lpr, news, "
-                            "uucp, cron, authpriv, ftp, local0 to local7, and 0 to 23",
-                    value));
+                            "uucp, cron, authpriv, ftp, local0 to local7, and 0 to 23{}",
+                    value, did_you_mean(value, {facilities.begin(), facilities.end()})));
     }
 
     void format(const std::string& value) {
@@ -270,7 +274,8 @@ class option_reader {
             made_.format = syslog_format::rfc5424_micro;
         else
             fail("syslog-format",
-                fmt::format("\"{}\" is not known; there are rfc3164, rfc5424 and rfc5424micro", value));
+                fmt::format("\"{}\" is not known; there are rfc3164, rfc5424 and rfc5424micro{}", value,
+                    did_you_mean(value, {"rfc3164", "rfc5424", "rfc5424micro"})));
     }
 
     const logging& from_;

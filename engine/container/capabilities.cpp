@@ -1,6 +1,7 @@
 #include "engine/container/capabilities.hpp"
 
 #include "compose/model/error.hpp"
+#include "compose/model/nearest.hpp"
 #include "engine/system/file.hpp"
 
 #include <fmt/format.h>
@@ -39,7 +40,8 @@ std::vector<std::string> normalised(const std::vector<std::string>& names) {
             name.erase(0, 4);
         if (name != everything && std::find(known.begin(), known.end(), name) == known.end())
             throw compose::error(compose::error_kind::invalid,
-                fmt::format("capability \"{}\" does not exist: see capabilities(7) for the names", name));
+                fmt::format("capability \"{}\" does not exist{}: see capabilities(7) for the names", name,
+                    compose::did_you_mean(name, {known.begin(), known.end()})));
         result.push_back(std::move(name));
     }
     return result;

@@ -1,6 +1,7 @@
 #include "engine/network/network_options.hpp"
 
 #include "compose/model/error.hpp"
+#include "compose/model/nearest.hpp"
 #include "compose/model/units.hpp"
 
 #include <fmt/format.h>
@@ -73,7 +74,8 @@ class option_reader {
     std::string mode(const std::string& key, const std::string& value,
         const std::array<std::string_view, Size>& known) const {
         if (std::find(known.begin(), known.end(), value) == known.end())
-            refuse(key, fmt::format("is \"{}\"; there are {}", value, fmt::join(known, ", ")));
+            refuse(key, fmt::format("is \"{}\"; there are {}{}", value, fmt::join(known, ", "),
+                            compose::did_you_mean(value, {known.begin(), known.end()})));
         return value;
     }
 
@@ -121,7 +123,8 @@ class option_reader {
 
     bool is_routed(const std::string& key, const std::string& value) const {
         if (value != "nat" && value != "routed")
-            refuse(key, fmt::format("is \"{}\"; there are nat and routed", value));
+            refuse(key, fmt::format("is \"{}\"; there are nat and routed{}", value,
+                            compose::did_you_mean(value, {"nat", "routed"})));
         return value == "routed";
     }
 

@@ -285,6 +285,35 @@ class ServicesTest(unittest.TestCase):
                 self.assertEqual(sorted(theirs.split()), sorted(ours.split()), listing)
 
 
+class FailuresTest(unittest.TestCase):
+    """`config --format json` says in JSON whatever it is that fails, with as much of a place as there is."""
+
+    def failure(self, text, *arguments):
+        with tempfile.TemporaryDirectory(prefix="composed-corpus-") as folder:
+            if text is not None:
+                (pathlib.Path(folder) / "compose.yaml").write_text(text)
+            ran = run(BIN / "compose", folder, *arguments)
+        self.assertEqual((ran.returncode, ran.stdout), (1, ""))
+        (told,) = json.loads(ran.stderr)
+        return told
+
+    def test_what_is_no_fault_of_a_file(self):
+        config = ("config", "--format", "json")
+        valid = "services: {web: {image: i}}\n"
+        for told, message in ((self.failure(None, *config), "no configuration file"),
+                              (self.failure(valid, *config, "wbe"), 'no such service: wbe, did you mean "web"?'),
+                              (self.failure(valid, "-p", "A B", *config), 'invalid project name "A B"'),
+                              (self.failure(valid, "--env-file", "", *config), "--env-file")):
+            with self.subTest(message):
+                self.assertEqual(set(told), {"path", "message"})
+                self.assertIn(message, told["message"])
+
+    def test_a_file_that_is_not_there_has_no_line(self):
+        told = self.failure(None, "-f", "gone.yaml", "config", "--format", "json")
+        self.assertEqual(set(told), {"file", "path", "message"})
+        self.assertTrue(told["file"].endswith("/gone.yaml"))
+
+
 def show_flags(arguments):
     flags = [each for each in arguments if each.startswith("--") or each == "*"]
     for name in [each for each in arguments if each not in flags] or cases():

@@ -142,7 +142,7 @@ class ScheduleTest(DaemonTest):
         text = refused("  job: {image: busybox, restart: always, scale: 2, x-composed: {schedule: '@daily', missed: never, overlap: no-way}}\n"
                        "  web: {image: busybox, depends_on: [job]}\n")
         for word in ("services.job.restart", "services.job.scale", "services.job.x-composed.missed", "services.job.x-composed.overlap",
-                     'services.web.depends_on.job: service "job" runs by its schedule'):
+                     'services.web.depends_on[0]: service "job" runs by its schedule'):
             self.assertIn(word, text)
 
 

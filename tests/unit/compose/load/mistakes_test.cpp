@@ -9,6 +9,8 @@
 namespace compose {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -85,14 +87,14 @@ TEST_F(mistakes_test, what_is_written_wrongly_hides_nothing_that_refers_to_what_
                    "    networks: [n, m]\n"
                    "networks: {n: 1}\n"),
         ::testing::ElementsAre(HasSubstr("3 services.a.imag: unknown key"),
-            HasSubstr("4 services.a.depends_on.nope: depends on undefined"),
+            HasSubstr("4 services.a.depends_on[0]: depends on undefined"),
             HasSubstr("5 services.a.volumes[0]: refers to undefined volume"),
             HasSubstr("6 services.a.secrets[0]: refers to undefined secret"),
             HasSubstr("7 services.a.healthcheck.interval:"),
             HasSubstr("9 services.b.image: must be a string"),
             HasSubstr("10 services.b.depends_on.a.condition:"),
             HasSubstr("10 services.b.depends_on.c: depends on undefined"),
-            HasSubstr("11 services.b.networks.m: refers to undefined network"),
+            HasSubstr("11 services.b.networks[1]: refers to undefined network"),
             HasSubstr("12 networks.n: must be a mapping")));
 }
 
@@ -108,9 +110,9 @@ TEST_F(mistakes_test, a_key_that_there_is_none_of_hides_what_it_is_taken_for_and
                    "    networks: [n]\n"
                    "configs: [c]\n"),
         ::testing::ElementsAre(HasSubstr("1 volums: unknown key"),
-            HasSubstr("6 services.a.depends_on.nope: depends on undefined"),
+            HasSubstr("6 services.a.depends_on[0]: depends on undefined"),
             HasSubstr("8 services.a b: a name has letters"),
-            HasSubstr("9 services.a b.networks.n: refers to undefined network"),
+            HasSubstr("9 services.a b.networks[0]: refers to undefined network"),
             HasSubstr("10 configs: must be a mapping")));
 }
 
@@ -123,9 +125,9 @@ TEST_F(mistakes_test, what_is_not_there_hides_only_what_it_would_have_brought) {
                    "  c: {image: '${X:?m}', depends_on: [nope]}\n"
                    "  d: {user: x}\n"),
         ::testing::ElementsAre(HasSubstr("3 services.a.extends: cannot extend"),
-            HasSubstr("4 services.a.networks.n: refers to undefined network"),
+            HasSubstr("4 services.a.networks[0]: refers to undefined network"),
             HasSubstr("6 services.c.image: required variable X"),
-            HasSubstr("6 services.c.depends_on.nope: depends on undefined"),
+            HasSubstr("6 services.c.depends_on[0]: depends on undefined"),
             HasSubstr("7 services.d: has neither an image nor a build")));
     EXPECT_THAT(in("include: [nope.yaml]\nservices:\n  a: {networks: [n]}\n"),
         ::testing::ElementsAre(HasSubstr("1 include[0]"), HasSubstr("3 services.a: has neither an image")));
@@ -154,7 +156,7 @@ TEST_F(mistakes_test, each_key_that_names_what_there_is_not_is_told_once) {
                    "    network_mode: service:gone\n"
                    "    configs: [cfgg]\n"
                    "configs: {cfg: {content: x}}\n"),
-        ::testing::ElementsAre(HasSubstr("4 services.a.depends_on.nope: depends on undefined"),
+        ::testing::ElementsAre(HasSubstr("4 services.a.depends_on[0]: depends on undefined"),
             HasSubstr("5 services.a.links[0]: refers to undefined"),
             HasSubstr("6 services.a.network_mode: refers to undefined"),
             HasSubstr("7 services.a.configs[0]: refers to undefined config cfgg, did you mean \"cfg\"?")));
@@ -166,8 +168,8 @@ TEST_F(mistakes_test, an_env_file_is_told_of_at_its_own_lines_once) {
                    "  a: {image: x, env_file: e.env, networks: [n]}\n"
                    "  b: {image: x, env_file: [e.env, gone.env]}\n"),
         ::testing::UnorderedElementsAre("2 : key cannot contain a space", "3 : key cannot contain a space",
-            HasSubstr("2 services.a.networks.n"),
-            ::testing::AllOf(HasSubstr("3 services.b.env_file: "), HasSubstr("gone.env: no such file"))));
+            HasSubstr("2 services.a.networks[0]"),
+            ::testing::AllOf(HasSubstr("3 services.b.env_file[1]: "), HasSubstr("gone.env: no such file"))));
 }
 
 TEST_F(mistakes_test, a_preparation_that_does_nothing_of_its_own_is_none) {
@@ -186,11 +188,140 @@ TEST_F(mistakes_test, a_number_that_no_program_holds_is_told) {
 TEST_F(mistakes_test, an_item_is_told_of_by_the_place_that_it_has_in_the_file) {
     EXPECT_THAT(in("services:\n  a:\n    image: x\n    volumes: ['v:/x', ':/y', 'w:/z']\n"),
         ::testing::ElementsAre(HasSubstr("4 services.a.volumes[0]: refers to undefined volume"),
-            HasSubstr("4 services.a.volumes[1]: \":/y\": the source is empty")));
+            HasSubstr("4 services.a.volumes[1]: \":/y\": the source is empty"),
+            HasSubstr("4 services.a.volumes[2]: refers to undefined volume w")));
     EXPECT_THAT(in("services:\n  a:\n    image: x\n    environment:\n      - A=1\n      - B: 2\n"),
         ::testing::ElementsAre(
             "6 services.a.environment[1]: must be NAME=VALUE, not a mapping; write B=2, or no "
             "dashes in all of the list"));
+}
+
+TEST_F(mistakes_test, a_path_is_what_the_file_has_at_the_place_that_is_told) {
+    options.files = {"a.yaml", "compose.yaml"};
+    write("a.yaml", "services:\n  a:\n    image: x\n    ports: ['80', '81']\n    networks: [m]\n"
+                    "    build: {context: ., secrets: [r, s], additional_contexts: [q=service:q]}\n"
+                    "    volumes: ['v:/x']\nnetworks: {m: }\nsecrets: {r: {environment: R}}\n");
+    EXPECT_THAT(in("services:\n"
+                   "  a:\n"
+                   "    ports: ['90-92:90-92', {target: 1, host_ip: x}, {target: 2, host_ip: 1.2.3}]\n"
+                   "    networks: [m, n]\n"
+                   "    volumes: ['w:/y']\n"
+                   "    env_file: [{path: none, required: false}, gone.env]\n"
+                   "    label_file: lost.env\n"
+                   "    extra_hosts: ['a=1.2.3.4', b]\n"
+                   "    dns: 3\n"
+                   "    depends_on: [p, p]\n"),
+        ::testing::UnorderedElementsAre(HasSubstr("3 services.a.ports[1].host_ip: "),
+            HasSubstr("3 services.a.ports[2].host_ip: "), HasSubstr("4 services.a.networks[1]: refers to"),
+            HasSubstr("5 services.a.volumes[0]: refers to undefined volume w"),
+            HasSubstr("6 services.a.env_file[1]: "), HasSubstr("7 services.a.label_file: "),
+            "8 services.a.extra_hosts[1]: \"b\": write NAME=ADDRESS",
+            HasSubstr("9 services.a.dns: must be a string"),
+            "10 services.a.depends_on[1]: \"p\" is there twice",
+            HasSubstr("6 services.a.build.secrets[1]: refers to undefined secret s"),
+            HasSubstr("6 services.a.build.additional_contexts[0]: refers to undefined service q"),
+            HasSubstr("7 services.a.volumes[0]: refers to undefined volume v")));
+}
+
+TEST_F(mistakes_test, a_base_that_has_no_name_is_told_once) {
+    EXPECT_THAT(in("services:\n  a: {image: x, extends: {servce: b}}\n  b: {image: x}\n"),
+        ::testing::ElementsAre("2 services.a.extends.servce: unknown key, did you mean \"service\"?"));
+    EXPECT_THAT(in("services:\n  a: {image: x, extends: {file: b.yaml}}\n"),
+        ::testing::ElementsAre(HasSubstr("2 services.a.extends: \"service\" is missing")));
+}
+
+TEST_F(mistakes_test, a_file_that_a_base_is_not_in_is_told_where_it_is_named) {
+    EXPECT_THAT(in("services:\n  a:\n    image: x\n    extends:\n      service: b\n      file: gone.yaml\n"),
+        ::testing::ElementsAre(HasSubstr("6 services.a.extends.file: ")));
+}
+
+TEST_F(mistakes_test, what_goes_on_for_ever_has_a_place) {
+    const auto command = [](const std::string& text) {
+        return "services:\n  a:\n    image: x\n    command: " + text + "\n";
+    };
+    EXPECT_THAT(in(command(std::string(3000, '[') + std::string(3000, ']'))),
+        ::testing::ElementsAre(HasSubstr("4 : more than 1024 brackets are open")));
+    const std::vector<std::string> broken = in(command("${A:-" + std::string(5000, 'x')));
+    ASSERT_EQ(broken.size(), 1U);
+    EXPECT_THAT(broken[0], StartsWith("4 services.a.command: invalid interpolation format \"${A:-xxx"));
+    EXPECT_LT(broken[0].size(), 300U);
+}
+
+TEST_F(mistakes_test, a_file_that_include_names_is_blamed_where_it_does) {
+    write("there.yaml", "services: {b: {image: x}}\n");
+    EXPECT_THAT(in("include:\n"
+                   "  - path:\n"
+                   "      - there.yaml\n"
+                   "      - gone.yaml\n"
+                   "  - lost.yaml\n"
+                   "  - path: there.yaml\n"
+                   "    env_file: [there.yaml, missing.env]\n"
+                   "services: {a: {image: x}}\n"),
+        ::testing::Contains(HasSubstr("4 include[0].path[1]: ")));
+    EXPECT_THAT(in("include:\n  - lost.yaml\n  - path: lost.yaml\nservices: {a: {image: x}}\n"),
+        ::testing::ElementsAre(HasSubstr("2 include[0]: "), HasSubstr("3 include[1].path: ")));
+    EXPECT_THAT(in("include:\n  - {path: there.yaml, env_file: [gone.env]}\nservices: {a: {image: x}}\n"),
+        ::testing::ElementsAre(HasSubstr("2 include[0].env_file[0]: ")));
+}
+
+TEST_F(mistakes_test, ports_are_told_of_once_and_by_what_is_written) {
+    const auto fault = [&](const std::string& port) {
+        const std::vector<std::string> all =
+            in("services:\n  a:\n    image: x\n    ports: ['" + port + "']\n");
+        return all.size() == 1 ? all[0] : std::to_string(all.size());
+    };
+    EXPECT_THAT(fault("x"), StartsWith("4 services.a.ports[0]: \"x\" is no port; write"));
+    EXPECT_THAT(fault("80:x"), HasSubstr(": \"80:x\": \"x\" is no port; write"));
+    EXPECT_THAT(fault("80:"), HasSubstr(": \"80:\" lacks a port; write"));
+    EXPECT_THAT(fault("80:80:80:80"), HasSubstr(": \"80:80:80:80\" has more than three parts; write"));
+    EXPECT_THAT(fault("80/tcp/udp"), HasSubstr(": \"80/tcp/udp\" has two protocols"));
+}
+
+TEST_F(mistakes_test, what_is_no_value_of_its_tag_and_no_value_at_all) {
+    EXPECT_THAT(
+        in("services:\n  a: {image: x}\nx-a: !!bool yes\nx-b: !!int 1.5\nx-c: !!int '1'\nx-d: !!null x\n"),
+        ::testing::ElementsAre(
+            "3 x-a: \"yes\" is no !!bool", "4 x-b: \"1.5\" is no !!int", "6 x-d: \"x\" is no !!null"));
+    EXPECT_THAT(in("services:\n  a: {image: x}\nx-a: [a, , b]\n"),
+        ::testing::ElementsAre("3 x-a[1]: there is nothing before this comma"));
+    EXPECT_THAT(in("services:\n  a: {image: x}\nx-a: [~, '', a, ]\nx-b:\n- \n- a\n"), ::testing::IsEmpty());
+    EXPECT_THAT(in("services:\n  a: {image: x}\nsecrets: {s: {environment: ''}}\n"),
+        ::testing::ElementsAre("3 secrets.s.environment: is empty; it is the name of a variable"));
+}
+
+TEST_F(mistakes_test, base64_that_is_none) {
+    EXPECT_THAT(in("services:\n  a: {image: !!binary aGk=, user: !!binary aGk}\n"),
+        ::testing::ElementsAre(HasSubstr("2 services.a.user: !!binary takes base64")));
+    EXPECT_THAT(in("services:\n  a: {image: !!binary /w==}\n"),
+        ::testing::ElementsAre(HasSubstr("2 services.a.image: what !!binary stands for here is no text")));
+}
+
+TEST_F(mistakes_test, an_item_of_one_file_hides_none_of_another) {
+    options.files = {"a.yaml", "compose.yaml"};
+    write("a.yaml", "services: {a: {image: x, volumes: [':/y']}}\n");
+    EXPECT_THAT(in("services:\n  a:\n    volumes: ['w:/z']\n"),
+        ::testing::ElementsAre(HasSubstr("1 services.a.volumes[0]: \":/y\""),
+            HasSubstr("3 services.a.volumes[0]: refers to undefined volume w")));
+}
+
+TEST_F(mistakes_test, a_word_that_a_value_cannot_be_is_told_with_all_that_it_can_and_the_nearest) {
+    EXPECT_THAT(in("services:\n"
+                   "  a:\n"
+                   "    image: x\n"
+                   "    restart: allways\n"
+                   "    pull_policy: Mising\n"
+                   "    depends_on: {b: {condition: healthy}}\n"
+                   "    privileged: ture\n"
+                   "    ports: ['80:80/tpc']\n"
+                   "    volumes: [{type: bnd, target: /x}]\n"
+                   "    cgroup: q\n"
+                   "  b: {image: x}\n"),
+        ::testing::ElementsAre(AllOf(HasSubstr("4 services.a.restart: \"allways\" is not one of no, always"),
+                                   EndsWith("did you mean \"always\"?")),
+            EndsWith("did you mean \"missing\"?"), EndsWith("did you mean \"service_healthy\"?"),
+            EndsWith("is not true or false, did you mean \"true\"?"),
+            EndsWith("is not tcp, udp or sctp, did you mean \"tcp\"?"), EndsWith("did you mean \"bind\"?"),
+            EndsWith("\"q\" is not one of host, private")));
 }
 
 TEST_F(mistakes_test, a_file_of_the_first_format_is_told_where_services_stand) {

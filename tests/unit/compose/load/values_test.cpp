@@ -169,6 +169,21 @@ TEST_F(values_test, names_and_ports) {
         ElementsAre("4:32: services.a.ports[0].mode: \"banana\" has no effect; there are ingress and host"));
 }
 
+TEST_F(values_test, a_limit_that_there_is_none_of_says_which_is_meant) {
+    EXPECT_THAT(refused(with("ulimits: {nofil: 3}")),
+        HasSubstr("services.a.ulimits.nofil: there is no such limit, did you mean \"nofile\"?"));
+}
+
+TEST_F(values_test, a_host_is_told_of_at_its_own_place) {
+    EXPECT_THAT(refused(with("extra_hosts: ['b=1.1.1.1', 'a=x', 'b=y']")),
+        ::testing::AllOf(HasSubstr("4:32: services.a.extra_hosts[1]: \"x\" is neither"),
+            HasSubstr("4:39: services.a.extra_hosts[2]: \"y\" is neither")));
+    EXPECT_THAT(
+        refused(
+            with("volumes: [{type: npipe, source: x, target: /x}, {type: cluster, source: x, target: /y}]")),
+        ::testing::AllOf(HasSubstr("services.a.volumes[0]: "), HasSubstr("services.a.volumes[1]: ")));
+}
+
 TEST_F(values_test, what_a_mount_says) {
     const auto mount = [&](const std::string& members) {
         return with("volumes: [{target: /m, " + members + "}]", "volumes: {v: }\n");
@@ -187,9 +202,9 @@ TEST_F(values_test, what_a_mount_says) {
     EXPECT_THAT(warnings(with("volumes: ['v:/m:z,rslave']", "volumes: {v: }\n")), IsEmpty());
     EXPECT_THAT(
         refused(mount("type: tmpfs, source: v")), HasSubstr("volumes[0].source: a tmpfs has no source"));
-    for (const char* mode : {"9999", "-1"})
-        EXPECT_THAT(refused(mount(std::string("type: tmpfs, tmpfs: {mode: ") + mode + "}")),
-            HasSubstr("volumes[0].tmpfs.mode: "))
+    EXPECT_THAT(refused(mount("type: tmpfs, tmpfs: {mode: 9999}")), HasSubstr("volumes[0].tmpfs.mode: "));
+    for (const char* mode : {"-1", "4294967296"})
+        EXPECT_THROW(read(mount(std::string("type: tmpfs, tmpfs: {mode: ") + mode + "}")), load_error)
             << mode;
     EXPECT_EQ(refused(mount("type: tmpfs, tmpfs: {mode: 01777}")), "");
     EXPECT_THAT(refused(with("volumes: [./a:/]")),
@@ -234,7 +249,7 @@ TEST_F(values_test, the_key_that_names_a_service_that_is_not_there_is_blamed) {
                 "4:19: services.a.network_mode: refers to undefined service \"nope\""},
             {"pid: service:nope", "services.a.pid: refers to"},
             {"volumes_from: ['nope:ro']", "services.a.volumes_from[0]: refers to"},
-            {"depends_on: [nope]", "services.a.depends_on.nope: depends on undefined service"}})
+            {"depends_on: [nope]", "services.a.depends_on[0]: depends on undefined service"}})
         try {
             read(with(line));
             ADD_FAILURE() << line;
