@@ -106,6 +106,7 @@ class support_checker {
             };
             check_limits(service, report);
             check_update(service, report);
+            check_life_cycle(service, report);
             const report_fault warn = [this](const std::string& key, const std::string& message) {
                 fail(key, "{}", message);
                 wrong_.back().warning = true;
@@ -114,6 +115,9 @@ class support_checker {
             check_mount_use(service, report, warn);
         }
         path_.clear();
+        check_own_keys_of_project(project_, [this](const std::string& key, const std::string& message) {
+            fail(key, "{}", message);
+        });
         for (const auto& [key, volume] : project_.volumes)
             if (!volume.driver.empty() && volume.driver != "local")
                 fail("volumes." + key + ".driver",

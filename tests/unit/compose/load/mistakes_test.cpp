@@ -238,6 +238,38 @@ TEST_F(mistakes_test, old_forms_and_what_has_no_effect_are_told) {
     EXPECT_THAT(read.ignored, ::testing::ElementsAre("services.a.pull_refresh_after"));
 }
 
+TEST_F(mistakes_test, of_the_life_cycle_what_means_nothing_is_told) {
+    write("compose.yaml", "x-composed: {restart-unhealthy: 'true', schedule: x}\n"
+                          "services:\n"
+                          "  a:\n"
+                          "    image: x\n"
+                          "    post_start: [{command: []}, {command: ok}]\n"
+                          "    pre_stop: [{command: ''}]\n"
+                          "    healthcheck: {test: x, interval: -5s, timeout: 1us, start_period: 0s}\n"
+                          "    deploy: {restart_policy: {delay: -1s, window: -1s}}\n"
+                          "    x-composed: {schedul: 0 3 * * *, restart-unhealthy: maybe}\n"
+                          "  b: {image: x, x-composed: 3}\n"
+                          "  c: {image: x, x-composed: {restart-unhealthy: true}}\n");
+    project read = load(options).project;
+    std::vector<std::string> told;
+    try {
+        check_project(read);
+    } catch (const load_error& failure) {
+        for (const diagnostic& each : failure.diagnostics())
+            told.push_back(each.path);
+    }
+    EXPECT_THAT(told,
+        ::testing::UnorderedElementsAre("services.a.post_start[0].command", "services.a.pre_stop[0].command",
+            "services.a.healthcheck.interval", "services.a.healthcheck.timeout",
+            "services.a.deploy.restart_policy.delay", "services.a.deploy.restart_policy.window",
+            "services.a.x-composed.schedul", "services.a.x-composed.restart-unhealthy",
+            "services.b.x-composed", "x-composed.restart-unhealthy", "x-composed.schedule"));
+    EXPECT_THAT(in("services: {a: {image: x, deploy: {update_config: {parallelism: -1}, "
+                   "restart_policy: {max_attempts: -1}}}}\n"),
+        ::testing::UnorderedElementsAre(HasSubstr("parallelism: -1 is negative"),
+            HasSubstr("max_attempts: -1 is negative")));
+}
+
 TEST_F(mistakes_test, what_no_service_uses_is_there_when_it_is_asked_for) {
     write("compose.yaml", "services: {a: {image: x}}\nnetworks: {n: }\nvolumes: {v: }\n");
     EXPECT_TRUE(load(options).project.volumes.empty());
