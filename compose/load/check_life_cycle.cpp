@@ -21,9 +21,8 @@ void check_hooks(std::string_view key, const std::vector<hook>& all, const repor
 /// Nothing means the default there, as in Docker, whose least it is too.
 void check_probe_times(const healthcheck& of, const report_fault& fail) {
     constexpr auto least = std::chrono::milliseconds(1);
-    for (const auto& [key, time] :
-        {std::pair("interval", &of.interval), std::pair("timeout", &of.timeout),
-            std::pair("start_period", &of.start_period), std::pair("start_interval", &of.start_interval)})
+    for (const auto& [key, time] : {std::pair("interval", &of.interval), std::pair("timeout", &of.timeout),
+             std::pair("start_period", &of.start_period), std::pair("start_interval", &of.start_interval)})
         if (*time && **time != time->value().zero() && **time < least)
             fail(fmt::format("healthcheck.{}", key), "cannot be less than 1ms");
 }

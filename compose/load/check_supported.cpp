@@ -104,20 +104,19 @@ class support_checker {
             const report_fault report = [this](const std::string& key, const std::string& message) {
                 fail(key, "{}", message);
             };
-            check_limits(service, report);
-            check_update(service, report);
-            check_life_cycle(service, report);
             const report_fault warn = [this](const std::string& key, const std::string& message) {
                 fail(key, "{}", message);
                 wrong_.back().warning = true;
             };
+            check_limits(service, report, warn);
+            check_update(service, report);
+            check_life_cycle(service, report);
             check_network_use(project_, service, report, warn);
             check_mount_use(service, report, warn);
         }
         path_.clear();
-        check_own_keys_of_project(project_, [this](const std::string& key, const std::string& message) {
-            fail(key, "{}", message);
-        });
+        check_own_keys_of_project(project_,
+            [this](const std::string& key, const std::string& message) { fail(key, "{}", message); });
         for (const auto& [key, volume] : project_.volumes)
             if (!volume.driver.empty() && volume.driver != "local")
                 fail("volumes." + key + ".driver",

@@ -177,8 +177,8 @@ constexpr schema restart_condition{
                    ? std::string()
                    : none_of<6>(value, {"none", "on-failure", "any", "no", "always", "unless-stopped"});
     }};
-constexpr member restart_policy_members[] = {
-    {"condition", &restart_condition}, {"delay", &duration}, {"max_attempts", &natural}, {"window", &duration}};
+constexpr member restart_policy_members[] = {{"condition", &restart_condition}, {"delay", &duration},
+    {"max_attempts", &natural}, {"window", &duration}};
 constexpr schema restart_policy = object(restart_policy_members);
 constexpr member preference_members[] = {{"spread", &text}};
 constexpr schema preference = object(preference_members);

@@ -27,8 +27,9 @@ class step_performer {
     /// Throws what the step failed with; one of an update is in the report too. Every step can be repeated.
     task<> perform(step what);
 
-    /// Waits until every container of the service that is to stay fulfils the condition. Throws error{unavailable} when one
-    /// cannot any more, error{conflict} when the operation is superseded meanwhile.
+    /// Waits until every container of the service that is to stay fulfils the condition. Throws
+    /// error{unavailable} when one cannot any more, error{conflict} when the operation is superseded
+    /// meanwhile.
     task<> await_condition(std::string service, compose::dependency_condition condition, bool patient);
 
     const std::string& project() const noexcept { return project_.name; }

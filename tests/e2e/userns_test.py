@@ -84,7 +84,7 @@ class UsernsTest(StackTest):
         self.assertEqual(len(spaces), 1)
 
     def test_what_belongs_to_the_host(self):
-        for keys in "privileged: true", "network_mode: host", "'pid': host", "ipc: host":
+        for keys in "privileged: true", "use_api_socket: true", "network_mode: host", "'pid': host", "ipc: host":
             refused = self.up("services:\n" + self.service("a", keys), check=False)
             self.assertNotEqual(refused.returncode, 0, keys)
             self.assertIn("add userns_mode: host", refused.stderr)
@@ -92,6 +92,8 @@ class UsernsTest(StackTest):
             self.assertEqual(os.stat(f"/proc/{self.container('a')['pid']}").st_uid, 0)
         refused = self.up("services:\n" + self.service("a", "user: '70000'"), check=False)
         self.assertIn("user 70000:0 is beyond the 65536 ids", refused.stderr)
+        refused = self.up("services:\n" + self.service("a", "group_add: ['70000']"), check=False)
+        self.assertIn("group 70000 is beyond the 65536 ids", refused.stderr)
         joined = self.up("services:\n" + self.service("a", "userns_mode: host") + self.service("b", "network_mode: 'service:a'"), check=False)
         self.assertIn("give it `userns_mode: host` as well", joined.stderr)
 
