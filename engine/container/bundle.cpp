@@ -423,6 +423,8 @@ compose::error runtime_failure(const fs::path& log, const std::string& what, std
                 reason = said->as_string();
         rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     }
+    if (reason.find("/proc/sys/") != std::string::npos)
+        reason = "sysctls: " + reason;
     const auto has = [&](std::string_view part) { return reason.find(part) != std::string::npos; };
     compose::error_kind kind = compose::error_kind::internal;
     if (has("not found in $PATH") || has("executable file") || has("exec: \"") || has("open executable"))

@@ -70,6 +70,9 @@ class SurroundingsTest(StackTest):
         self.up(self.service("s", "sysctls: {net.core.somaxconn: 321, kernel.msgmax: 4321, kernel.domainname: zone.test}"))
         self.assertEqual(self.shell("s", "cat /proc/sys/net/core/somaxconn /proc/sys/kernel/msgmax /proc/sys/kernel/domainname").split(),
                          ["321", "4321", "zone.test"])
+        for keys, told in (("sysctls: {net.nothing.here: 1}", "sysctls: "), ("cap_add: [NOPE]", 'cap_add: capability "NOPE"'),
+                           ("cap_drop: [NOPE]", 'cap_drop: capability "NOPE"'), ("devices: [/dev/nothing]", 'devices: use "/dev/nothing"')):
+            self.assertIn(told, self.up(self.service("s", keys), check=False).stderr)
 
     def test_groups_and_privileges(self):
         self.up(self.service("s", "user: '1000:1000', group_add: ['1234', 55], security_opt: ['no-new-privileges:true'], cap_drop: [ALL]"))

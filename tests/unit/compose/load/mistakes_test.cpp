@@ -263,6 +263,31 @@ TEST_F(mistakes_test, of_limits_and_privileges_what_means_nothing_is_told) {
                   "services.c.sysctls.kernel.hostname", "services.c.sysctls.kernel.domainname"));
 }
 
+TEST_F(mistakes_test, a_limit_is_told_where_it_was_said) {
+    write("compose.yaml", "services:\n"
+                          "  a:\n"
+                          "    image: x\n"
+                          "    deploy:\n"
+                          "      resources:\n"
+                          "        limits: {cpus: '-1', memory: 1k}\n"
+                          "        reservations:\n"
+                          "          memory: 2k\n"
+                          "  b: {image: x, cpus: -1, pids_limit: -7}\n");
+    const loaded read = load(options);
+    std::vector<std::string> told;
+    try {
+        check_supported(read);
+    } catch (const load_error& failure) {
+        for (const diagnostic& each : failure.diagnostics())
+            told.push_back(std::to_string(each.at.line) + " " + each.path);
+    }
+    EXPECT_THAT(told, ::testing::UnorderedElementsAre("6 services.a.deploy.resources.limits.cpus",
+                          "6 services.a.deploy.resources.limits.memory",
+                          "8 services.a.deploy.resources.reservations.memory",
+                          "8 services.a.deploy.resources.reservations.memory", "9 services.b.cpus",
+                          "9 services.b.pids_limit"));
+}
+
 TEST_F(mistakes_test, what_has_no_effect_on_one_host_is_told) {
     write("compose.yaml", "services:\n"
                           "  a: {image: x, privileged: true, cap_drop: [ALL], deploy: {resources: "
