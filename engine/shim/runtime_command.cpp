@@ -62,9 +62,12 @@ int open_null_device() {
 bool take_stdio(const int stdio[3]) {
     // Copies above 2 first, so that none of the three overwrites another.
     int copies[3];
+    int null_device = -1;
     for (int at = 0; at < 3; ++at) {
         const bool none = stdio[at] < 0 || is_null_device(stdio[at]);
-        const int source = none ? open_null_device() : stdio[at];
+        if (none && null_device < 0)
+            null_device = open_null_device();
+        const int source = none ? null_device : stdio[at];
         copies[at] = ::fcntl(source, F_DUPFD_CLOEXEC, 3);
         if (copies[at] < 0)
             return false;
