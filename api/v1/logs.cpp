@@ -2,6 +2,7 @@
 #include "api/v1/routes.hpp"
 #include "api/v1/views.hpp"
 #include "compose/model/error.hpp"
+#include "engine/project/preparations.hpp"
 #include "engine/system/identifier.hpp"
 #include "engine/system/notifier.hpp"
 
@@ -165,6 +166,35 @@ void look_at(const follower_ptr& to, const engine::container_view& container) {
         to->sources.at(record.id).reader->finish();
 }
 
+/// The logs of steps of pre_start that have ended well, whose containers are gone.
+void look_at_steps(
+    const follower_ptr& to, const std::string& project, const std::set<std::string>& services) {
+    const engine::project_record* known = to->parts.projects.find(project);
+    if (known == nullptr)
+        return;
+    engine::log_query whole = to->wanted;
+    whole.follow = false;
+    for (const auto& [name, service] : known->definition.services)
+        for (unsigned step = 0; step < service.pre_start.size(); ++step)
+            for (unsigned number = 1; number <= (service.pre_start[step].per_replica ? service.scale : 1);
+                 ++number) {
+                engine::container_record record;
+                record.id = engine::instance_of_step(service, step, number);
+                record.name = fmt::format("{}-{}", project, record.id);
+                record.service = name;
+                const bool shown = services.empty() || services.contains(name);
+                const auto file = to->parts.containers.runtime().replaced_logs().find(project, record.id);
+                if (!shown || file.empty() || to->parts.containers.find_by_name(record.name) != nullptr)
+                    continue;
+                source& from = to->sources[record.id];
+                from.reader = std::make_shared<engine::log_reader>(to->parts.engine.on, file, whole);
+                from.reading = true;
+                ++to->pumping;
+                engine::spawn(
+                    to->parts.engine.on.io, "logs of " + record.name, pump(to, record, from.reader));
+            }
+}
+
 /// Looks at every container that matches. True while one of them may still write.
 bool look(const follower_ptr& to, const std::string& project, const std::set<std::string>& services) {
     bool active = false;
@@ -232,6 +262,7 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
         to->parts.containers.changed().notify_all();
     });
     boost::asio::steady_timer clock(parts.engine.on.io);
+    look_at_steps(to, project, services);
     if (wanted.follow && wanted.until)
         end_at(to, clock, *wanted.until);
     if (wanted.follow) {

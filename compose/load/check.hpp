@@ -24,7 +24,11 @@ bool is_address(const std::string& text);
 using report_fault = std::function<void(const std::string& key, const std::string& message)>;
 
 /// Limits, devices, namespaces and security of a service that contradict one another, or that no host has.
-void check_limits(const service& of, const report_fault& fail);
+void check_limits(const service& of, const report_fault& fail, const report_fault& warn);
+
+/// Hooks without a command, times and switches that mean nothing, keys of x-composed that there are none of.
+void check_life_cycle(const service& of, const report_fault& fail);
+void check_own_keys_of_project(const project& of, const report_fault& fail);
 
 /// Values of update_config and rollback_config that mean nothing.
 void check_update(const service& of, const report_fault& fail);

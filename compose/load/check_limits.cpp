@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <set>
 #include <sstream>
 #include <string_view>
@@ -51,6 +52,22 @@ bool is_cdi_name(const std::string& text) {
            slash + 1 < equals && equals + 1 < text.size();
 }
 
+/// "0-2,4"
+bool is_cpu_list(const std::string& text) {
+    std::istringstream parts(text + ",");
+    for (std::string part; std::getline(parts, part, ',');) {
+        unsigned first = 0;
+        unsigned last = 0;
+        const char* const end = part.data() + part.size();
+        auto [at, failed] = std::from_chars(part.data(), end, first);
+        if (failed != std::errc())
+            return false;
+        if (at != end && (*at != '-' || std::from_chars(at + 1, end, last).ptr != end || last < first))
+            return false;
+    }
+    return true;
+}
+
 /// Those that a namespace of the container has for itself; the others are the host's.
 bool is_own_sysctl(const std::string& name) {
     static const std::set<std::string_view> known{"kernel.domainname", "kernel.hostname", "kernel.msgmax",
@@ -61,7 +78,8 @@ bool is_own_sysctl(const std::string& name) {
 
 class limit_checker {
   public:
-    limit_checker(const service& of, const report_fault& fail) : of_(of), fail_(fail) {}
+    limit_checker(const service& of, const report_fault& fail, const report_fault& warn)
+        : of_(of), fail_(fail), warn_(warn) {}
 
     void run() {
         memory();
@@ -104,6 +122,8 @@ class limit_checker {
         const limits& has = of_.limit;
         constexpr std::int64_t least_time = 1000; // µs, the kernel's
         constexpr std::int64_t longest_period = 1'000'000;
+        if (has.nano_cpus && *has.nano_cpus < 0)
+            fail("cpus", "cannot be negative; leave it out for no limit");
         if (has.nano_cpus && (has.cpu_quota || has.cpu_period))
             fail("cpus", "is cpu_quota and cpu_period in one; give it or them");
         if (has.cpu_period && (*has.cpu_period < least_time || *has.cpu_period > longest_period))
@@ -112,7 +132,7 @@ class limit_checker {
             fail("cpu_quota", "{} µs are too few; the least is 1000", *has.cpu_quota);
         if (has.cpu_shares && *has.cpu_shares < 0)
             fail("cpu_shares", "{} is negative", *has.cpu_shares);
-        if (has.cpuset.find_first_not_of("0123456789,-") != std::string::npos)
+        if (!has.cpuset.empty() && !is_cpu_list(has.cpuset))
             fail("cpuset", "\"{}\" is no list of CPUs; write it like 0-2,4", has.cpuset);
         if (has.pids && *has.pids < -1)
             fail("pids_limit", "{} is no number of processes; -1 is no limit", *has.pids);
@@ -128,7 +148,9 @@ class limit_checker {
             if (!known.contains(name))
                 fail(key, "there is no such limit{}",
                     meant.empty() ? "; see setrlimit(2) for the names" : meant);
-            if (limit.hard >= 0 && (limit.soft < 0 || limit.soft > limit.hard))
+            if (limit.hard < -1 || limit.soft < -1)
+                fail(key, "cannot be negative; -1 is no limit");
+            else if (limit.hard >= 0 && (limit.soft < 0 || limit.soft > limit.hard))
                 fail(key, "soft cannot be more than hard");
         }
     }
@@ -140,6 +162,8 @@ class limit_checker {
             if (!each.source.starts_with('/') && !is_cdi_name(each.source))
                 fail(key, "\"{}\" is neither an absolute path nor a CDI name like vendor.com/class=name",
                     each.source);
+            if (each.source.starts_with('/') && !each.target.empty() && !each.target.starts_with('/'))
+                fail(key, "\"{}\" is not an absolute path", each.target);
             if (!each.permissions.empty() && !is_permissions(each.permissions))
                 fail(key, "\"{}\" are no permissions; they are of r, w and m", each.permissions);
         }
@@ -189,8 +213,17 @@ class limit_checker {
         mode("userns_mode", of_.userns_mode, {"host"});
         if (of_.uts == "host" && !of_.hostname.empty())
             fail("hostname", "is the host's with uts: host; leave one of them out");
+        if (of_.uts == "host" && !of_.domainname.empty())
+            fail("domainname", "is the host's with uts: host; leave one of them out");
         for (const auto& [name, value] : of_.sysctls)
-            if (!is_own_sysctl(name))
+            if (value.empty())
+                fail("sysctls." + name, "has no value");
+            else if (name == "kernel.hostname")
+                fail("sysctls." + name, "is what hostname says; write that");
+            else if (name == "kernel.domainname" && (of_.uts == "host" || !of_.domainname.empty()))
+                fail("sysctls." + name, "is what domainname says; leave one of them out{}",
+                    of_.uts == "host" ? ", and that with uts: host" : "");
+            else if (!is_own_sysctl(name))
                 fail("sysctls." + name,
                     "is one of the host's, not of a container; set it there with sysctl(8)");
             else if (name.starts_with("net.") && of_.network_mode == "host")
@@ -207,6 +240,8 @@ class limit_checker {
     }
 
     void security() {
+        if (of_.privileged && !of_.cap_drop.empty())
+            warn_("cap_drop", "has no effect with privileged: true, which has all capabilities");
         static const std::set<std::string_view> known{
             "apparmor", "label", "no-new-privileges", "seccomp", "systempaths"};
         for (std::size_t index = 0; index < of_.security_opt.size(); ++index) {
@@ -229,12 +264,13 @@ class limit_checker {
 
     const service& of_;
     const report_fault& fail_;
+    const report_fault& warn_;
 };
 
 } // namespace
 
-void check_limits(const service& of, const report_fault& fail) {
-    limit_checker(of, fail).run();
+void check_limits(const service& of, const report_fault& fail, const report_fault& warn) {
+    limit_checker(of, fail, warn).run();
 }
 
 } // namespace compose

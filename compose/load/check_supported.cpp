@@ -106,16 +106,22 @@ class support_checker {
             const report_fault report = [this](const std::string& key, const std::string& message) {
                 fail(key, "{}", message);
             };
-            check_limits(service, report);
-            check_update(service, report);
             const report_fault warn = [this](const std::string& key, const std::string& message) {
                 fail(key, "{}", message);
                 wrong_.back().warning = true;
             };
+            const report_fault of_limit = [this](const std::string& key, const std::string& message) {
+                fail(where_said(key), "{}", message);
+            };
+            check_limits(service, of_limit, warn);
+            check_update(service, report);
+            check_life_cycle(service, report);
             check_network_use(project_, service, report, warn);
             check_mount_use(service, report, warn);
         }
         path_.clear();
+        check_own_keys_of_project(project_,
+            [this](const std::string& key, const std::string& message) { fail(key, "{}", message); });
         for (const auto& [key, volume] : project_.volumes)
             if (!volume.driver.empty() && volume.driver != "local")
                 fail("volumes." + key + ".driver",
@@ -161,6 +167,22 @@ class support_checker {
         wrong_.push_back({.at = place_(path),
             .path = path,
             .message = fmt::format(message, std::forward<Values>(values)...)});
+    }
+
+    /// A limit is deploy's where that says it: what the service says beside it does not count.
+    std::string where_said(const std::string& key) const {
+        static const std::map<std::string_view, std::string_view> in_deploy{
+            {"cpus", "deploy.resources.limits.cpus"}, {"mem_limit", "deploy.resources.limits.memory"},
+            {"pids_limit", "deploy.resources.limits.pids"},
+            {"mem_reservation", "deploy.resources.reservations.memory"}};
+        const auto found = in_deploy.find(key);
+        if (found == in_deploy.end())
+            return key;
+        const std::string path = fmt::format("{}.{}", path_, found->second);
+        const position own = place_(path);
+        const position whole =
+            place_(path.substr(0, path.rfind('.'))); // that of the next above it that is there
+        return own.line == whole.line && own.column == whole.column ? key : std::string(found->second);
     }
 
     void image(const service& of) {

@@ -296,15 +296,24 @@ service service_of(const std::string& name, const node& from) {
 constexpr std::array<std::string_view, 5> without_action{
     "build", "models", "cpu_count", "cpu_percent", "pull_refresh_after"};
 constexpr std::array<std::string_view, 3> deploy_without_action{"placement", "endpoint_mode", "mode"};
+// Of a host alone there is nothing to schedule by.
+constexpr std::array<std::string_view, 2> reservations_without_action{"cpus", "generic_resources"};
 
 void find_ignored(const std::string& name, const node& service, std::vector<std::string>& ignored) {
-    if (const node* deploy = service.find("deploy"))
-        for (const std::string_view key : deploy_without_action)
-            if (const node* found = deploy->find(key); found != nullptr && !found->is_null())
-                ignored.push_back(fmt::format("services.{}.deploy.{}", name, key));
-    for (const std::string_view key : without_action)
-        if (const node* found = service.find(key); found != nullptr && !found->is_null())
-            ignored.push_back(fmt::format("services.{}.{}", name, key));
+    const auto among = [&](const node* map, const std::string& path, const auto& keys) {
+        for (const std::string_view key : keys)
+            if (const node* found = map == nullptr ? nullptr : map->find(key);
+                found != nullptr && !found->is_null())
+                ignored.push_back(fmt::format("services.{}.{}{}", name, path, key));
+    };
+    const auto below = [](const node* map, std::string_view key) {
+        return map == nullptr ? nullptr : map->find(key);
+    };
+    const node* deploy = service.find("deploy");
+    among(deploy, "deploy.", deploy_without_action);
+    among(below(below(deploy, "resources"), "reservations"), "deploy.resources.reservations.",
+        reservations_without_action);
+    among(&service, "", without_action);
 }
 
 network network_of(const node& from) {

@@ -2,6 +2,7 @@
 
 #include "compose/load/tree_values.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -17,8 +18,11 @@ std::optional<std::int64_t> limit_in(const node& map, std::string_view key) {
 
 std::optional<std::int64_t> cpus_in(const node& map, std::string_view key) {
     constexpr double billionths = 1e9;
+    constexpr double most = 1e6; // of which no machine has as many; what is more must not wrap around
     const double number = std::strtod(map.text_at(key).c_str(), nullptr);
-    return number > 0 ? std::optional(std::llround(number * billionths)) : std::nullopt;
+    if (number == 0 || std::isnan(number))
+        return std::nullopt;
+    return std::llround(std::clamp(number, -1.0, most) * billionths);
 }
 
 void take(std::optional<std::int64_t>& into, std::optional<std::int64_t> given) {

@@ -40,6 +40,8 @@ std::string not_negative(const std::string& value) {
 
 // --- what several keys have in common
 
+constexpr schema natural{.is = form::integer, .check = not_negative, .keeps_zero = true};
+
 constexpr member ulimit_members[] = {{"soft", &count, true}, {"hard", &count, true}};
 constexpr schema ulimit{.is = form::object, .members = ulimit_members, .or_scalar = &count};
 constexpr schema ulimits{.is = form::map, .element = &ulimit};
@@ -140,7 +142,7 @@ constexpr schema replicas{.is = form::integer,
 constexpr schema order{.is = form::text, .check = [](const std::string& value) {
                            return none_of(value, {"start-first", "stop-first"});
                        }};
-constexpr member update_members[] = {{"parallelism", &count}, {"delay", &pause}, {"failure_action", &text},
+constexpr member update_members[] = {{"parallelism", &natural}, {"delay", &pause}, {"failure_action", &text},
     {"monitor", &pause}, {"max_failure_ratio", &number}, {"order", &order}};
 constexpr schema update = object(update_members);
 
@@ -176,8 +178,8 @@ constexpr schema restart_condition{
                    ? std::string()
                    : none_of(value, {"none", "on-failure", "any", "no", "always", "unless-stopped"});
     }};
-constexpr member restart_policy_members[] = {
-    {"condition", &restart_condition}, {"delay", &duration}, {"max_attempts", &count}, {"window", &duration}};
+constexpr member restart_policy_members[] = {{"condition", &restart_condition}, {"delay", &duration},
+    {"max_attempts", &natural}, {"window", &duration}};
 constexpr schema restart_policy = object(restart_policy_members);
 constexpr member preference_members[] = {{"spread", &text}};
 constexpr schema preference = object(preference_members);

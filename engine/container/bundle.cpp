@@ -77,7 +77,16 @@ launch with_owners(const runtime_host& host, launch what) {
 }
 
 void check_user(const std::optional<user_id_range>& ids, const resolved_user& user) {
-    if (!ids || (user.uid < ids->count && user.gid < ids->count))
+    if (!ids)
+        return;
+    for (const std::uint32_t group : user.groups)
+        if (group >= ids->count)
+            throw compose::error(compose::error_kind::invalid,
+                fmt::format(
+                    "group {} is beyond the {} ids that containers have here (userns_remap); choose a "
+                    "lower one, or set userns_mode: host",
+                    group, ids->count));
+    if (user.uid < ids->count && user.gid < ids->count)
         return;
     throw compose::error(
         compose::error_kind::invalid, fmt::format("user {}:{} is beyond the {} ids that containers have here "
@@ -414,6 +423,8 @@ compose::error runtime_failure(const fs::path& log, const std::string& what, std
                 reason = said->as_string();
         rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     }
+    if (reason.find("/proc/sys/") != std::string::npos)
+        reason = "sysctls: " + reason;
     const auto has = [&](std::string_view part) { return reason.find(part) != std::string::npos; };
     compose::error_kind kind = compose::error_kind::internal;
     if (has("not found in $PATH") || has("executable file") || has("exec: \"") || has("open executable"))

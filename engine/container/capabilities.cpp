@@ -31,7 +31,7 @@ constexpr std::array<std::string_view, 14> defaults{"CHOWN", "DAC_OVERRIDE", "FS
 
 constexpr std::string_view everything = "ALL";
 
-std::vector<std::string> normalised(const std::vector<std::string>& names) {
+std::vector<std::string> normalised(std::string_view key, const std::vector<std::string>& names) {
     std::vector<std::string> result;
     for (std::string name : names) {
         for (char& letter : name)
@@ -40,8 +40,8 @@ std::vector<std::string> normalised(const std::vector<std::string>& names) {
             name.erase(0, 4);
         if (name != everything && std::find(known.begin(), known.end(), name) == known.end())
             throw compose::error(compose::error_kind::invalid,
-                fmt::format("capability \"{}\" does not exist{}: see capabilities(7) for the names", name,
-                    compose::did_you_mean(name, {known.begin(), known.end()})));
+                fmt::format("{}: capability \"{}\" does not exist{}: see capabilities(7) for the names", key,
+                    name, compose::did_you_mean(name, {known.begin(), known.end()})));
         result.push_back(std::move(name));
     }
     return result;
@@ -55,8 +55,8 @@ bool has(const std::vector<std::string>& names, std::string_view name) {
 
 std::vector<std::string> effective_capabilities(const std::vector<std::string>& add,
     const std::vector<std::string>& drop, bool privileged, std::uint64_t grantable) {
-    const std::vector<std::string> added = normalised(add);
-    const std::vector<std::string> dropped = normalised(drop);
+    const std::vector<std::string> added = normalised("cap_add", add);
+    const std::vector<std::string> dropped = normalised("cap_drop", drop);
     std::set<std::string_view> chosen;
     if (privileged || has(added, everything)) {
         for (std::size_t number = 0; number < known.size(); ++number)

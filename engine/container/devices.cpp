@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string_view>
 
 namespace engine {
 
@@ -16,11 +17,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Nothing for what is no device.
-std::optional<device_node> read_device(const device_access& wanted) {
+/// Nothing for what is no device. `key`: that asks for it.
+std::optional<device_node> read_device(const device_access& wanted, std::string_view key = "devices") {
     struct stat status {};
     if (::stat(wanted.source.c_str(), &status) != 0)
-        throw_errno("use device", wanted.source);
+        throw_errno(fmt::format("{}: use", key), wanted.source);
     if (!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode))
         return std::nullopt;
     return device_node{.path = wanted.path.empty() ? wanted.source : wanted.path,
@@ -81,7 +82,7 @@ std::vector<device_node> devices_of(const container_spec& spec) {
         std::vector<device_node> inside = devices_in(wanted);
         if (inside.empty())
             throw compose::error(compose::error_kind::invalid,
-                fmt::format("\"{}\" is not a device, nor a folder with any", wanted.source));
+                fmt::format("devices: \"{}\" is not a device, nor a folder with any", wanted.source));
         nodes.insert(nodes.end(), inside.begin(), inside.end());
     }
     return nodes;
@@ -92,7 +93,7 @@ std::map<std::string, std::pair<std::int64_t, std::int64_t>> block_devices_of(co
     for (const auto* list : {&of.weight_device, &of.device_read_bps, &of.device_read_iops,
              &of.device_write_bps, &of.device_write_iops})
         for (const compose::device_rate& each : *list) {
-            const auto node = read_device({.source = each.path, .path = {}});
+            const auto node = read_device({.source = each.path, .path = {}}, "blkio_config");
             if (!node || node->type != 'b')
                 throw compose::error(compose::error_kind::invalid,
                     fmt::format("blkio_config: \"{}\" is not a block device", each.path));

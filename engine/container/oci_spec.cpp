@@ -114,7 +114,7 @@ json::object process_object(const container_spec& spec, const resolved_user& use
         out["consoleSize"] = json::object{{"height", host.rows}, {"width", host.columns}};
     if (!spec.rlimits.empty())
         out["rlimits"] = rlimit_array(spec);
-    if (!spec.apparmor_profile.empty() && !spec.privileged)
+    if (!spec.apparmor_profile.empty())
         out["apparmorProfile"] = spec.apparmor_profile;
     if (!spec.selinux_label.empty())
         out["selinuxLabel"] = spec.selinux_label;
@@ -179,7 +179,8 @@ json::object sysctl_object(const container_spec& spec, const oci_host& host) {
 }
 
 bool is_filtered(const container_spec& spec, const oci_host& host) {
-    return host.seccomp != nullptr && !spec.privileged && !spec.seccomp_unconfined;
+    const bool asked_for = !spec.seccomp_profile.empty(); // which holds for the privileged too, as in Docker
+    return host.seccomp != nullptr && (!spec.privileged || asked_for) && !spec.seccomp_unconfined;
 }
 
 /// The runtime cuts its mounts off from the host's at first, which a bind with propagation could not be

@@ -183,7 +183,7 @@ task<> container_manager::implementation::run_pre_stop(std::string id, std::chro
         while (!end->failure && std::chrono::steady_clock::now() < until + to_be_killed)
             co_await end->changed.wait_for(until + to_be_killed - std::chrono::steady_clock::now());
         const std::string failure = end->failure.value_or(
-            fmt::format("pre_stop hook \"{}\" does not end, and is not waited for", each.command.front()));
+            fmt::format("{} does not end, and is not waited for", title_of("pre_stop", each)));
         if (failure.empty())
             continue;
         if (entries.contains(id))

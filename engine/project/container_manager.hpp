@@ -181,8 +181,9 @@ class container_manager {
     /// also the volumes without names that only it has.
     task<> remove(std::string id, bool anonymous = false);
 
-    /// Keeps the log of one that is about to be removed, as another takes its place (former_logs.hpp).
-    task<> keep_log(std::string id);
+    /// Keeps the log of one that is about to be removed, as another takes its place (former_logs.hpp), or
+    /// under the name of what it was.
+    task<> keep_log(std::string id, std::string instance = {});
 
     const container_view* find(const std::string& id) const;
     const container_view* find_by_name(const std::string& name) const;

@@ -165,12 +165,14 @@ std::string instance_of(const container_record& record) {
     return fmt::format("{}-{}", record.service, record.number);
 }
 
-task<> container_manager::keep_log(std::string id) {
+task<> container_manager::keep_log(std::string id, std::string instance) {
     implementation& self = *implementation_;
     const container_record record = self.at(id).view.record;
     const former_logs kept = self.runtime.replaced_logs();
-    auto work = [kept, file = self.runtime.log_file(id), record] {
-        kept.keep(file, record.project, instance_of(record));
+    if (instance.empty())
+        instance = instance_of(record);
+    auto work = [kept, file = self.runtime.log_file(id), project = record.project, instance] {
+        kept.keep(file, project, instance);
     };
     co_await blocking(self.parts.on.workers, work);
     crash_point("remove: its log is kept");

@@ -35,7 +35,10 @@ exec_spec spec_of(const hook_run& which) {
 }
 
 task<std::string> execute(executors on, container_runtime& runtime, hook_run which) {
-    const std::string title = fmt::format("{} hook \"{}\"", which.kind, which.what.command.front());
+    const std::string title = title_of(which.kind, which.what);
+    if (which.what.command.empty()) // a kept definition, or one from the API: files are checked
+        throw compose::error(compose::error_kind::invalid,
+            fmt::format("{} hook: command is empty; say what to run", which.kind));
     exec_spec spec = spec_of(which);
     exec_session session = co_await runtime.exec(which.container, std::move(spec));
     exec_output output(on, std::move(session.streams().output), exec_output::kept::end);
@@ -57,6 +60,10 @@ task<std::string> execute(executors on, container_runtime& runtime, hook_run whi
 }
 
 } // namespace
+
+std::string title_of(const std::string& kind, const compose::hook& of) {
+    return fmt::format("{} hook \"{}\"", kind, of.command.empty() ? std::string() : of.command.front());
+}
 
 task<std::string> run_hook(executors on, container_runtime& runtime, hook_run which) {
     std::string why;

@@ -18,6 +18,9 @@ struct hook_run {
     std::optional<std::chrono::nanoseconds> limit = {}; // it is killed then
 };
 
+/// How messages call it: its kind and its program.
+std::string title_of(const std::string& kind, const compose::hook& of);
+
 /// Runs it to its end. What to say of one that failed: hook and exit code, with its last line of output;
 /// empty: it has done well.
 task<std::string> run_hook(executors on, container_runtime& runtime, hook_run which);

@@ -63,6 +63,8 @@ void refuse_own_users(const compose::service& service) {
     std::string key;
     if (service.privileged)
         key = "privileged: true";
+    if (service.use_api_socket) // it is root's of the host, who is nobody inside
+        key = "use_api_socket: true";
     for (const auto& [name, value] : {std::pair("network_mode", service.network_mode),
              std::pair("pid", service.pid), std::pair("ipc", service.ipc)})
         if (value == "host")
@@ -83,6 +85,8 @@ void apply_surroundings(container_spec& spec, const compose::service& service) {
     spec.selinux_label = selinux_label_of(spec.selinux_label);
     spec.group_add = service.group_add;
     spec.sysctls = service.sysctls;
+    if (const auto domain = spec.sysctls.extract("kernel.domainname"))
+        spec.domainname = domain.mapped(); // which is there in user namespaces too
     spec.limits = service.limit;
     spec.block_io = service.block_io;
     spec.oom_kill_disable = service.oom_kill_disable;

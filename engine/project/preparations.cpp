@@ -48,6 +48,11 @@ compose::service preparation_of(compose::service from, std::size_t index, const 
     return made;
 }
 
+std::string instance_of_step(const compose::service& of, unsigned index, unsigned number) {
+    std::string name = fmt::format("{}-pre_start-{}", of.name, index);
+    return of.pre_start.at(index).per_replica ? fmt::format("{}-{}", name, number) : name;
+}
+
 task<> end_preparations(container_manager& containers, std::string project,
     std::function<bool(const container_record& prepared)> meant) {
     std::vector<std::string> ids;
@@ -151,6 +156,8 @@ const container_view* preparer::find(const container_record& record) const {
 task<> preparer::do_next(std::string id) {
     const unsigned index = at(id).record.prepared;
     const std::string service = at(id).record.service;
+    const std::string instance =
+        instance_of_step(at(id).record.service_definition(), index, at(id).record.number);
     std::string at_work;
     if (const container_view* former = find(at(id).record)) {
         at_work = former->record.id;
@@ -185,6 +192,7 @@ task<> preparer::do_next(std::string id) {
     containers_.prepared(id, index + 1);
     co_await parts_.records.durable();
     crash_point("pre_start: that is durable");
+    co_await containers_.keep_log(at_work, instance);
     co_await containers_.remove(at_work, true);
 }
 
@@ -193,10 +201,7 @@ task<std::string> preparer::begin(std::string id) {
     const unsigned index = record.prepared;
     compose::project alone = record.definition;
     compose::service& service = alone.services.at(record.service);
-    const bool once = !service.pre_start[index].per_replica;
-    std::string name = fmt::format("{}-{}-pre_start-{}", project_, record.service, index);
-    if (!once)
-        name += fmt::format("-{}", record.number);
+    std::string name = fmt::format("{}-{}", project_, instance_of_step(service, index, record.number));
     if (record.place == container_place::coming)
         name = name_beside(record.replaces, name);
     service = preparation_of(service, index, id);

@@ -17,6 +17,10 @@ namespace engine {
 /// entrypoint. Pure.
 compose::service preparation_of(compose::service from, std::size_t index, const std::string& container);
 
+/// "web-pre_start-0", and for each container of its own where the step is per_replica: "web-pre_start-0-2".
+/// By it the log of a step that has ended well is kept (former_logs.hpp).
+std::string instance_of_step(const compose::service& of, unsigned index, unsigned number);
+
 /// Ends and removes what prepares containers of the project that `meant` tells.
 task<> end_preparations(container_manager& containers, std::string project,
     std::function<bool(const container_record& prepared)> meant);

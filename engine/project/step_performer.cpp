@@ -34,9 +34,13 @@ step_performer::step_performer(engine_parts parts, container_manager& containers
       preparer_(parts_, containers_, project_.name, superseded_) {}
 
 void step_performer::expect(const plan& steps) {
-    for (const step& each : steps)
-        if (each.kind == step_kind::remove_container)
-            preparer_.leaves(each.container);
+    for (const step& each : steps) {
+        if (each.kind != step_kind::remove_container)
+            continue;
+        preparer_.leaves(each.container);
+        if (!each.replaced)
+            surplus_.insert(each.container);
+    }
 }
 
 void step_performer::announce(
@@ -410,7 +414,8 @@ task<> step_performer::await_condition(std::string service, dependency_condition
                     service, project_.name));
         std::string waiting;
         for (const container_view* each : containers_.of_project(project_.name)) {
-            if (each->record.service != service || !each->record.is_own())
+            if (each->record.service != service || !each->record.is_own() ||
+                surplus_.contains(each->record.id))
                 continue;
             const observed_container seen = observe(*each);
             const unsigned count = each->record.history.count;

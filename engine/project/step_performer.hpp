@@ -8,6 +8,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace engine {
@@ -26,8 +27,9 @@ class step_performer {
     /// Throws what the step failed with; one of an update is in the report too. Every step can be repeated.
     task<> perform(step what);
 
-    /// Waits until every container of the service fulfils the condition. Throws error{unavailable} when one
-    /// cannot any more, error{conflict} when the operation is superseded meanwhile.
+    /// Waits until every container of the service that is to stay fulfils the condition. Throws
+    /// error{unavailable} when one cannot any more, error{conflict} when the operation is superseded
+    /// meanwhile.
     task<> await_condition(std::string service, compose::dependency_condition condition, bool patient);
 
     const std::string& project() const noexcept { return project_.name; }
@@ -61,6 +63,7 @@ class step_performer {
     wait_limit until_;
     update_watch updates_;
     preparer preparer_;
+    std::set<std::string> surplus_; // ids of what goes for good: nobody waits for it to be well
 };
 
 } // namespace engine

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstring>
 #include <ctime>
@@ -34,6 +35,11 @@ std::int64_t now(clockid_t clock) {
     timespec time{};
     ::clock_gettime(clock, &time);
     return static_cast<std::int64_t>(time.tv_sec) * second + time.tv_nsec;
+}
+
+std::string whole_path(const char* name) {
+    char folder[PATH_MAX];
+    return ::getcwd(folder, sizeof folder) == nullptr ? name : std::string(folder) + "/" + name;
 }
 
 void close_fd(int& fd) {
@@ -316,8 +322,9 @@ void monitor::start_container() {
     int stdio[3] = {-1, -1, -1};
     if (!make_streams(stdio))
         return fail(failure_step::terminal, errno, "stdio");
-    std::vector<std::string> words{
-        "--log", run_file::runtime_log, "run", "--detach", "--bundle", ".", "--pid-file", run_file::pid};
+    // Its whole path: crun that has bound devices in a user namespace is in / by the time it writes it.
+    std::vector<std::string> words{"--log", run_file::runtime_log, "run", "--detach", "--bundle", ".",
+        "--pid-file", whole_path(run_file::pid)};
     if (setup_.tty)
         words.insert(words.end(), {"--console-socket", console_.name()});
     words.push_back(setup_.id);

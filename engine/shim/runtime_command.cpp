@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +17,7 @@
 #include <csignal>
 #include <cstring>
 #include <initializer_list>
+#include <string>
 
 namespace engine {
 
@@ -36,11 +40,34 @@ struct wire_report {
     ::_exit(125);
 }
 
+bool is_null_device(int file) {
+    struct stat status {};
+    return ::fstat(file, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+}
+
+/// The host's /dev/null by a mount of its own that is read-only, where nobody changes the owner: crun makes
+/// the container's user that of its stdio, which could then close the device to the whole host.
+int open_null_device() {
+    const int tree = ::open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    mount_attr wanted{};
+    wanted.attr_set = MOUNT_ATTR_RDONLY;
+    int file = -1;
+    if (tree >= 0 && ::mount_setattr(tree, "", AT_EMPTY_PATH, &wanted, sizeof wanted) == 0)
+        file = ::open(("/proc/self/fd/" + std::to_string(tree)).c_str(), O_RDWR | O_CLOEXEC);
+    if (tree >= 0)
+        ::close(tree);
+    return file >= 0 ? file : ::open("/dev/null", O_RDWR | O_CLOEXEC); // before Linux 5.12
+}
+
 bool take_stdio(const int stdio[3]) {
     // Copies above 2 first, so that none of the three overwrites another.
     int copies[3];
+    int null_device = -1;
     for (int at = 0; at < 3; ++at) {
-        const int source = stdio[at] >= 0 ? stdio[at] : ::open("/dev/null", O_RDWR | O_CLOEXEC);
+        const bool none = stdio[at] < 0 || is_null_device(stdio[at]);
+        if (none && null_device < 0)
+            null_device = open_null_device();
+        const int source = none ? null_device : stdio[at];
         copies[at] = ::fcntl(source, F_DUPFD_CLOEXEC, 3);
         if (copies[at] < 0)
             return false;

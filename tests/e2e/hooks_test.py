@@ -33,6 +33,17 @@ class HooksTest(DaemonTest):
         os.kill(self.container("s")["pid"], 9)  # it comes back by itself, and they run again
         wait_until(lambda: self.read("start").count("second") == 2, 10, "the hooks to run again")
 
+    def test_one_without_a_command_is_refused_and_harms_no_daemon(self):
+        for key in "post_start", "pre_stop":
+            refused = self.up(f"{key}: [{{command: []}}]", check=False)
+            self.assertIn(f"services.s.{key}[0].command: is empty", refused.stderr)
+        self.up("post_start: [{command: 'true'}]\npre_stop: [{command: 'true'}]")
+        definition = self.api("/projects/hooks")["definition"]  # what no file is may still come this way
+        for key in "post_start", "pre_stop":
+            definition["services"]["s"][key][0]["command"] = []
+        self.assertIn("services.s.pre_stop[0].command: is empty", self.api("/projects/hooks", "PUT", json.dumps(definition))["message"])
+        self.assertEqual(self.daemon.poll(), None)
+
     def test_one_that_fails_is_told(self):
         failed = self.up("post_start: [{command: [sh, -c, 'echo no such schema >&2; exit 3']}]", check=False)
         self.assertEqual(failed.returncode, 1)

@@ -93,6 +93,21 @@ class PreStartTest(DaemonTest):
         self.compose("up", "-d", "--scale", "s=4")
         self.assertEqual(sorted(self.notes_in()), ["each"] * 4 + ["once"])
 
+    def test_what_steps_have_said_is_shown(self):
+        keys = ("scale: 2\nstop_grace_period: 0s\npre_start:\n"
+                "  - command: [sh, -c, 'echo migrated; echo badly >&2']\n"
+                "  - {command: [sh, -c, 'echo each'], per_replica: true}")
+        self.define(keys, command="sh -c 'echo runs; sleep 1'")
+        attached = self.compose("up").stdout
+        for lines in attached, self.compose("logs", "s").stdout:
+            said = sorted(line.replace(" ", "") for line in lines.splitlines() if "|" in line)
+            self.assertEqual(said, ["s-1|runs", "s-2|runs", "s-pre_start-0|badly", "s-pre_start-0|migrated",
+                                    "s-pre_start-1-1|each", "s-pre_start-1-2|each"])
+        self.compose("up", "-d")
+        self.assertEqual(self.compose("logs", "s").stdout.count("migrated"), 1)
+        self.compose("down", "-t", "0")
+        self.assertEqual(list(self.state.glob("former/pre")), [])
+
     def test_an_image_of_its_own_with_its_own_entrypoint(self):
         subprocess.run(["skopeo", "copy", "--quiet", "--insecure-policy", f"docker-archive:{busybox_archive()}",
                         f"docker-archive:{self.folder}/other.tar:other:1"], check=True)

@@ -67,8 +67,12 @@ class SurroundingsTest(StackTest):
             folder.rmdir()
 
     def test_sysctls(self):
-        self.up(self.service("s", "sysctls: {net.core.somaxconn: 321, kernel.msgmax: 4321}"))
-        self.assertEqual(self.shell("s", "cat /proc/sys/net/core/somaxconn /proc/sys/kernel/msgmax").split(), ["321", "4321"])
+        self.up(self.service("s", "sysctls: {net.core.somaxconn: 321, kernel.msgmax: 4321, kernel.domainname: zone.test}"))
+        self.assertEqual(self.shell("s", "cat /proc/sys/net/core/somaxconn /proc/sys/kernel/msgmax /proc/sys/kernel/domainname").split(),
+                         ["321", "4321", "zone.test"])
+        for keys, told in (("sysctls: {net.nothing.here: 1}", "sysctls: "), ("cap_add: [NOPE]", 'cap_add: capability "NOPE"'),
+                           ("cap_drop: [NOPE]", 'cap_drop: capability "NOPE"'), ("devices: [/dev/nothing]", 'devices: use "/dev/nothing"')):
+            self.assertIn(told, self.up(self.service("s", keys), check=False).stderr)
 
     def test_groups_and_privileges(self):
         self.up(self.service("s", "user: '1000:1000', group_add: ['1234', 55], security_opt: ['no-new-privileges:true'], cap_drop: [ALL]"))
@@ -103,6 +107,14 @@ class SurroundingsTest(StackTest):
         (self.project / "strict.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
         self.compose("up", "-d", "-t", "0")
         self.shell("s", "mkdir /tmp/x")
+
+    def test_a_profile_that_is_asked_for_holds_for_the_privileged_too(self):
+        (self.project / "strict.json").write_text(json.dumps({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}))
+        self.up(self.service("s", "privileged: true, security_opt: ['seccomp=./strict.json']") + self.service("free", "privileged: true"))
+        self.assertIn("Operation not permitted", self.shell("s", "mkdir /tmp/x", check=False).stderr)
+        self.assertIn("Seccomp:\t0", self.shell("free", "cat /proc/self/status"))
 
     @unittest.skipUnless(shutil.which("runc") and shutil.which("crun"), "both runtimes are there after make deps")
     def test_runtime_of_a_service(self):

@@ -174,6 +174,20 @@ class UpdateTest(DaemonTest):
         self.assertEqual(self.ids(), before)
         self.assertNotIn("false", self.api("/projects/roll")["definition"]["services"]["web"]["health"]["test"])
 
+    def test_containers_that_an_update_has_added_are_in_nobodys_way_when_it_goes_back(self):
+        stack = ("name: roll\nservices:\n"
+                 "  web: {image: busybox, init: true, command: sleep 1000, environment: {COLOUR: '%s'}, healthcheck: {test: '%s', interval: 200ms, retries: 2},"
+                 " stop_grace_period: 0s, deploy: {replicas: %d, update_config: {order: start-first, parallelism: 1, monitor: 200ms, failure_action: rollback}}}\n"
+                 "  client: {image: busybox, init: true, command: sleep 1000, stop_grace_period: 0s,"
+                 " depends_on: {web: {condition: service_healthy, restart: true}}}\n")
+        self.write(stack % ("blue", "true", 1))
+        self.compose("up", "-d", "--wait")
+        self.write(stack % ("green", "false", 3))
+        done = self.compose("up", "-d", "--wait", check=False)
+        self.assertIn("rolled back to revision 1", done.stderr)
+        self.assertNotIn("going back to revision 1 has failed", done.stderr)
+        self.assertEqual({each["name"]: each["state"] for each in self.containers()}, {"roll-web-1": "running", "roll-client-1": "running"})
+
     def test_a_request_under_way_gets_its_answer_from_the_old_one(self):
         slow = "mkdir -p /www/cgi-bin; printf '#!/bin/sh\\nsleep 4; echo; echo whole' > /www/cgi-bin/slow; chmod +x /www/cgi-bin/slow;"
         self.web("blue", before=slow)

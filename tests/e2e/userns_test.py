@@ -13,6 +13,7 @@ class UsernsTest(StackTest):
 
     head = "name: users\n"
     domainname = "zone.test"  # as the kernel has it
+    other_device = "/dev/other"
 
     def test_root_inside_is_nobody_outside(self):
         self.up("services:\n" + self.service("a", "volumes: [data:/data], cap_add: [NET_ADMIN]") + "volumes: {data: {}}\n")
@@ -83,7 +84,7 @@ class UsernsTest(StackTest):
         self.assertEqual(len(spaces), 1)
 
     def test_what_belongs_to_the_host(self):
-        for keys in "privileged: true", "network_mode: host", "'pid': host", "ipc: host":
+        for keys in "privileged: true", "use_api_socket: true", "network_mode: host", "'pid': host", "ipc: host":
             refused = self.up("services:\n" + self.service("a", keys), check=False)
             self.assertNotEqual(refused.returncode, 0, keys)
             self.assertIn("add userns_mode: host", refused.stderr)
@@ -91,8 +92,24 @@ class UsernsTest(StackTest):
             self.assertEqual(os.stat(f"/proc/{self.container('a')['pid']}").st_uid, 0)
         refused = self.up("services:\n" + self.service("a", "user: '70000'"), check=False)
         self.assertIn("user 70000:0 is beyond the 65536 ids", refused.stderr)
+        refused = self.up("services:\n" + self.service("a", "group_add: ['70000']"), check=False)
+        self.assertIn("group 70000 is beyond the 65536 ids", refused.stderr)
         joined = self.up("services:\n" + self.service("a", "userns_mode: host") + self.service("b", "network_mode: 'service:a'"), check=False)
         self.assertIn("give it `userns_mode: host` as well", joined.stderr)
+
+    def test_devices(self):
+        self.up("services:\n" + self.service("a", f"devices: ['/dev/net/tun', '/dev/fuse:{self.other_device}:r']"))
+        self.assertEqual(self.shell("a", f"ls /dev/net/tun {self.other_device}").split(), sorted(["/dev/net/tun", self.other_device]))
+        self.assertFalse(os.path.exists("/pid"))  # where crun 1.8 leaves it that is told a relative name
+
+    def test_the_null_device_of_the_host_stays_its_own(self):
+        before = os.stat("/dev/null")
+        self.up("services:\n" + self.service("a") + self.service("b", "user: '1000'"))
+        for service in "ab":
+            self.compose("exec", "-d", "-u", "7", service, "true")
+            self.shell(service, "chmod 600 /dev/null; true")
+        after = os.stat("/dev/null")
+        self.assertEqual((after.st_uid, after.st_gid, after.st_mode), (before.st_uid, before.st_gid, before.st_mode))
 
     def test_the_setting(self):
         for wrong in "nobody-like-that", "0:65536", "100000:10", "x:y":

@@ -369,6 +369,100 @@ TEST_F(mistakes_test, old_forms_and_what_has_no_effect_are_told) {
     EXPECT_THAT(read.ignored, ::testing::ElementsAre("services.a.pull_refresh_after"));
 }
 
+TEST_F(mistakes_test, of_limits_and_privileges_what_means_nothing_is_told) {
+    write("compose.yaml",
+        "services:\n"
+        "  a: {image: x, cpus: -1, cpuset: 1-0, ulimits: {nofile: -5, core: -1}, devices: "
+        "['/dev/null:relative']}\n"
+        "  b: {image: x, deploy: {resources: {limits: {cpus: '-0.5'}}}, cpuset: ',0', uts: host, domainname: "
+        "y}\n"
+        "  c: {image: x, domainname: y, sysctls: [net.core.somaxconn, kernel.hostname=x, "
+        "kernel.domainname=x]}\n"
+        "  d: {image: x, cpuset: '0-2,4', sysctls: {kernel.domainname: x}, ulimits: {nofile: -1}}\n");
+    project read = load(options).project;
+    std::vector<std::string> told;
+    try {
+        check_project(read);
+    } catch (const load_error& failure) {
+        for (const diagnostic& each : failure.diagnostics())
+            told.push_back(each.path);
+    }
+    EXPECT_THAT(
+        told, ::testing::UnorderedElementsAre("services.a.cpus", "services.a.cpuset",
+                  "services.a.ulimits.nofile", "services.a.devices[0]", "services.b.cpus",
+                  "services.b.cpuset", "services.b.domainname", "services.c.sysctls.net.core.somaxconn",
+                  "services.c.sysctls.kernel.hostname", "services.c.sysctls.kernel.domainname"));
+}
+
+TEST_F(mistakes_test, a_limit_is_told_where_it_was_said) {
+    write("compose.yaml", "services:\n"
+                          "  a:\n"
+                          "    image: x\n"
+                          "    deploy:\n"
+                          "      resources:\n"
+                          "        limits: {cpus: '-1', memory: 1k}\n"
+                          "        reservations:\n"
+                          "          memory: 2k\n"
+                          "  b: {image: x, cpus: -1, pids_limit: -7}\n");
+    const loaded read = load(options);
+    std::vector<std::string> told;
+    try {
+        check_supported(read);
+    } catch (const load_error& failure) {
+        for (const diagnostic& each : failure.diagnostics())
+            told.push_back(std::to_string(each.at.line) + " " + each.path);
+    }
+    EXPECT_THAT(told, ::testing::UnorderedElementsAre("6 services.a.deploy.resources.limits.cpus",
+                          "6 services.a.deploy.resources.limits.memory",
+                          "8 services.a.deploy.resources.reservations.memory",
+                          "8 services.a.deploy.resources.reservations.memory", "9 services.b.cpus",
+                          "9 services.b.pids_limit"));
+}
+
+TEST_F(mistakes_test, what_has_no_effect_on_one_host_is_told) {
+    write("compose.yaml", "services:\n"
+                          "  a: {image: x, privileged: true, cap_drop: [ALL], deploy: {resources: "
+                          "{reservations: {cpus: '1', memory: 9m, "
+                          "generic_resources: [{discrete_resource_spec: {kind: gpu, value: 1}}]}}}}\n");
+    const loaded read = load(options);
+    EXPECT_THAT(read.ignored, ::testing::ElementsAre("services.a.deploy.resources.reservations.cpus",
+                                  "services.a.deploy.resources.reservations.generic_resources"));
+    EXPECT_THAT(check_supported(read),
+        ::testing::ElementsAre(HasSubstr("services.a.cap_drop: has no effect with privileged: true")));
+}
+
+TEST_F(mistakes_test, of_the_life_cycle_what_means_nothing_is_told) {
+    write("compose.yaml", "x-composed: {restart-unhealthy: 'true', schedule: x}\n"
+                          "services:\n"
+                          "  a:\n"
+                          "    image: x\n"
+                          "    post_start: [{command: []}, {command: ok}]\n"
+                          "    pre_stop: [{command: ''}]\n"
+                          "    healthcheck: {test: x, interval: -5s, timeout: 1us, start_period: 0s}\n"
+                          "    deploy: {restart_policy: {delay: -1s, window: -1s}}\n"
+                          "    x-composed: {schedul: 0 3 * * *, restart-unhealthy: maybe}\n"
+                          "  b: {image: x, x-composed: 3}\n"
+                          "  c: {image: x, x-composed: {restart-unhealthy: true}}\n");
+    project read = load(options).project;
+    std::vector<std::string> told;
+    try {
+        check_project(read);
+    } catch (const load_error& failure) {
+        for (const diagnostic& each : failure.diagnostics())
+            told.push_back(each.path);
+    }
+    EXPECT_THAT(told,
+        ::testing::UnorderedElementsAre("services.a.post_start[0].command", "services.a.pre_stop[0].command",
+            "services.a.healthcheck.interval", "services.a.healthcheck.timeout",
+            "services.a.deploy.restart_policy.delay", "services.a.deploy.restart_policy.window",
+            "services.a.x-composed.schedul", "services.a.x-composed.restart-unhealthy",
+            "services.b.x-composed", "x-composed.restart-unhealthy", "x-composed.schedule"));
+    EXPECT_THAT(in("services: {a: {image: x, deploy: {update_config: {parallelism: -1}, "
+                   "restart_policy: {max_attempts: -1}}}}\n"),
+        ::testing::UnorderedElementsAre(
+            HasSubstr("parallelism: -1 is negative"), HasSubstr("max_attempts: -1 is negative")));
+}
+
 TEST_F(mistakes_test, what_no_service_uses_is_there_when_it_is_asked_for) {
     write("compose.yaml", "services: {a: {image: x}}\nnetworks: {n: }\nvolumes: {v: }\n");
     EXPECT_TRUE(load(options).project.volumes.empty());
