@@ -35,7 +35,10 @@ struct image_document {
     std::string platform; // linux/amd64
 };
 
-/// Throws error{invalid} for what is none, and for an image of another operating system than Linux.
+constexpr std::size_t most_layers = 495; // of the 500 of overlayfs (OVL_MAX_STACK): some are ours
+
+/// Throws error{invalid} for what is none, for an image of another operating system than Linux, and for one
+/// of more layers than can be mounted.
 image_document parse_image_document(std::string_view text);
 
 } // namespace engine
