@@ -106,10 +106,6 @@ image_document parse_image_document(std::string_view text) {
             document.config = config_of(config->as_object());
         for (const json::value& each : object.at("rootfs").at("diff_ids").as_array())
             document.diff_ids.emplace_back(std::string_view(each.as_string()));
-        if (document.diff_ids.size() > most_layers)
-            throw error(error_kind::invalid,
-                fmt::format("image configuration: {} layers are more than the {} that can be mounted",
-                    document.diff_ids.size(), most_layers));
         return document;
     } catch (const error&) {
         throw;
