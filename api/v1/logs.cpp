@@ -250,8 +250,7 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
     for (const std::string& service : services)
         if (!known->definition.services.contains(service) &&
             !known->definition.disabled_services.contains(service))
-            throw compose::error(compose::error_kind::not_found,
-                fmt::format("no such service: {} in project \"{}\"", service, project));
+            throw compose::error(compose::error_kind::not_found, fmt::format("no such service: {}", service));
     const engine::log_query wanted = query_of(request);
     const auto to = std::make_shared<follower>(parts.engine.on.io, parts, wanted);
     co_await request.begin_stream(json_lines);

@@ -1,6 +1,7 @@
 #include "api/v1/routes.hpp"
 #include "api/v1/views.hpp"
 #include "compose/encode/encode.hpp"
+#include "compose/load/check.hpp"
 #include "compose/load/loader.hpp"
 #include "compose/model/error.hpp"
 #include "engine/volume/sealer.hpp"
@@ -96,6 +97,13 @@ engine::task<> run(exchange& request, daemon_parts parts) {
     engine::wipe(text); // it may have secrets
     const std::string name = request.parameters.at("project");
     const std::string service = service_in(body);
+    const std::string container = request.query.text("name");
+    if (!container.empty() && !compose::is_container_name(container))
+        throw error(error_kind::invalid,
+            fmt::format(
+                "{:?} is no name for a container; it has two or more letters, digits, _ . -, a letter or "
+                "digit first",
+                container));
     json::object definition = definition_in(request, parts, body);
     const json::object changes = body.contains("changes") ? body.at("changes").as_object() : json::object();
     compose::project wanted = compose::from_wire(json::serialize(definition));
@@ -107,7 +115,7 @@ engine::task<> run(exchange& request, daemon_parts parts) {
         changes.contains("ports") || request.query.flag("service_ports"), aliases);
     alone.disabled_services.clear();
     alone.services = {{service, std::move(once)}};
-    engine::run_options how{.container = {.name = request.query.text("name"),
+    engine::run_options how{.container = {.name = container,
                                 .auto_remove = request.query.flag("auto_remove"),
                                 .use_aliases = aliases},
         .dependencies = request.query.flag("dependencies", true),

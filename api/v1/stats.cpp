@@ -69,8 +69,7 @@ engine::task<> stats(exchange& request, daemon_parts parts) {
     for (const std::string& service : services)
         if (!known->definition.services.contains(service) &&
             !known->definition.disabled_services.contains(service))
-            throw error(error_kind::not_found,
-                fmt::format("no such service: {} in project \"{}\"", service, project));
+            throw error(error_kind::not_found, fmt::format("no such service: {}", service));
     const bool stream = request.query.flag("stream", true);
     const std::shared_ptr<void> watched = parts.stats.watch(project);
     co_await request.begin_stream(json_lines);

@@ -177,8 +177,7 @@ void require_services(const daemon_parts& parts, const std::string& project, std
     for (const std::string& name : services)
         if (known == nullptr || (!known->definition.services.contains(name) &&
                                     !known->definition.disabled_services.contains(name)))
-            throw compose::error(compose::error_kind::not_found,
-                fmt::format("no such service: {} in project \"{}\"", name, project));
+            throw compose::error(compose::error_kind::not_found, fmt::format("no such service: {}", name));
 }
 
 json::object error_view(const std::exception_ptr& failure) {

@@ -136,8 +136,10 @@ void add_down(const command_line& app) {
     const command_line command = app.add_subcommand("down", "Stop and remove containers, networks");
     command.add_flag("-v,--volumes", flags->volumes,
         "Remove the volumes that the file declares, and those without a name, as well");
-    command.add_flag("--remove-orphans", flags->remove_orphans,
-        "Remove containers for services not defined in the Compose file");
+    command
+        .add_flag("--remove-orphans", flags->remove_orphans,
+            "Remove containers for services not defined in the Compose file")
+        .or_variable("COMPOSE_REMOVE_ORPHANS");
     add_timeout(command, flags->timeout);
     command
         .add_option("--rmi", flags->images,

@@ -69,8 +69,9 @@ void print(const json::object& event, const std::string& action, bool as_json) {
         for (const auto& [key, value] : attributes)
             texts.push_back(fmt::format("{}={}", std::string_view(key), std::string_view(value.as_string())));
         const std::string id = text_of(event, "id");
-        fmt::print("{} {} {} {} ({})\n", local_time(text_of(event, "time")), text_of(event, "kind"), action,
-            id.empty() ? text_of(event, "name") : id, printable(fmt::format("{}", fmt::join(texts, ", "))));
+        fmt::print("{} {} {} {} ({})\n", local_time(text_of(event, "time")), text_of(event, "kind"),
+            printable(action), id.empty() ? text_of(event, "name") : id,
+            printable(fmt::format("{}", fmt::join(texts, ", "))));
     }
     std::fflush(stdout); // whoever reads it by a pipe wants it now
 }

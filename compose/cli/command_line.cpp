@@ -46,6 +46,11 @@ option option::hidden() const {
     return *this;
 }
 
+option option::or_variable(const std::string& name) const {
+    option_->envname(name);
+    return *this;
+}
+
 command_line command_line::add_subcommand(const std::string& name, const std::string& help) const {
     return {app_->add_subcommand(name, help), chosen_};
 }

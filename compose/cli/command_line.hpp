@@ -36,6 +36,8 @@ class option {
     option one_each() const;
     option count(int least, int most) const;
     option hidden() const;
+    /// Where it is not given, the variable of the environment has its value.
+    option or_variable(const std::string& name) const;
 
   private:
     CLI::Option* option_;

@@ -151,6 +151,20 @@ engine::task<> read_logs(context& with, printer& out, std::string project, log_o
     }
 }
 
+void check_index(const json::array& containers, const log_options& how) {
+    const auto meant = [&how](const json::value& each) {
+        const std::string service = text_of(each.as_object(), "service");
+        const bool named = how.services.empty() ||
+                           std::find(how.services.begin(), how.services.end(), service) != how.services.end();
+        return named && each.at("number").to_number<int>() == how.index;
+    };
+    if (std::none_of(containers.begin(), containers.end(), meant))
+        throw error(error_kind::not_found,
+            how.services.size() == 1
+                ? fmt::format("service \"{}\" has no container #{}", how.services.front(), how.index)
+                : fmt::format("no service has a container #{}", how.index));
+}
+
 } // namespace
 
 engine::task<> print_logs(context& with, std::string project, log_options how) {
@@ -160,6 +174,8 @@ engine::task<> print_logs(context& with, std::string project, log_options how) {
     const json::value all = parse_reply(containers);
     for (const json::value& each : all.as_array())
         out.widen(text_of(each.as_object(), "name"));
+    if (how.index > 0)
+        check_index(all.as_array(), how);
     for (;;) {
         std::exception_ptr failure;
         try {

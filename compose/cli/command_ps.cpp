@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <set>
+#include <utility>
 
 namespace compose::cli {
 
@@ -178,9 +179,37 @@ bool is_running(const json::object& container) {
     return state != "exited" && state != "created";
 }
 
-/// What the daemon has put right by itself within the last hour, and what it cannot put right.
+/// What was put right within the last minute, each thing once: what is over and done with is told to who
+/// looks on when it happens, and later by `events`.
+void print_put_right(const json::array& repairs) {
+    constexpr auto recent = std::chrono::minutes(1);
+    struct occurrence {
+        std::chrono::seconds age;
+        int times = 0;
+    };
+    std::vector<std::pair<std::string, occurrence>> told; // the latest last
+    for (const json::value& each : repairs) {
+        const json::object& repair = each.as_object();
+        const std::chrono::seconds age = since(text_of(repair, "time"));
+        if (age >= recent)
+            continue;
+        const std::string name = text_of(repair, "name");
+        const std::string what = fmt::format(
+            "{}{}: {}", text_of(repair, "kind"), name.empty() ? "" : " " + name, text_of(repair, "detail"));
+        const auto known =
+            std::find_if(told.begin(), told.end(), [&](const auto& other) { return other.first == what; });
+        const int before = known == told.end() ? 0 : known->second.times;
+        if (known != told.end())
+            told.erase(known);
+        told.emplace_back(what, occurrence{.age = age, .times = before + 1});
+    }
+    for (const auto& [what, when] : told)
+        fmt::print(stderr, "put right {} ago: {}{}\n", human_duration(when.age), printable(what),
+            when.times > 1 ? fmt::format(" ({} times)", when.times) : "");
+}
+
+/// And what the daemon cannot put right.
 engine::task<> print_repairs(context& with, std::string name) {
-    constexpr auto recent = std::chrono::hours(1);
     api::client daemon = with.daemon();
     std::string text;
     try {
@@ -191,15 +220,9 @@ engine::task<> print_repairs(context& with, std::string name) {
         co_return;
     }
     const json::value reply = parse_reply(text);
-    for (const json::value& each : reply.at("repairs").as_array()) {
-        const json::object& repair = each.as_object();
-        const std::chrono::seconds age = since(text_of(repair, "time"));
-        if (age < recent)
-            fmt::print(stderr, "put right {} ago: {} {}: {}\n", human_duration(age), text_of(repair, "kind"),
-                text_of(repair, "name"), text_of(repair, "detail"));
-    }
+    print_put_right(reply.at("repairs").as_array());
     for (const json::value& problem : reply.at("problems").as_array())
-        fmt::print(stderr, "problem: {}\n", std::string_view(problem.as_string()));
+        fmt::print(stderr, "problem: {}\n", printable(problem.as_string()));
 }
 
 /// --status and --filter status=…, which is the same. Throws error{invalid} for another filter or status.

@@ -42,6 +42,7 @@ struct up_flags {
     bool build = false;
     bool no_build = false;
     bool remove_orphans = false;
+    bool ignore_orphans = false; // COMPOSE_IGNORE_ORPHANS, which may stand in .env
     bool renew_anonymous = false;
     bool dry_run = false;
     bool no_color = false;
@@ -66,7 +67,7 @@ void check(const up_flags& flags) {
         if (both)
             throw error(error_kind::invalid, std::string(words));
     };
-    const bool aborts = flags.abort_on_exit || flags.abort_on_failure;
+    const bool aborts = flags.abort_on_exit || flags.abort_on_failure || !flags.exit_code_from.empty();
     refuse(flags.build && flags.no_build, "--build and --no-build are incompatible");
     refuse(flags.force_recreate && flags.no_recreate, "--force-recreate and --no-recreate are incompatible");
     refuse(flags.recreate_deps && flags.no_recreate,
@@ -76,9 +77,8 @@ void check(const up_flags& flags) {
     refuse(flags.wait && (aborts || !flags.attach.empty() || flags.attach_dependencies),
         "--wait cannot be combined with --abort-on-container-exit, --attach or --attach-dependencies");
     refuse(flags.detach && (aborts || !flags.attach.empty() || flags.attach_dependencies),
-        "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach "
-        "or "
-        "--attach-dependencies");
+        "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, "
+        "--exit-code-from, --attach or --attach-dependencies");
 }
 
 std::string target_of(const project& wanted, const up_flags& flags) {
@@ -99,9 +99,9 @@ std::string target_of(const project& wanted, const up_flags& flags) {
     return target.text();
 }
 
-void warn_of_orphans(const json::object& first) {
+void warn_of_orphans(const json::object& first, const up_flags& flags) {
     const json::value* orphans = first.if_contains("orphans");
-    if (orphans == nullptr || orphans->as_array().empty())
+    if (orphans == nullptr || orphans->as_array().empty() || flags.ignore_orphans)
         return;
     std::vector<std::string> names;
     for (const json::value& each : orphans->as_array())
@@ -261,6 +261,10 @@ engine::task<project> load_wanted(context& with, std::shared_ptr<up_flags> flags
         fmt::print(
             stderr, "warning: composed does not act on these yet: {}\n", fmt::join(read.ignored, ", "));
     project wanted = std::move(read.project);
+    if (const auto found = read.variables.find("COMPOSE_IGNORE_ORPHANS"); found != read.variables.end())
+        flags->ignore_orphans = found->second == "1" || found->second == "true";
+    if (flags->ignore_orphans && flags->remove_orphans)
+        throw error(error_kind::invalid, "COMPOSE_IGNORE_ORPHANS and --remove-orphans cannot be combined");
     read_contents(wanted, read.variables, chosen);
     for (const auto* names : {&flags->attach, &flags->no_attach})
         check_services(wanted, *names);
@@ -323,6 +327,7 @@ engine::task<std::shared_ptr<interrupter>> bring_up(
 
 engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     check(*flags);
+    flags->dry_run |= with.dry_run;
     warn_of_build(flags->build);
     const auto loaded_project = std::make_shared<project>(co_await load_wanted(with, flags));
     const project& wanted = *loaded_project;
@@ -335,7 +340,7 @@ engine::task<> up(context& with, std::shared_ptr<up_flags> flags) {
     const auto began = std::chrono::system_clock::now();
     operation_told told;
     const std::shared_ptr<interrupter> control = co_await bring_up(with, loaded_project, *flags, &told);
-    warn_of_orphans(told.first);
+    warn_of_orphans(told.first, *flags);
     if (!control)
         co_return;
     co_await attach(with, loaded_project, *flags, began);
@@ -351,8 +356,10 @@ void add_making(const command_line& command, up_flags& flags) {
     command.add_flag("--no-recreate", flags.no_recreate, "If containers already exist, don't recreate them");
     command.add_flag("--no-build", flags.no_build, "Don't build an image; composed never does");
     add_build_flags(command, flags.build);
-    command.add_flag("--remove-orphans", flags.remove_orphans,
-        "Remove containers for services not defined in the Compose file");
+    command
+        .add_flag("--remove-orphans", flags.remove_orphans,
+            "Remove containers for services not defined in the Compose file")
+        .or_variable("COMPOSE_REMOVE_ORPHANS");
     command.add_option("--scale", flags.scales, "Scale SERVICE to NUM instances, as SERVICE=NUM").one_each();
     add_pull_option(command, flags.pull);
     command.add_flag("--quiet-pull", flags.quiet_pull, "Pull without printing progress information");

@@ -27,6 +27,7 @@ class context {
     load_options files;
     std::string ansi = "auto";
     std::string progress = "auto";
+    bool dry_run = false;
     int exit_code = 0;
 
     api::client daemon();

@@ -52,7 +52,8 @@ void add_global_flags(CLI::App& app, context& with) {
         "Include all resources, even those not used by services");
     app.add_option("--host", with.host, "The daemon's socket, as unix://PATH (also COMPOSED_HOST)");
     app.add_option("--ansi", with.ansi, "Control when to print ANSI control characters")
-        ->check(CLI::IsMember({"never", "always", "auto"}));
+        ->check(CLI::IsMember({"never", "always", "auto"}))
+        ->envname("COMPOSE_ANSI");
     app.add_flag_callback("--no-ansi", [&with] { with.ansi = "never"; })->group("");
     app.add_option("--progress", with.progress, "Set type of progress output")
         ->check(CLI::IsMember({"auto", "tty", "plain", "json", "quiet"}))
@@ -60,8 +61,8 @@ void add_global_flags(CLI::App& app, context& with) {
     // What Docker Compose's scripts pass along: the daemon decides how much it does at a time, and its log
     // how much is told.
     app.add_option_function<int>(
-           "--parallel", [](int) {}, "Without effect")
-        ->group("");
+        "--parallel", [](int) {}, "Without effect: the daemon does what it can at the same time");
+    app.add_flag("--dry-run", with.dry_run, "Say what up would do, and do nothing");
     app.add_flag_callback(
            "--verbose", [] {}, "Without effect")
         ->group("");
@@ -92,7 +93,8 @@ bool takes_next(const CLI::App& command, const std::string& word) {
     return false;
 }
 
-/// "-i=false" of a flag as "--interactive=false", which CLI11 understands.
+/// "-i=false" of a flag as "--interactive=false", and "--entrypoint=" as "--entrypoint" and nothing: what
+/// CLI11 understands.
 void spell_out_flags(const CLI::App& app, std::vector<std::string>& words) {
     const std::size_t at = command_at(app, words);
     if (at >= words.size())
@@ -102,6 +104,12 @@ void spell_out_flags(const CLI::App& app, std::vector<std::string>& words) {
         std::string& word = words[index];
         if (word == "--")
             return;
+        if (word.starts_with("--") && word.ends_with('=') &&
+            takes_next(*command, word.substr(0, word.size() - 1))) {
+            word.pop_back();
+            words.insert(words.begin() + static_cast<std::ptrdiff_t>(++index), "");
+            continue;
+        }
         if (word.size() < 3 || word[0] != '-' || word[1] == '-' || word[2] != '=')
             continue;
         const CLI::Option* option = command->get_option_no_throw(word.substr(0, 2));
@@ -205,6 +213,10 @@ int main(int count, char** arguments) {
             add(command_line(&app, &chosen));
         std::vector<std::string> words(arguments + 1, arguments + count);
         separate_command(app, words);
+        if (!words.empty() && words[0] == "help") { // and of which command
+            words.erase(words.begin());
+            words.emplace_back("--help");
+        }
         if (words.empty()) {
             fmt::print("{}", app.help());
             return 0;
@@ -222,6 +234,12 @@ int main(int count, char** arguments) {
         } catch (const CLI::ParseError& done) {
             return app.exit(done) == 0 ? 0 : 1;
         }
+        if (const std::string name = app.get_subcommands().front()->get_name(); with.dry_run && name != "up")
+            throw compose::error(compose::error_kind::invalid,
+                fmt::format("--dry-run: there is none of \"{}\", only of \"up\"", name));
+        if (const auto found = with.files.environment.find("NO_COLOR");
+            with.ansi == "auto" && found != with.files.environment.end() && !found->second.empty())
+            with.ansi = "never";
         return run(with, chosen);
     } catch (const std::exception& failure) {
         fmt::print(stderr, "{}\n", compose::cli::printable(failure.what(), true));

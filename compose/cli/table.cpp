@@ -137,7 +137,19 @@ std::string fill_one(std::string words, const boost::json::object& row) {
     if (found == nullptr)
         throw error(error_kind::invalid,
             fmt::format("template: \"{{{{{}}}}}\" is nothing that can be shown here", words));
-    return as_json ? boost::json::serialize(*found) : text_of_value(*found);
+    return as_json ? boost::json::serialize(*found) : printable(text_of_value(*found));
+}
+
+/// What Docker writes over the column of a name; most are the name in capitals.
+std::string head_of(std::string name) {
+    static const std::map<std::string, std::string> heads{{"BlockIO", "BLOCK I/O"}, {"CPUPerc", "CPU %"},
+        {"CreatedAt", "CREATED AT"}, {"LocalVolumes", "LOCAL VOLUMES"}, {"MemPerc", "MEM %"},
+        {"MemUsage", "MEM USAGE / LIMIT"}, {"NetIO", "NET I/O"}, {"RunningFor", "CREATED"}};
+    if (const auto found = heads.find(name); found != heads.end())
+        return found->second;
+    std::transform(name.begin(), name.end(), name.begin(),
+        [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return name;
 }
 
 std::string strip(const std::string& text) {
@@ -187,17 +199,14 @@ std::string format_rows(const std::string& format, const std::vector<boost::json
     };
     const std::string inner = format.substr(as_table.size());
     std::string head;
-    for (std::size_t at = 0; at < inner.size();) { // the names in capitals
+    for (std::size_t at = 0; at < inner.size();) { // what stands over each
         const auto begin = inner.find("{{", at);
         head += inner.substr(at, begin - at);
         if (begin == std::string::npos)
             break;
         const auto end = inner.find("}}", begin);
         std::string name = strip(inner.substr(begin + 2, end == std::string::npos ? end : end - begin - 2));
-        name = name.substr(name.rfind('.') + 1);
-        std::transform(name.begin(), name.end(), name.begin(),
-            [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-        head += name;
+        head += head_of(name.substr(name.rfind('.') + 1));
         at = end == std::string::npos ? inner.size() : end + 2;
     }
     std::vector<std::vector<std::string>> cells;

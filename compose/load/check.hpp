@@ -20,6 +20,9 @@ void check_consistency(const project& of, const place_lookup& place, std::vector
 /// Whether it is an IPv4 or IPv6 address.
 bool is_address(const std::string& text);
 
+/// Whether a container can have the name: Docker's rule.
+bool is_container_name(const std::string& name);
+
 /// Takes what is wrong with a key of a service.
 using report_fault = std::function<void(const std::string& key, const std::string& message)>;
 

@@ -45,12 +45,6 @@ bool is_letter_or_digit(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0;
 }
 
-bool is_container_name(const std::string& name) {
-    return name.size() > 1 && is_letter_or_digit(name[0]) &&
-           std::all_of(name.begin(), name.end(),
-               [](char c) { return is_letter_or_digit(c) || c == '_' || c == '.' || c == '-'; });
-}
-
 /// What goes into /etc/hosts and to sethostname(2), which takes 64 bytes.
 bool is_host_name(const std::string& name) {
     return !name.empty() && name.size() <= HOST_NAME_MAX && std::all_of(name.begin(), name.end(), [](char c) {
@@ -428,6 +422,12 @@ class support_checker {
 };
 
 } // namespace
+
+bool is_container_name(const std::string& name) {
+    return name.size() > 1 && is_letter_or_digit(name[0]) &&
+           std::all_of(name.begin(), name.end(),
+               [](char c) { return is_letter_or_digit(c) || c == '_' || c == '.' || c == '-'; });
+}
 
 void check_supported(const project& of, const place_lookup& place, std::vector<diagnostic>& wrong) {
     support_checker(of, place, wrong).run();

@@ -5,6 +5,9 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <climits>
+
 namespace engine {
 
 namespace json = boost::json;
@@ -37,22 +40,34 @@ std::vector<std::string> keys_of(const json::object& object, std::string_view ke
     return keys;
 }
 
+/// 0 for what is not there.
+template <typename Number>
+Number number_of(const json::object& object, std::string_view key) {
+    const json::value* value = find(object, key);
+    if (value == nullptr)
+        return 0;
+    boost::system::error_code wrong;
+    const Number number = value->to_number<Number>(wrong);
+    if (wrong)
+        throw error(
+            error_kind::invalid, fmt::format("image configuration: {}: {} is no number that it can be", key,
+                                     json::serialize(*value)));
+    return number;
+}
+
 compose::healthcheck health_of(const json::object& object) {
     compose::healthcheck health;
     health.test = texts_of(object, "Test");
     const auto duration = [&](std::string_view key) -> std::optional<std::chrono::nanoseconds> {
-        const json::value* value = find(object, key);
-        if (value == nullptr || value->to_number<std::int64_t>() == 0)
-            return std::nullopt;
-        return std::chrono::nanoseconds(value->to_number<std::int64_t>());
+        const auto nanoseconds = number_of<std::int64_t>(object, key);
+        return nanoseconds == 0 ? std::nullopt : std::optional(std::chrono::nanoseconds(nanoseconds));
     };
     health.interval = duration("Interval");
     health.timeout = duration("Timeout");
     health.start_period = duration("StartPeriod");
     health.start_interval = duration("StartInterval");
-    if (const json::value* retries = find(object, "Retries");
-        retries != nullptr && retries->to_number<unsigned>() > 0)
-        health.retries = retries->to_number<unsigned>();
+    if (const auto retries = number_of<std::int64_t>(object, "Retries"); retries > 0)
+        health.retries = static_cast<unsigned>(std::min<std::int64_t>(retries, INT_MAX)); // or for ever
     return health;
 }
 

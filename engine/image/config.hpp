@@ -35,7 +35,11 @@ struct image_document {
     std::string platform; // linux/amd64
 };
 
-/// Throws error{invalid} for what is none, and for an image of another operating system than Linux.
+constexpr std::size_t most_layers = 495; // of the 500 of overlayfs (OVL_MAX_STACK): some are ours
+
+/// Throws error{invalid} for what is none, and for an image of another operating system than Linux. An image
+/// of more than most_layers is none that may come; one that an earlier version has let in is read like
+/// others.
 image_document parse_image_document(std::string_view text);
 
 } // namespace engine

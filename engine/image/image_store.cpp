@@ -222,6 +222,10 @@ task<std::string> image_store::implementation::import(fs::path archive, archived
         throw error(
             error_kind::invalid, fmt::format("archive: an image has {} layers, its configuration names {}",
                                      from.layers.size(), document.diff_ids.size()));
+    if (from.layers.size() > most_layers)
+        throw error(
+            error_kind::invalid, fmt::format("archive: {} layers are more than the {} that can be mounted",
+                                     from.layers.size(), most_layers));
     const auto hold = layers->hold(document.diff_ids);
     for (std::size_t index = 0; index < from.layers.size(); ++index) {
         const digest diff_id = document.diff_ids[index];

@@ -1,6 +1,7 @@
 #include "engine/image/manifest.hpp"
 
 #include "compose/model/error.hpp"
+#include "engine/image/config.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -20,7 +21,6 @@ constexpr std::string_view oci_index = "application/vnd.oci.image.index.v1+json"
 constexpr std::string_view oci_manifest = "application/vnd.oci.image.manifest.v1+json";
 constexpr std::string_view docker_list = "application/vnd.docker.distribution.manifest.list.v2+json";
 constexpr std::string_view docker_manifest = "application/vnd.docker.distribution.manifest.v2+json";
-constexpr std::size_t most_layers = 500; // overlayfs, OVL_MAX_STACK
 
 std::string text_of(const json::object& object, std::string_view key) {
     const json::value* value = object.if_contains(key);
@@ -54,7 +54,7 @@ image_manifest manifest_of(const json::object& object) {
         manifest.layers.push_back(descriptor_of(each));
     if (manifest.layers.size() > most_layers)
         throw error(error_kind::invalid,
-            fmt::format("image manifest: {} layers are more than the {} that overlayfs takes",
+            fmt::format("image manifest: {} layers are more than the {} that can be mounted",
                 manifest.layers.size(), most_layers));
     return manifest;
 }

@@ -41,8 +41,7 @@ std::set<std::string> check_services(
     }
     for (const std::string& name : services)
         if (!project.services.contains(name) && !project.disabled_services.contains(name))
-            throw error(error_kind::not_found,
-                fmt::format("no such service: {} in project \"{}\"", name, project.name));
+            throw error(error_kind::not_found, fmt::format("no such service: {}", name));
     return services;
 }
 
@@ -90,9 +89,10 @@ void project_manager::implementation::announce_unchanged(
             touched.contains(each->record.name))
             continue;
         const bool scheduled = wanted.services.at(each->record.service).scheduled.has_value();
-        teller()(each->record, scheduled && !is_up(each->state)   ? "Scheduled"
-                               : each->state == run_state::exited ? "Exited"
-                                                                  : "Running");
+        teller()(each->record, scheduled && !is_up(each->state)    ? "Scheduled"
+                               : each->state == run_state::exited  ? "Exited"
+                               : each->state == run_state::created ? "Created"
+                                                                   : "Running");
     }
 }
 

@@ -1,5 +1,6 @@
 #include "engine/shim/prepared_mounts.hpp"
 
+#include "engine/shim/overlay_mount.hpp"
 #include "engine/shim/state_files.hpp"
 #include "engine/shim/user_namespace.hpp"
 
@@ -65,7 +66,6 @@ int mapped_layer(int opened, int user_namespace, const std::string& place) {
 int tree_of_layers(const shim_mount& of, const std::string& place, int user_namespace) {
     if (::mkdir(place.c_str(), 0700) != 0)
         return -1;
-    // mount(2) takes one page of options: descriptors are short whatever the layers' paths are.
     std::string options = "index=off,lowerdir=";
     for (const std::string& layer : of.layers) {
         int fd = ::open(layer.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -73,9 +73,10 @@ int tree_of_layers(const shim_mount& of, const std::string& place, int user_name
             fd = mapped_layer(fd, user_namespace, place);
         if (fd < 0)
             return -1;
-        options += (options.ends_with('=') ? "/proc/self/fd/" : ":/proc/self/fd/") + std::to_string(fd);
+        options += (options.ends_with('=') ? "" : ":") + std::to_string(fd);
     }
-    if (::mount("overlay", place.c_str(), "overlay", MS_RDONLY | MS_NODEV, options.c_str()) != 0)
+    errno = mount_overlay_of_descriptors(options, place.c_str(), MS_RDONLY | MS_NODEV);
+    if (errno != 0)
         return -1;
     const int tree = clone_of(enter(::open(place.c_str(), O_PATH | O_CLOEXEC), of.subpath), true);
     const int failure = errno;

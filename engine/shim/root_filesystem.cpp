@@ -1,6 +1,7 @@
 #include "engine/shim/root_filesystem.hpp"
 
 #include "engine/shim/acting_as.hpp"
+#include "engine/shim/overlay_mount.hpp"
 #include "engine/shim/prepared_mounts.hpp"
 #include "engine/shim/secret_files.hpp"
 #include "engine/shim/shared_memory.hpp"
@@ -36,19 +37,17 @@ int detach_mounts(const char*& what) {
     return ::mount("", "/", nullptr, MS_SLAVE | MS_REC, nullptr) == 0 ? 0 : errno;
 }
 
-// mount(2) takes one page of options. Descriptors keep a layer at some twenty bytes whatever its path, and
-// spare the escaping of ':' and ','.
 int append_folder(std::string& options, const std::string& path, int user_namespace) {
     const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno;
     if (user_namespace < 0) {
-        options += "/proc/self/fd/" + std::to_string(fd);
+        options += std::to_string(fd);
         return 0;
     }
     const int tree = ::open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     ::close(fd);
-    options += "/proc/self/fd/" + std::to_string(tree);
+    options += std::to_string(tree);
     return tree < 0 ? errno : map_layer(tree, user_namespace, root_folder);
 }
 
@@ -78,7 +77,7 @@ int mount_overlay(const shim_setup& setup, int user_namespace, const char*& what
     if (const int failure = append_upper_and_work(options, setup, user_namespace); failure != 0)
         return failure;
     what = "overlay";
-    return ::mount("overlay", root_folder, "overlay", 0, options.c_str()) == 0 ? 0 : errno;
+    return mount_overlay_of_descriptors(options, root_folder, 0);
 }
 
 int open_inside(int root, const char* path, unsigned long long flags) {

@@ -1,11 +1,15 @@
 """What others do to the host while a stack runs is put right by itself: within a second where the kernel tells, and `ps` says what."""
 import contextlib
+import datetime
+import http.server
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socketserver
 import subprocess
+import threading
 import time
 import unittest
 import urllib.request
@@ -100,6 +104,43 @@ class DriftTest(DaemonTest):
             self.daemon.send_signal(signal.SIGCONT)
         time.sleep(1.5)
         self.assertEqual(self.api("/projects/drift/repairs")["repairs"], [])
+
+    def test_what_is_over_is_told_for_a_minute_and_once(self):
+        now = datetime.datetime.now(datetime.timezone.utc)
+
+        def repair(seconds, name, detail):
+            return {"kind": "network", "name": name, "detail": detail, "time": (now - datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+        answers = {"/repairs": {"repairs": [repair(90, "old", "gone"), repair(40, "n", "gone"), repair(20, "n", "gone"), repair(10, "n", "down")],
+                                "problems": ["a \x1b[2Jdisk"]}, "/containers": []}
+
+        class Daemon(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                found = [answers[end] for end in answers if self.path.split("?")[0].endswith(end)]
+                body = json.dumps(found[0] if found else {"kind": "not_found", "message": "none"}).encode()
+                self.send_response(200 if found else 404)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+            def address_string(self):
+                return ""
+
+        path = f"{self.folder}/other.sock"
+        with socketserver.ThreadingUnixStreamServer(path, Daemon) as server:
+            server.daemon_threads = True
+            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread.start()
+            told = self.compose("-p", "drift", "ps", env={"COMPOSED_HOST": f"unix://{path}"}).stderr.splitlines()
+            server.shutdown()
+            thread.join()
+        self.assertRegex("\n".join(told), r"^put right 2\d seconds ago: network n: gone \(2 times\)\nput right 1\d seconds ago: network n: down\nproblem: a \?\[2Jdisk$")
 
     def test_its_own_work_is_no_drift(self):
         self.compose("up", "-d", "--force-recreate", "-t", "0")

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import socket
 import stat
 import tarfile
@@ -16,7 +17,7 @@ import threading
 import time
 import unittest
 
-from harness import DaemonTest, wait_until
+from harness import ROOT, DaemonTest, wait_until
 from image_test import add, archive_of, busybox_layer
 
 CANARY = "as it was"
@@ -301,7 +302,8 @@ class ContainerTest(HostileTest):
         self.write('name: hostile\nservices: {s: {image: busybox, init: true, labels: {l: "' + escape + '"}, '
                    'command: [sh, -c, "sleep 1000 # ' + escape + '", "' + escape + '"]}}\n')
         self.compose("up", "-d")
-        for words in ["ps"], ["ps", "--no-trunc"], ["ps", "--format", "json"], ["top"], ["images"], ["ls"], ["history"], ["diff"], ["volumes"], ["stats", "--no-stream"]:
+        self.compose("exec", "-T", "s", "sh", "-c", "true \x1b[2J")
+        for words in ["ps"], ["ps", "--no-trunc"], ["ps", "--format", "json"], ["ps", "--format", "{{.Labels}}"], ["events", "--since", "1m", "--until", "0s"], ["top"], ["images"], ["ls"], ["history"], ["diff"], ["volumes"], ["stats", "--no-stream"]:
             done = self.compose(*words, check=False)
             self.assertNotIn("\x1b", done.stdout + done.stderr, words)
             self.assertNotIn("\x07", done.stdout + done.stderr, words)
@@ -434,6 +436,34 @@ class ClientTest(HostileTest):
         text += (self.folder / "log").read_text()
         for form in word, base64.b64encode(word.encode()).decode():
             self.assertNotIn(form, text)
+
+
+class SourcesTest(unittest.TestCase):
+    """What cannot happen as no source has it (SECURITY.md)."""
+
+    def places_of(self, expression):
+        found = set()
+        for folder in "engine", "api", "compose":
+            for file in sorted((ROOT / folder).rglob("*.[ch]pp")):
+                code = re.sub(r"//.*|\"(\\\\.|[^\"\\\\])*\"", "", file.read_text())
+                if re.search(expression, code):
+                    found.add(str(file.relative_to(ROOT)))
+        return found
+
+    def test_namespaces_are_changed_in_the_shim_and_on_threads_that_end_alone(self):
+        outside = {file for file in self.places_of(r"\b(setns|unshare)\(") if not file.startswith("engine/shim/")}
+        self.assertEqual(outside, {"engine/system/network_namespace.cpp", "engine/system/overlay_view.cpp"})
+        for file in outside:
+            self.assertIn("joined_thread", (ROOT / file).read_text(), file)
+
+    def test_a_process_with_threads_does_not_fork(self):
+        outside = {file for file in self.places_of(r"\b(v?fork|clone3?)\(") if not file.startswith("engine/shim/")}
+        self.assertEqual(outside, {"engine/system/service_notice.cpp"})  # --daemonize, before there is a thread
+
+    def test_no_library_looks_up_names_inside_and_nobody_signals_a_group(self):
+        named = {file for file in self.places_of(r"\b(getpw\w+|getgr\w+)\(") if file.startswith("engine/")}
+        self.assertEqual(named, {"engine/system/unix_socket.cpp"})  # whose the socket is
+        self.assertEqual(self.places_of(r"\bchroot\(|\bkillpg\(|\bkill\(-|\b(system|popen)\("), set())
 
 
 if __name__ == "__main__":

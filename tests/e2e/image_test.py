@@ -56,6 +56,24 @@ class ImageTest(DaemonTest):
         self.compose("up", "-d")
         self.assertEqual(self.compose("exec", "-T", "a", "cat", "/f").stdout, "one")
 
+    def test_as_many_layers_as_can_be_mounted(self):
+        many = [layer_of(**{f"f{number}": "x"}) for number in range(494)]
+        self.load([busybox_layer(), *many], "many:1")
+        self.write("name: i\nservices: {a: {image: 'many:1', init: true, command: sleep 1000, volumes: [{type: image, source: 'many:1', target: /m}]}}\n")
+        self.compose("up", "-d")
+        self.assertEqual(self.compose("exec", "-T", "a", "sh", "-c", "ls / /m | grep -c ^f").stdout, "988\n")
+        self.compose("stop", "-t", "0")
+        self.compose("cp", "a:/f493", ".")
+        (self.folder / "image.tar").write_bytes(archive_of([busybox_layer(), *many, layer_of(one="more")], "many:2"))
+        refused = self.compose("load", "-i", str(self.folder / "image.tar"), check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("496 layers are more than the 495", refused.stderr)
+
+    def test_a_number_that_is_none_is_named(self):
+        (self.folder / "image.tar").write_bytes(archive_of([busybox_layer()], "odd:1", config={"Healthcheck": {"Test": ["CMD", "true"], "Interval": 1.5}}))
+        refused = self.compose("load", "-i", str(self.folder / "image.tar"), check=False)
+        self.assertEqual((refused.returncode, refused.stderr), (1, "image configuration: Interval: 1.5E0 is no number that it can be\n"))
+
     def test_an_image_for_another_machine_is_not_taken_for_the_one_asked_for(self):
         self.load([busybox_layer()], "other:1")
         self.write("name: i\nservices: {a: {image: 'other:1', platform: linux/s390x, pull_policy: never, command: 'true'}}\n")

@@ -36,6 +36,24 @@ class LookingTest(DaemonTest):
         self.compose("kill", "--remove-orphans")
         self.wait_for_state("b", "exited")
 
+    def test_orphans_by_the_environment(self):
+        service = "{image: busybox, init: true, command: sleep 1000}"
+        both, one = f"name: k\nservices: {{a: {service}, b: {service}}}\n", f"name: k\nservices: {{a: {service}}}\n"
+        self.write(both)
+        self.compose("up", "-d")
+        self.write(one)
+        self.assertIn("Found orphan containers ([k-b-1])", self.compose("up", "-d").stderr)
+        self.write("COMPOSE_IGNORE_ORPHANS=true\n", ".env")
+        self.assertNotIn("orphan", self.compose("up", "-d").stderr)
+        wrong = self.compose("up", "-d", "--remove-orphans", check=False)
+        self.assertEqual((wrong.returncode, wrong.stderr), (1, "COMPOSE_IGNORE_ORPHANS and --remove-orphans cannot be combined\n"))
+        self.write("", ".env")
+        self.assertIn("Container k-b-1  Removed", self.compose("up", "-d", env={"COMPOSE_REMOVE_ORPHANS": "true"}).stderr)
+        self.write(both)
+        self.compose("up", "-d")
+        self.write(one)
+        self.assertIn("Container k-b-1  Removed", self.compose("down", "-t", "0", env={"COMPOSE_REMOVE_ORPHANS": "1"}).stderr)
+
     def test_ls_of_some(self):
         for name in "shop-a", "shop-b", "other":
             self.write(f"name: {name}\nservices: {{s: {{image: busybox, init: true, command: sleep 1000}}}}\n")
@@ -89,6 +107,8 @@ services:
         self.assertRegex(table[0], r"^CONTAINER ID   NAME +CPU % +MEM USAGE / LIMIT +MEM % +NET I/O +BLOCK I/O +PIDS$")
         self.assertEqual(len(table), 2)
         self.assertEqual(len(self.compose("stats", "--no-stream", "-a").stdout.splitlines()), 4)
+        heads = self.compose("stats", "--no-stream", "--format", "table {{.Name}}\\t{{.CPUPerc}}\\t{{.MemUsage}}").stdout.splitlines()[0]
+        self.assertRegex(heads, "^NAME +CPU % +MEM USAGE / LIMIT$")
         template = self.compose("stats", "--no-stream", "--format", "{{.Name}}: {{.PIDs}}", "busy").stdout
         self.assertEqual(template, "p-busy-1: 1\n")
         wrong = self.compose("stats", "--no-stream", "--format", "{{.Nope}}", "busy", check=False)
@@ -258,6 +278,8 @@ services:
         text = "name: p\nservices: {a: {image: busybox, init: true, command: sleep 1000, environment: ['A=${NOT_SET}']}, off: {image: busybox, profiles: [x]}}\n"
         warning = 'warning: The "NOT_SET" variable is not set. Defaulting to a blank string.\n'
         self.compose("-f", "-", "up", "-d", input=text)
+        for words in ["ps"], ["logs"], ["top"], ["stats", "--no-stream"], ["stop"], ["volumes"]:  # those of the daemon are as those of a file
+            self.assertEqual(self.compose("-p", "p", *words, "nope", check=False).stderr, "no such service: nope\n")
         for words, told in ((["exec", "nope", "true"], "no such service: nope\n"), (["port", "nope", "80"], "no such service: nope\n"),
                             (["exec", "off", "true"], 'service "off" is not running; start it with: compose up -d off\n')):
             self.assertEqual(self.compose("-f", "-", *words, input=text, check=False).stderr, warning + told)
@@ -279,6 +301,19 @@ services:
         self.assertEqual(self.compose("pull", "--policy", "missing", "--include-deps", "--no-parallel", "s").stderr,
                          " Image busybox  Skipped\n")
         self.assertEqual(self.compose("ps", "-q", "--services").stdout, self.container("s")["id"] + "\n")
+
+    def test_dry_run_and_help(self):
+        self.write("name: p\nservices: {s: {image: busybox, init: true, command: sleep 1000}}\n")
+        self.assertIn("DRY-RUN MODE - create container p-s-1", self.compose("--dry-run", "up", "-d").stdout)
+        self.assertEqual(self.containers(), [])
+        for words in ["down"], ["run", "s", "true"], ["create"]:
+            wrong = self.compose("--dry-run", *words, check=False)
+            self.assertEqual(wrong.returncode, 1)
+            self.assertIn(f'--dry-run: there is none of "{words[0]}"', wrong.stderr)
+        self.assertEqual(self.containers(), [])
+        self.assertEqual(self.compose("help").stdout, self.compose("--help").stdout)
+        self.assertEqual(self.compose("help", "up").stdout, self.compose("up", "--help").stdout)
+        self.assertIn('unknown command "nope"', self.compose("help", "nope", check=False).stderr)
 
     def test_signals_by_name_and_number(self):
         self.write("""
@@ -356,6 +391,9 @@ services:
         wrong = self.compose("port", "--protocol", "icmp", "s", "80", check=False)
         self.assertEqual(wrong.returncode, 1)
         self.assertIn('"icmp" is neither', wrong.stderr)
+        wrong = self.compose("--parallel", "x", "ps", check=False)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn("--parallel", wrong.stderr)
         [row] = map(json.loads, self.compose("stats", "--no-stream", "--format", "json", "h").stdout.splitlines())
         self.assertEqual(row["NetIO"], "0B / 0B")
 
@@ -375,6 +413,7 @@ services:
         created = self.compose("create", "--scale", "a=2", "a").stderr
         self.assertIn("Container p-a-2  Created", created)
         self.assertEqual({each["state"] for each in self.containers()}, {"created"})
+        self.assertEqual(self.compose("create", "--scale", "a=2", "a").stderr, " Container p-a-1  Created\n Container p-a-2  Created\n")
         self.compose("scale", "a=3")
         self.assertEqual([each["state"] for each in self.containers("a")], ["running"] * 3)
         (self.project / "compose.yaml").rename(self.project / "away")
@@ -433,6 +472,9 @@ services:
         self.assertEqual(self.compose("logs", "--no-log-prefix", "--index", "1", "--since", middle).stdout, "late\n")
         self.assertEqual(self.compose("logs", "--since", "1h", "--until", "0s", "--no-log-prefix", "--index", "1").stdout, "early\nlate\n")
         self.assertEqual(self.compose("logs", "--since", "0s").stdout, "")
+        for words, told in (["a"], 'service "a" has no container #3\n'), ([], "no service has a container #3\n"):
+            wrong = self.compose("logs", "--index", "3", *words, check=False)
+            self.assertEqual((wrong.returncode, wrong.stdout, wrong.stderr), (1, "", told))
         wrong = self.compose("logs", "--since", "yesterday", check=False)
         self.assertEqual(wrong.returncode, 1)
         self.assertIn('--since "yesterday"', wrong.stderr)
@@ -468,6 +510,10 @@ services:
         done = self.compose("up", "--abort-on-container-failure", check=False)
         self.assertEqual(done.returncode, 3)
         self.assertIn("fine-1 exited with code 0", done.stdout)
+        for words in ["-d"], ["--wait"]:  # nobody would be there to hear of it
+            wrong = self.compose("up", *words, "--exit-code-from", "quick", check=False)
+            self.assertEqual(wrong.returncode, 1)
+            self.assertIn("cannot be combined with --abort-on-container-exit", wrong.stderr)
         wrong = self.compose("up", "--exit-code-from", "nope", check=False)
         self.assertEqual((wrong.returncode, wrong.stderr), (1, "no such service: nope\n"))
         wrong = self.compose("up", "-d", "--wait", "--attach", "quick", check=False)

@@ -109,6 +109,13 @@ class RunTest(TerminalTest):
         again = self.compose("run", "--no-deps", "--name", "own-name", "job", check=False)
         self.assertEqual(again.returncode, 1)
         self.assertIn('"own-name" is in use', again.stderr)
+        for name in "x/y", "../../x", "-x", "x", "a\x1b[2J", "a b":
+            refused = self.compose("run", "--no-deps", f"--name={name}", "job", check=False)
+            self.assertEqual(refused.returncode, 1, name)
+            self.assertIn("is no name for a container; it has two or more letters", refused.stderr)
+            self.assertNotIn("\x1b", refused.stderr)
+        for flag in ["--entrypoint="], ["--entrypoint", ""]:
+            self.assertEqual(self.run_it(*flag, "job", "echo", "hi").stdout, "hi\n")
         done = self.run_it("--entrypoint", "echo 'a  b'", "job")
         self.assertEqual(done.stdout, "a  b\n")
         self.compose("down", "-v", "-t", "0")

@@ -16,6 +16,7 @@ import termios
 import threading
 import time
 import unittest
+import unittest.mock
 
 from harness import BIN, DaemonTest, wait_until
 
@@ -418,10 +419,14 @@ class ProgressTest(TerminalTest):
             self.assertNotIn("\r", text)
 
     def test_ansi_never_has_plain_lines_on_a_terminal(self):
-        up = self.on_terminal("--ansi", "never", "up", "-d")
-        self.assertEqual(up.end(), 0)
-        self.assertNotIn("\x1b", up.shown)
-        self.assertIn(" Container p-one-1  Started\n", up.shown)
+        for words, variables in ((["--ansi", "never"], {}), ([], {"COMPOSE_ANSI": "never"}), ([], {"NO_COLOR": "1"})):
+            with unittest.mock.patch.dict(os.environ, variables):
+                up = self.on_terminal(*words, "up", "-d")
+                self.assertEqual(up.end(), 0)
+            self.assertNotIn("\x1b", up.shown)
+            self.assertIn(" Container p-one-1  Started\n", up.shown)
+            self.compose("down", "-t", "0")
+        self.assertIn("--ansi: loud not in", self.compose("ps", env={"COMPOSE_ANSI": "loud"}, check=False).stderr)
 
     def test_progress_as_it_is_asked_for(self):
         quiet = self.compose("--progress", "quiet", "up", "-d")

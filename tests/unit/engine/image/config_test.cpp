@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <climits>
 
 namespace engine {
 namespace {
@@ -44,6 +45,32 @@ TEST(image_document, null_is_empty) {
         parse_image_document(R"({"os":"linux","architecture":"arm64","rootfs":{"diff_ids":[]},
         "config":{"Entrypoint":null,"Cmd":null,"Env":null,"Volumes":null,"Labels":null,"Healthcheck":null}})");
     EXPECT_EQ(document.config, image_config{});
+}
+
+// It may be one that an earlier version has let in, and no daemon must fail to start for it.
+TEST(image_document, more_layers_than_can_be_mounted_are_read) {
+    std::string ids = '"' + layer + '"';
+    for (std::size_t count = 1; count <= most_layers; ++count)
+        ids += ",\"" + layer + '"';
+    EXPECT_EQ(
+        parse_image_document(R"({"rootfs":{"diff_ids":[)" + ids + "]}}").diff_ids.size(), most_layers + 1);
+}
+
+TEST(image_document, numbers_of_a_health_check) {
+    const auto retries = [](const std::string& number) {
+        return parse_image_document(
+            R"({"rootfs":{"diff_ids":[]},"config":{"Healthcheck":{"Retries":)" + number + "}}}")
+            .config.healthcheck->retries;
+    };
+    EXPECT_EQ(retries("4"), 4U);
+    EXPECT_EQ(retries("-5"), std::nullopt);
+    EXPECT_EQ(retries("1099511627776"), static_cast<unsigned>(INT_MAX));
+    try {
+        retries("1.5");
+        ADD_FAILURE();
+    } catch (const compose::error& failure) {
+        EXPECT_STREQ(failure.what(), "image configuration: Retries: 1.5E0 is no number that it can be");
+    }
 }
 
 TEST(image_document, nonsense_is_refused) {
