@@ -12,11 +12,13 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <map>
 #include <set>
 #include <utility>
+#include <vector>
 
 namespace api {
 
@@ -195,6 +197,24 @@ void look_at_steps(
             }
 }
 
+/// One that `run` has made: Docker Compose leaves it out, and it is shown to who names the container.
+bool is_of_run(const engine::container_record& record) {
+    return record.one_off && record.prepares.empty();
+}
+
+/// By its name, or its id, of which the twelve digits that `ps -q` and a host name show are enough.
+bool is_called(const engine::container_record& record, std::string_view name) {
+    constexpr std::size_t shown_digits = 12;
+    return record.name == name || (name.size() >= shown_digits && record.id.starts_with(name));
+}
+
+bool is_wanted(const engine::container_record& record, const std::set<std::string>& named) {
+    if (is_of_run(record))
+        return std::any_of(
+            named.begin(), named.end(), [&](const std::string& name) { return is_called(record, name); });
+    return named.empty() || named.contains(record.service);
+}
+
 /// Looks at every container that matches. True while one of them may still write.
 bool look(const follower_ptr& to, const std::string& project, const std::set<std::string>& services) {
     bool active = false;
@@ -202,8 +222,7 @@ bool look(const follower_ptr& to, const std::string& project, const std::set<std
         if (each.reading && to->parts.containers.find(id) == nullptr)
             each.reader->finish();
     for (const engine::container_view* each : to->parts.containers.of_project(project)) {
-        const bool once = each->record.one_off && each->record.prepares.empty();
-        if (once || (!services.empty() && !services.contains(each->record.service)))
+        if (!is_wanted(each->record, services))
             continue;
         active = active || is_active(*each);
         if (!each->record.started.empty())
@@ -247,10 +266,15 @@ engine::task<> logs(exchange& request, daemon_parts parts) {
     if (known == nullptr)
         throw compose::error(compose::error_kind::not_found,
             fmt::format("project \"{}\": there is none of that name", project));
-    for (const std::string& service : services)
-        if (!known->definition.services.contains(service) &&
-            !known->definition.disabled_services.contains(service))
-            throw compose::error(compose::error_kind::not_found, fmt::format("no such service: {}", service));
+    for (const std::string& name : services) {
+        const std::vector<const engine::container_view*> all = parts.containers.of_project(project);
+        const bool is_run = std::any_of(all.begin(), all.end(), [&](const engine::container_view* each) {
+            return is_of_run(each->record) && is_called(each->record, name);
+        });
+        if (!is_run && !known->definition.services.contains(name) &&
+            !known->definition.disabled_services.contains(name))
+            throw compose::error(compose::error_kind::not_found, fmt::format("no such service: {}", name));
+    }
     const engine::log_query wanted = query_of(request);
     const auto to = std::make_shared<follower>(parts.engine.on.io, parts, wanted);
     co_await request.begin_stream(json_lines);

@@ -222,7 +222,8 @@ void add_logs(const command_line& app) {
     command.add_flag("-t,--timestamps", how->timestamps, "Show timestamps");
     command.add_flag("!--no-color", how->color, "Produce monochrome output");
     command.add_flag("!--no-log-prefix", how->prefix, "Don't print prefix in logs");
-    command.add_option("SERVICE", how->services, "services to show; all when none is named");
+    command.add_option("SERVICE", how->services,
+        "services to show, and containers of run by name or ID; all services when none is named");
     command.runs([how, since, until](context& with) {
         if (!since->empty())
             how->since = moment_of("--since", *since);

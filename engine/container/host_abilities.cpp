@@ -110,6 +110,9 @@ class fitter {
         block_io();
         process();
         security();
+        if (!spec_.domainname.empty() && host_.own_users && !spec_.host_users && !host_.domain_of_own_users)
+            notes_.emplace_back("domainname has no effect with runc before 1.2 where containers have user "
+                                "namespaces (userns_remap): crun sets it");
         return std::move(notes_);
     }
 

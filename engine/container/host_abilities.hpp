@@ -23,8 +23,9 @@ struct host_abilities {
     bool io_rates = true;
     bool apparmor = false;
     bool selinux = false;
-    bool can_raise_limits = true;           // CAP_SYS_RESOURCE
-    bool own_users = false;                 // containers have user namespaces (userns_remap)
+    bool can_raise_limits = true;    // CAP_SYS_RESOURCE
+    bool own_users = false;          // containers have user namespaces (userns_remap)
+    bool domain_of_own_users = true; // the OCI runtime gives these a domain name (crun, runc from 1.2 on)
     std::int64_t most_open_files = 1 << 20; // fs.nr_open, above which no limit can be
     int lowest_oom_score_adj = -1000;       // without it, the daemon's own value
     /// The daemon's own hard limit by name ("nofile"), -1: unlimited. Throws error{invalid} for no name.

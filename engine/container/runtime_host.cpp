@@ -58,6 +58,7 @@ runtime_host::runtime_host(runtime_options given)
     : options(std::move(given)), oci_runtime(find_runtime(options.oci_runtime)),
       abilities(look_at_host(detect_cgroup_mode())), seccomp(options.seccomp_profile) {
     abilities.own_users = options.user_ids.has_value();
+    abilities.domain_of_own_users = is_crun(oci_runtime);
     // What a cgroup has its parent must have to give (sched-rt-group.rst), and a new one has nothing.
     const fs::path own = fs::path("/sys/fs/cgroup/cpu") / fs::path(cgroup_path("x")).parent_path();
     const std::string budget = read_file_if_there(own / "cpu.rt_runtime_us", 64).value_or("0");

@@ -142,6 +142,7 @@ std::vector<std::string> project_manager::implementation::limits_without_effect(
         container_spec spec;
         if (containers.runtime().host().own_users)
             refuse_own_users(service->second);
+        spec.domainname = service->second.domainname;
         apply_surroundings(spec, service->second);
         for (const std::string& note : fit_to_host(spec, containers.runtime().host()))
             notes.push_back(fmt::format("services.{}.{}", name, note));

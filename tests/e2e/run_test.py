@@ -50,6 +50,15 @@ class RunTest(TerminalTest):
     def run_it(self, *arguments, **how):
         return self.compose("run", "--rm", "--no-deps", *arguments, **how)
 
+    def test_what_a_run_in_the_background_wrote_can_be_read(self):
+        container = self.compose("run", "-d", "--no-deps", "job", "echo", "from afar").stdout.strip()
+        [run] = self.one_offs()
+        for name in container, container[:12], run["name"]:
+            wait_until(lambda: "from afar" in self.compose("logs", "--no-log-prefix", name).stdout, 10, "the line")
+        self.assertNotIn("from afar", self.compose("logs").stdout, "as of no service")
+        self.assertNotIn("from afar", self.compose("logs", "job").stdout)
+        self.assertEqual(self.compose("logs", name + "x", check=False).returncode, 1)
+
     def test_streams_and_exit_code_are_those_of_the_process(self):
         done = self.run_it("job", "sh", "-c", "cat; echo err >&2; exit 7", input="from here\n", check=False)
         self.assertEqual((done.returncode, done.stdout), (7, "from here\n"))

@@ -50,12 +50,13 @@ class UsernsTest(StackTest):
     def test_ways_in_and_out(self):
         (self.project / "secret").write_text("hidden")
         (self.project / "own").mkdir()
-        self.up("services:\n" + self.service("a", "ports: ['127.0.0.1:18391:80'], user: '1000', domainname: zone.test, secrets: [{source: s, uid: '1000', mode: 0400}], "
+        up = self.up("services:\n" + self.service("a", "ports: ['127.0.0.1:18391:80'], user: '1000', domainname: zone.test, secrets: [{source: s, uid: '1000', mode: 0400}], "
                                              "volumes: ['./own:/own'], tmpfs: [/t], healthcheck: {test: 'test -e /proc/self', interval: 1s}",
                                              command="httpd -f -p 80 -h /etc") +
                 self.service("b") + "secrets: {s: {file: ./secret}}\n", "--wait")
         self.assertEqual(os.stat(f"/proc/{self.container('a')['pid']}").st_uid, FIRST + 1000)
         self.assertEqual(self.shell("a", "cat /proc/sys/kernel/domainname"), self.domainname)
+        self.assertEqual("services.a.domainname has no effect" in up.stderr, self.domainname == "(none)", up.stderr)
         self.assertEqual(self.shell("a", "cat /run/secrets/s; touch /t/x; stat -c %u /t/x"), "hidden1000")
         self.assertNotEqual(self.shell("a", "touch /own/x", check=False).returncode, 0)
         self.assertEqual(self.shell("b", "wget -qO- http://a/passwd | head -c 4; wget -qO /dev/null http://a/group && echo"), "root")
