@@ -89,7 +89,7 @@ class HelloTest(DaemonTest):
 
     def test_logs_have_a_prefix_and_follow(self):
         self.compose("up", "-d")
-        fetch(18080)
+        wait_until(lambda: "Hello from composed" in fetch(18080).stdout, 5, "the page")
         wait_until(lambda: "response:200" in self.compose("logs", "web").stdout, 5, "the request in the log")
         line = self.compose("logs", "-n", "1", "web").stdout
         self.assertTrue(line.startswith("web-1     | ") or line.startswith("web-1"), line)
