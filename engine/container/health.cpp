@@ -106,7 +106,7 @@ std::string last_failure(const health_state& of) {
         of.log().rbegin(), of.log().rend(), [](const probe_result& each) { return each.exit_code != 0; });
     if (failed == of.log().rend())
         return {};
-    const std::string output = beginning_and_end(in_one_line(failed->output));
+    std::string output = beginning_and_end(in_one_line(failed->output));
     if (failed->exit_code < 0) // it took too long, says the output
         return output;
     return fmt::format("its check exited ({}){}{}", failed->exit_code, output.empty() ? "" : ": ", output);
