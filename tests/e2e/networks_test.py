@@ -391,7 +391,7 @@ networks:
         self.stop_daemon()
         self.start_daemon()
         self.inside("a", "ping", "-c1", "-W2", "10.86.0.1")
-        self.up(text % 9, "-t", "0")
+        self.up(text % 9)
         self.wait_for_link("wire1.42", True)
         self.compose("down", "-t", "0")
         self.wait_for_link("wire1.42", False)
