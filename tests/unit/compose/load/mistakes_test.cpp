@@ -57,6 +57,19 @@ struct mistakes_test : ::testing::Test {
         std::ofstream(options.working_directory / name) << text;
     }
 
+    /// Of what is wrong with the file as a whole, once it is read.
+    std::vector<std::string> paths_that_the_check_tells() const {
+        project read = load(options).project;
+        std::vector<std::string> told;
+        try {
+            check_project(read);
+        } catch (const load_error& failure) {
+            for (const diagnostic& each : failure.diagnostics())
+                told.push_back(each.path);
+        }
+        return told;
+    }
+
     /// "LINE path: message" of each mistake in a file.
     std::vector<std::string> in(const std::string& text) {
         write("compose.yaml", text);
@@ -379,14 +392,7 @@ TEST_F(mistakes_test, of_limits_and_privileges_what_means_nothing_is_told) {
         "  c: {image: x, domainname: y, sysctls: [net.core.somaxconn, kernel.hostname=x, "
         "kernel.domainname=x]}\n"
         "  d: {image: x, cpuset: '0-2,4', sysctls: {kernel.domainname: x}, ulimits: {nofile: -1}}\n");
-    project read = load(options).project;
-    std::vector<std::string> told;
-    try {
-        check_project(read);
-    } catch (const load_error& failure) {
-        for (const diagnostic& each : failure.diagnostics())
-            told.push_back(each.path);
-    }
+    const std::vector<std::string> told = paths_that_the_check_tells();
     EXPECT_THAT(
         told, ::testing::UnorderedElementsAre("services.a.cpus", "services.a.cpuset",
                   "services.a.ulimits.nofile", "services.a.devices[0]", "services.b.cpus",
@@ -443,14 +449,7 @@ TEST_F(mistakes_test, of_the_life_cycle_what_means_nothing_is_told) {
                           "    x-composed: {schedul: 0 3 * * *, restart-unhealthy: maybe}\n"
                           "  b: {image: x, x-composed: 3}\n"
                           "  c: {image: x, x-composed: {restart-unhealthy: true}}\n");
-    project read = load(options).project;
-    std::vector<std::string> told;
-    try {
-        check_project(read);
-    } catch (const load_error& failure) {
-        for (const diagnostic& each : failure.diagnostics())
-            told.push_back(each.path);
-    }
+    const std::vector<std::string> told = paths_that_the_check_tells();
     EXPECT_THAT(told,
         ::testing::UnorderedElementsAre("services.a.post_start[0].command", "services.a.pre_stop[0].command",
             "services.a.healthcheck.interval", "services.a.healthcheck.timeout",
